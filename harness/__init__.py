@@ -1,0 +1,1 @@
+"""Asks and measures: verification, sweeps, the store and the command line."""

@@ -1,0 +1,1 @@
+"""Measures backends: the grid, the workers, the samples, the statistics."""
