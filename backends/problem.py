@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from importlib import import_module
 from typing import Any, Literal
 
 import ml_dtypes
@@ -186,7 +187,8 @@ class LSTMWeights:
             peephole=first.peephole is not None,
             precision=precision,
         )
-        self.astype(spec.dtype).validate(spec)
+        with np.errstate(over="ignore"):  # only shapes are asked about
+            self.astype(spec.dtype).validate(spec)
         return spec
 
     @classmethod
@@ -226,6 +228,29 @@ class LSTMWeights:
         bias = np.zeros(len(w.w_ih), w.w_ih.dtype) if w.b_ih is None or w.b_hh is None else w.b_ih + w.b_hh
         b_u, b_f, b_c, b_o = np.split(bias, 4)
         return c, u, f, o, b_c, b_u, b_f, b_o
+
+    # conversions.py imports this module, so it is imported by name and only when it is asked for.
+    @classmethod
+    def from_state_dict(cls, state_dict: Mapping[str, Any], prefix: str = "") -> LSTMWeights:
+        """The weights of an nn.LSTM or nn.LSTMCell in a state dict: see conversions.from_state_dict."""
+        weights: LSTMWeights = import_module("backends.conversions").from_state_dict(state_dict, prefix)
+        return weights
+
+    def to_state_dict(self, prefix: str = "") -> dict[str, Array]:
+        """The weights under nn.LSTM's names: see conversions.to_state_dict."""
+        state_dict: dict[str, Array] = import_module("backends.conversions").to_state_dict(self, prefix)
+        return state_dict
+
+    @classmethod
+    def from_onnx(cls, W: Any, R: Any, B: Any = None, P: Any = None) -> LSTMWeights:
+        """One layer from the tensors of an ONNX LSTM node, W [D, 4H, I], R [D, 4H, H], ...: see conversions.from_onnx."""
+        weights: LSTMWeights = import_module("backends.conversions").from_onnx(W, R, B, P)
+        return weights
+
+    def to_onnx(self, layer: int = 0) -> tuple[Array, Array, Array | None, Array | None]:
+        """One layer as the tensors W, R, B, P of an ONNX LSTM node: see conversions.to_onnx."""
+        tensors: tuple[Array, Array, Array | None, Array | None] = import_module("backends.conversions").to_onnx(self, layer)
+        return tensors
 
 
 def _check_field(path: str, array: Any, shape: tuple[int, ...] | None, dtype: np.dtype[Any]) -> None:
