@@ -1,0 +1,302 @@
+"""The store: result rows, raw samples, runs, machines and measured peaks in one SQLite file.
+
+One transaction a cell: either all of its rows and samples are there, or none. Nothing else passes from the harness to the
+reports.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from .errors import CallError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 10.0
+"""How long to wait for another process that is writing."""
+
+Status = Literal["PASSED", "WRONG", "UNSUPPORTED", "UNAVAILABLE", "CRASHED", "TIMEOUT", "OUT_OF_MEMORY", "SUSPECT", "UNSTABLE"]
+TIMED = ("PASSED", "UNSTABLE")
+"""The statuses beside which a time may stand."""
+
+_TIMES = ("median_s", "ci_low_s", "ci_high_s", "ratio_to_baseline", "ratio_ci_low", "ratio_ci_high")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One result: a cell and a backend, in the columns of every table. Seconds, bytes, operations.
+
+    Raises ValueError for a time beside a status that forbids it: a backend whose timed outputs are wrong has no speed.
+    """
+
+    run_id: str
+    backend: str
+    device: str | None = None
+    machine_id: str
+    precision: str
+    mode: str
+    input_size: int
+    hidden_size: int
+    num_layers: int
+    bidirectional: bool
+    proj_size: int
+    bias: bool
+    peephole: bool
+    lengths: str
+    sequence_length: int
+    batch_size: int
+    weights: str
+    cache: str
+    launch: str
+    threads: int
+    seed: int
+    status: Status
+    reason: str | None = None
+    samples: int = 0
+    median_s: float | None = None
+    ci_low_s: float | None = None
+    ci_high_s: float | None = None
+    ratio_to_baseline: float | None = None
+    ratio_ci_low: float | None = None
+    ratio_ci_high: float | None = None
+    setup_s: float | None = None
+    transfer_s: float | None = None
+    peak_memory_bytes: int | None = None
+    flops: int | None = None
+    bytes: int | None = None
+    floor_s: float | None = None
+    max_error: float | None = None
+    error_bound_ratio: float | None = None
+    effective_bits: float | None = None
+    started_at: str
+
+    def __post_init__(self) -> None:
+        if self.status not in TIMED and any(getattr(self, name) is not None for name in _TIMES):
+            raise ValueError(f"a row with status {self.status} has no time")
+        if self.status in TIMED and self.median_s is None:
+            raise ValueError(f"a row with status {self.status} has a time")
+
+
+COLUMNS = tuple(field.name for field in fields(Row))
+
+
+@dataclass(frozen=True)
+class RawSample:
+    """One timed sample: seconds a call on the wall clock and between device events, where there is a device.
+
+    block: which round of all backends; position: whose turn it was in it; foreign_load: cores that others kept busy meanwhile;
+    used: whether it counts in the row's figures (one from a disturbed block does not).
+    """
+
+    block: int
+    position: int
+    calls: int
+    wall_s: float
+    device_s: float | None
+    foreign_load: float | None
+    used: bool
+
+    def seen_beside(self, foreign_load: float | None, *, used: bool) -> RawSample:
+        """The same sample with what was going on meanwhile."""
+        return replace(self, foreign_load=foreign_load, used=used)
+
+    @property
+    def seconds(self) -> float:
+        """The time that counts: the device's, where there is one."""
+        return self.wall_s if self.device_s is None else self.device_s
+
+
+_TYPES = {"int": "INTEGER", "bool": "INTEGER", "float": "REAL"}
+_ROW_COLUMNS = ", ".join(f"{f.name} {_TYPES.get(str(f.type).partition(' ')[0], 'TEXT')}" for f in fields(Row))
+_SCHEMA = f"""
+CREATE TABLE meta (schema_version INTEGER NOT NULL);
+CREATE TABLE machines (machine_id TEXT PRIMARY KEY, fingerprint TEXT NOT NULL);
+CREATE TABLE runs (run_id TEXT PRIMARY KEY, definition TEXT NOT NULL, definition_hash TEXT NOT NULL, machine_id TEXT NOT NULL,
+    fingerprint TEXT NOT NULL, command TEXT NOT NULL, seed INTEGER NOT NULL, started_at TEXT NOT NULL, finished_at TEXT,
+    summary TEXT);
+CREATE TABLE rows (row_id INTEGER PRIMARY KEY, cell INTEGER NOT NULL, {_ROW_COLUMNS}, UNIQUE (run_id, cell, backend));
+CREATE TABLE samples (row_id INTEGER NOT NULL REFERENCES rows, block INTEGER NOT NULL, position INTEGER NOT NULL,
+    calls INTEGER NOT NULL, wall_s REAL NOT NULL, device_s REAL, foreign_load REAL, used INTEGER NOT NULL);
+CREATE INDEX samples_of_row ON samples (row_id);
+CREATE TABLE peaks (machine_id TEXT NOT NULL, device TEXT NOT NULL, threads INTEGER NOT NULL, kind TEXT NOT NULL,
+    value REAL NOT NULL, PRIMARY KEY (machine_id, device, threads, kind));
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One sweep as it stands in the store. definition: what was to be measured, as JSON; summary: where the time went."""
+
+    run_id: str
+    definition: str
+    definition_hash: str
+    machine_id: str
+    fingerprint: str
+    command: str
+    seed: int
+    started_at: str
+    finished_at: str | None = None
+    summary: str | None = None
+
+
+class Store:
+    """An open store. Raises CallError, one line, for a file that cannot be one."""
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        self.path = path
+        if not path.exists() and not create:
+            raise CallError(f"no store at {path}; `lstm-parity sweep` makes one, --store FILE names another")
+        if path.is_dir():
+            raise CallError(f"{path} is a folder, not a store; --store takes a file")
+        with self._said_plainly():
+            self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+            try:
+                self._open(create)
+            except BaseException:
+                self._db.close()
+                raise
+
+    def _open(self, create: bool) -> None:
+        self._db.execute("PRAGMA foreign_keys = ON")
+        tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not tables and create:
+            with self.transaction():
+                for statement in _SCHEMA.split(";"):
+                    self._db.execute(statement)
+                self._db.execute("INSERT INTO meta VALUES (?)", (SCHEMA_VERSION,))
+            return
+        if "meta" not in tables:
+            raise CallError(f"{self.path} is a SQLite file but not a store of lstm-parity; --store FILE names another")
+        (found,) = self._db.execute("SELECT schema_version FROM meta").fetchone() or (None,)
+        if found != SCHEMA_VERSION:
+            raise CallError(
+                f"{self.path} has schema version {found}, this lstm-parity reads and writes version {SCHEMA_VERSION}; "
+                "use the lstm-parity that wrote it, or --store with a new file"
+            )
+        if create:  # a sweep writes; better known now than after the first cell
+            with self.transaction():
+                self._db.execute("UPDATE meta SET schema_version = schema_version")
+
+    @contextmanager
+    def _said_plainly(self) -> Iterator[None]:
+        """SQLite's errors as one line that says how to mend them."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            text = str(error)
+            hints = {
+                "readonly": "cannot be written: make it writable, or name another with --store",
+                "locked": f"is in use by another process (waited {BUSY_SECONDS:.0f} s): try again when that has finished",
+                "full": "has no room: the disk is full; what was finished is kept",
+                "not a database": "is not a store: it is no SQLite file; --store FILE names another",
+                "malformed": "is damaged; --store FILE names another",
+                "unable to open": "cannot be opened: does its folder exist, and may you write there?",
+            }
+            said = next((hint for word, hint in hints.items() if word in text), f"cannot be used: {text}")
+            raise CallError(f"{self.path} {said}") from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is written within, or nothing."""
+        with self._said_plainly():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def add_run(self, run: Run) -> None:
+        """Write a run that begins."""
+        values = asdict(run)
+        with self.transaction():
+            self._db.execute("INSERT OR IGNORE INTO machines VALUES (?, ?)", (run.machine_id, run.fingerprint))
+            self._db.execute(f"INSERT INTO runs VALUES ({', '.join('?' * len(values))})", tuple(values.values()))
+
+    def finish_run(self, run_id: str, finished_at: str | None, summary: dict[str, Any]) -> None:
+        """Write how a run ended; finished_at None: it was interrupted."""
+        with self.transaction():
+            self._db.execute(
+                "UPDATE runs SET finished_at = ?, summary = ? WHERE run_id = ?", (finished_at, json.dumps(summary), run_id)
+            )
+
+    def newest_run(self, definition_hash: str) -> Run | None:
+        """The newest run of that definition."""
+        with self._said_plainly():
+            found = self._db.execute(
+                "SELECT * FROM runs WHERE definition_hash = ? ORDER BY started_at DESC, rowid DESC LIMIT 1", (definition_hash,)
+            ).fetchone()
+        return None if found is None else Run(*found)
+
+    def finished_cells(self, run_id: str) -> set[int]:
+        """The cells of a run that are in the store."""
+        with self._said_plainly():
+            return {cell for (cell,) in self._db.execute("SELECT DISTINCT cell FROM rows WHERE run_id = ?", (run_id,))}
+
+    def statuses(self, run_id: str) -> dict[str, int]:
+        """How many rows of a run have each status."""
+        with self._said_plainly():
+            return dict(
+                self._db.execute("SELECT status, count(*) FROM rows WHERE run_id = ? GROUP BY status", (run_id,)).fetchall()
+            )
+
+    def add_cell(self, cell: int, results: Iterable[tuple[Row, Iterable[RawSample]]]) -> None:
+        """Write all rows and samples of one cell, in one transaction."""
+        insert_row = f"INSERT INTO rows (cell, {', '.join(COLUMNS)}) VALUES ({', '.join('?' * (len(COLUMNS) + 1))})"
+        with self.transaction():
+            for row, samples in results:
+                cursor = self._db.execute(insert_row, (cell, *asdict(row).values()))
+                self._db.executemany(
+                    "INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    [(cursor.lastrowid, *asdict(sample).values()) for sample in samples],
+                )
+
+    def peaks(self, machine_id: str, threads: int) -> dict[tuple[str, str], float]:
+        """The best ever measured on that machine with that many threads: (device, kind) -> operations or bytes a second."""
+        with self._said_plainly():
+            found = self._db.execute(
+                "SELECT device, kind, value FROM peaks WHERE machine_id = ? AND threads = ?", (machine_id, threads)
+            ).fetchall()
+        return {(device, kind): value for device, kind, value in found}
+
+    def add_peaks(self, machine_id: str, threads: int, peaks: dict[tuple[str, str], float]) -> None:
+        """Keep what was measured, where it is better than what is there."""
+        with self.transaction():
+            self._db.executemany(
+                "INSERT INTO peaks VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)",
+                [(machine_id, device, threads, kind, value) for (device, kind), value in peaks.items()],
+            )
+
+    def frames(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        """rows (with row_id), samples and runs as tables."""
+        import pandas as pd
+
+        with self._said_plainly():
+            rows = pd.read_sql_query(f"SELECT row_id, {', '.join(COLUMNS)} FROM rows ORDER BY row_id", self._db)
+            samples = pd.read_sql_query("SELECT * FROM samples", self._db)
+            runs = pd.read_sql_query("SELECT * FROM runs ORDER BY started_at", self._db)
+        for name in ("bidirectional", "bias", "peephole"):
+            rows[name] = rows[name].astype(bool)
+        samples["used"] = samples["used"].astype(bool)
+        return rows, samples, runs
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()

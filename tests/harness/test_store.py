@@ -1,0 +1,154 @@
+"""The store: all of a cell or nothing, and one plain line for whatever is wrong with the file."""
+
+import sqlite3
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+import harness.store
+from harness.errors import CallError
+from harness.store import COLUMNS, SCHEMA_VERSION, RawSample, Row, Run, Store
+from harness.sweep.cell import Cell
+
+RUN = Run("run-1", "{}", "hash", "machine", "{}", "lstm-parity sweep", 7, "2026-01-01T00:00:00+00:00")
+
+
+def row(**changes):
+    base = Row(
+        run_id="run-1",
+        backend="numpy",
+        machine_id="machine",
+        **Cell().to_dict(),
+        threads=2,
+        seed=7,
+        status="PASSED",
+        samples=2,
+        median_s=0.5,
+        started_at="2026-01-01T00:00:01+00:00",
+    )
+    return replace(base, **changes)
+
+
+SAMPLES = [RawSample(0, 0, 1, 0.4, None, 0.0, True), RawSample(1, 0, 1, 0.6, None, None, False)]
+
+
+def test_what_goes_in_comes_out(tmp_path):
+    with Store(tmp_path / "s.sqlite", create=True) as store:
+        store.add_run(RUN)
+        store.add_cell(3, [(row(), SAMPLES), (row(backend="other", status="CRASHED", reason="gone", median_s=None), [])])
+        assert store.finished_cells("run-1") == {3}
+        assert store.statuses("run-1") == {"PASSED": 1, "CRASHED": 1}
+        assert store.newest_run("hash") == RUN
+        assert store.newest_run("another") is None
+    with Store(tmp_path / "s.sqlite") as store:
+        rows, samples, runs = store.frames()
+    assert list(rows.columns) == ["row_id", *COLUMNS]
+    assert rows["backend"].tolist() == ["numpy", "other"]
+    assert rows["bias"].dtype == bool
+    assert samples["wall_s"].tolist() == [0.4, 0.6]
+    assert samples["used"].tolist() == [True, False]
+    assert runs["run_id"].tolist() == ["run-1"]
+    assert pd.isna(rows["median_s"][1])
+
+
+@pytest.mark.parametrize("status", ["WRONG", "UNSUPPORTED", "UNAVAILABLE", "CRASHED", "TIMEOUT", "OUT_OF_MEMORY", "SUSPECT"])
+def test_a_time_stands_only_beside_a_status_that_allows_it(status):
+    with pytest.raises(ValueError, match="has no time"):
+        row(status=status)
+    with pytest.raises(ValueError, match="has a time"):
+        row(median_s=None)
+
+
+def test_a_cell_is_written_whole_or_not_at_all(tmp_path):
+    with Store(tmp_path / "s.sqlite", create=True) as store:
+        store.add_run(RUN)
+        with pytest.raises(CallError):
+            store.add_cell(0, [(row(), SAMPLES), (row(), SAMPLES)])  # the same backend twice
+        assert store.finished_cells("run-1") == set()
+        assert store.frames()[1].empty
+
+
+def test_peaks_keep_the_best(tmp_path):
+    with Store(tmp_path / "s.sqlite", create=True) as store:
+        store.add_peaks("machine", 2, {("cpu", "copy"): 5.0, ("cpu", "gemm:float32"): 7.0})
+        store.add_peaks("machine", 2, {("cpu", "copy"): 4.0, ("cpu", "gemm:float32"): 8.0})
+        assert store.peaks("machine", 2) == {("cpu", "copy"): 5.0, ("cpu", "gemm:float32"): 8.0}
+        assert store.peaks("machine", 1) == {}
+
+
+def open_store(path, create):
+    Store(path, create=create).close()
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_files_that_are_no_store_are_refused_and_left_alone(tmp_path, create):
+    text = tmp_path / "text.sqlite"
+    text.write_text("this is a diary, not a database, and it is long enough to be read as one\n" * 20)
+    other = tmp_path / "other.sqlite"
+    with sqlite3.connect(other) as db:
+        db.execute("CREATE TABLE people (name TEXT)")
+    db.close()
+    older = tmp_path / "older.sqlite"
+    open_store(older, create=True)
+    with sqlite3.connect(older) as db:
+        db.execute("UPDATE meta SET schema_version = 99")
+    db.close()
+    for path, said in [
+        (text, "is no SQLite file"),
+        (other, "not a store of lstm-parity"),
+        (older, f"has schema version 99, this lstm-parity reads and writes version {SCHEMA_VERSION}"),
+        (tmp_path, "is a folder"),
+    ]:
+        before = path.read_bytes() if path.is_file() else None
+        with pytest.raises(CallError) as caught:
+            open_store(path, create)
+        assert said in str(caught.value)
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert before is None or path.read_bytes() == before
+
+
+def test_a_missing_store_is_not_made_by_reading(tmp_path):
+    with pytest.raises(CallError, match="no store at"):
+        open_store(tmp_path / "none.sqlite", create=False)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(CallError, match="does its folder exist"):
+        open_store(tmp_path / "no" / "folder.sqlite", create=True)
+
+
+def test_a_store_in_use_is_said_to_be(tmp_path, monkeypatch):
+    monkeypatch.setattr(harness.store, "BUSY_SECONDS", 0.05)
+    path = tmp_path / "s.sqlite"
+    open_store(path, create=True)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        with pytest.raises(CallError, match="in use by another process"):
+            open_store(path, create=True)
+    finally:
+        other.close()
+    open_store(path, create=True)
+
+
+def test_a_read_only_store_can_be_read_and_is_refused_for_writing(tmp_path):
+    path = tmp_path / "s.sqlite"
+    with Store(path, create=True) as store:
+        store.add_run(RUN)
+        store._db.execute("PRAGMA query_only = ON")  # what a read-only file amounts to, for root too
+        with pytest.raises(CallError, match="cannot be written"):
+            store.add_cell(0, [(row(), [])])
+
+
+def test_a_full_disk_keeps_what_was_finished(tmp_path):
+    path = tmp_path / "s.sqlite"
+    with Store(path, create=True) as store:
+        store.add_run(RUN)
+        store.add_cell(0, [(row(), SAMPLES)])
+        pages = store._db.execute("PRAGMA page_count").fetchone()[0]
+        store._db.execute(f"PRAGMA max_page_count = {pages + 1}")
+        with pytest.raises(CallError, match="the disk is full; what was finished is kept"):
+            store.add_cell(1, [(row(), SAMPLES * 5000)])
+        assert store.finished_cells("run-1") == {0}
+    with Store(path) as store:
+        assert len(store.frames()[0]) == 1
