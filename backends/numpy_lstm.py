@@ -42,8 +42,10 @@ class NumpyLSTM(LSTMBackend):
     ) -> tuple[Array, LSTMState]:
         """See LSTMBackend.forward. Raises ValueError for an argument of the wrong shape or dtype."""
         validate_inputs(self._spec, x, state, lengths)
-        self._trace = Trace() if training else None
-        return forward(self._spec, self._weights, x, state, lengths, self._arithmetic, self._trace)
+        trace = Trace() if training else None
+        result = forward(self._spec, self._weights, x, state, lengths, self._arithmetic, trace)
+        self._trace = trace or self._trace  # an inference in between leaves the last training forward as it is
+        return result
 
     def backward(self, grad_y: Array, grad_state: LSTMState) -> LSTMGradients:
         """See LSTMBackend.backward. Raises RuntimeError where no training forward came before."""

@@ -214,3 +214,16 @@ def test_backward_needs_a_training_forward():
     y, _ = backend.forward(x, state)
     with pytest.raises(RuntimeError, match="forward\\(training=True\\)"):
         backend.backward(y, state)
+
+
+def test_an_inference_between_forward_and_backward_changes_nothing():
+    spec = LSTMSpec(3, 4)
+    weights, x, state, _ = draw_problem(spec, 2, 1, np.random.default_rng(5), False)
+    gradients = []
+    for between in (False, True):
+        backend = load_backend("numpy")(spec, weights)
+        y, _ = backend.forward(x, state, training=True)
+        if between:
+            backend.forward(x + 1, state)
+        gradients.append(backend.backward(np.ones_like(y), state).x)
+    np.testing.assert_array_equal(*gradients)
