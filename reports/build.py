@@ -1,0 +1,107 @@
+"""Write a report: pages, charts and exports of the newest run, into a folder."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+
+from . import lead
+from .fit import fit_lines
+from .frame import COLUMNS, ReportData, ReportError, Run, select_run
+from .ratios import recorded_baseline, with_baseline, without_unpaired
+from .tables import Table, fits_table, machine_table, problems_table, results_table
+from .wins import contests, win_sentences
+
+_EXTRA = ("altair", "jinja2", "vl_convert")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the report says, for the one who asked for it.
+
+    run_id, baseline: what was reported on, and over what. sentences: which backend wins where, and what failed. files: what was
+    written, report.html first.
+    """
+
+    run_id: str
+    baseline: str
+    sentences: tuple[str, ...]
+    files: tuple[Path, ...]
+
+
+def write_report(data: ReportData, out: Path, baseline: str | None = None) -> Verdict:
+    """Write report.html, report.md, results.csv, results.parquet and the charts (SVG) of the newest run into `out`.
+
+    baseline: the backend that ratios are over; default the one the rows hold, else the one with the most times. Another one's
+    ratios are computed from the samples. Everything is finished before the first file appears in `out`, and each appears whole.
+
+    Raises ReportError: nothing to report on, rows that contradict themselves, an unknown baseline, a missing extra, or a folder
+    that cannot be written.
+    """
+    missing = [name for name in _EXTRA if find_spec(name) is None]
+    if missing:
+        raise ReportError(f"a report needs {', '.join(missing)}; get it with: pip install 'lstm-parity[report]'")
+    run = select_run(data)
+    rows, chosen = _over_baseline(run, baseline)
+    contents = {"results.csv": "", "results.parquet": "", "report.md": "", "report.html": ""}
+    sentences, texts = _render(run, rows, chosen, data.command)
+    contents |= texts
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
+            unfinished = Path(folder)
+            for name, text in contents.items():
+                (unfinished / name).write_text(text, encoding="utf-8")
+            rows[list(COLUMNS)].to_csv(unfinished / "results.csv", index=False)
+            rows[list(COLUMNS)].to_parquet(unfinished / "results.parquet", index=False)
+            out.mkdir(exist_ok=True)
+            for name in contents:  # the HTML page last: it is what a reader opens
+                (unfinished / name).replace(out / name)
+    except OSError as error:
+        raise ReportError(f"cannot write the report to {out}: {error.strerror or error}") from error
+    names = ["report.html", *(n for n in contents if n != "report.html")]
+    return Verdict(run.run_id, chosen, tuple(sentences), tuple(out / n for n in names))
+
+
+def _over_baseline(run: Run, baseline: str | None) -> tuple[pd.DataFrame, str]:
+    """The run's rows with ratios over the wanted baseline, and its name."""
+    rows = run.rows
+    known = list(dict.fromkeys(rows["backend"]))
+    if baseline is not None and baseline not in known:
+        raise ReportError(f"the baseline {baseline!r} is not in run {run.run_id}; its backends are {', '.join(known)}")
+    recorded = recorded_baseline(rows, run.definition)
+    times = rows.loc[rows["timed"], "backend"].value_counts()
+    chosen = baseline or recorded or max(known, key=lambda b: int(times.get(b, 0)))
+    if chosen != recorded:
+        rows = with_baseline(rows, run.samples, chosen)
+    return without_unpaired(rows, chosen), chosen
+
+
+def _render(run: Run, rows: pd.DataFrame, baseline: str, command: str) -> tuple[list[str], dict[str, str]]:
+    """The verdict's sentences, and the text of every page and chart by file name."""
+    from .charts import draw_charts
+    from .page import Content, to_html, to_markdown, to_svg
+
+    wins = win_sentences(rows, contests(rows, run.samples, baseline))
+    failed = lead.what_failed(rows)
+    lines = fit_lines(rows)
+    machine = ", ".join(str(m) for m in rows["machine_id"].dropna().unique())
+    tables: list[Table] = [problems_table(rows), fits_table(lines), results_table(rows, baseline)]
+    tables = [t for t in tables if len(t.cells)] + [machine_table(machine, run.fingerprint)]
+    content = Content(
+        title="LSTM parity report",
+        ran=[*lead.what_ran(run), lead.statuses(rows)],
+        where=lead.where_and_when(run),
+        failed=failed,
+        wins=wins,
+        charts=draw_charts(rows, baseline),
+        tables=tables,
+        command=command,
+    )
+    texts = {f"{c.name}.svg": to_svg(c) for c in content.charts}
+    texts |= {"report.md": to_markdown(content), "report.html": to_html(content)}
+    return [*wins, *failed], texts

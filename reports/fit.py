@@ -1,0 +1,99 @@
+"""Fixed cost and cost per step of each backend: the line time = a + b T.
+
+Weighted least squares over the medians of a group (a backend's cells that differ in T alone), with weights 1/time^2: a time's
+error is relative. The 95% intervals are Student's, with points - 2 degrees of freedom, from the
+scatter of the medians about the line; they answer for a bent curve as well as for noise, and are wide for three points.
+Source: Seber and Lee, Linear Regression Analysis, ch. 3 and 6.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from .frame import CELL
+
+GROUP = ("backend", *(c for c in CELL if c != "sequence_length"))
+"""What is the same along a fitted line."""
+LEAST_POINTS = 3
+GOOD_FIT = 0.10
+"""A line fits where no median is further from it than this share of itself: the width beyond which a time is UNSTABLE."""
+
+
+@lru_cache(maxsize=1024)
+def student_quantile(degrees: int) -> float:
+    """t with P(|X| <= t) = 95% for Student's distribution with a whole number of degrees of freedom, >= 1."""
+    low, high = 0.0, 20.0
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _within(middle, degrees) < 0.95 else (low, middle)
+    return low
+
+
+def _within(t: float, degrees: int) -> float:
+    """P(|X| <= t), by the finite series for whole degrees (Abramowitz and Stegun, 26.7.3 and 26.7.4)."""
+    angle = math.atan2(t, math.sqrt(degrees))
+    square = math.cos(angle) ** 2
+    odd = degrees % 2
+    term, total = (math.cos(angle) if odd else 1.0), 0.0
+    for k in range(degrees // 2):
+        total += term
+        term *= square * (2 * k + 1 + odd) / (2 * k + 2 + odd)
+    return 2 / math.pi * (angle + math.sin(angle) * total) if odd else math.sin(angle) * total
+
+
+def fit_lines(rows: pd.DataFrame) -> pd.DataFrame:
+    """A line for each group with at least three distinct T, sorted by group.
+
+    rows: timed rows. Returns the columns of GROUP; fixed_s, step_s (seconds; seconds per step), each with its 95% interval
+    (_low, _high); points; shortest, longest (T); residual (the largest |time - line| / time); fits (residual <= GOOD_FIT).
+    """
+    rows = rows[rows["timed"]]
+    rows = rows.assign(group=rows.groupby(list(GROUP), dropna=False, sort=True).ngroup())
+    rows = rows[rows["sequence_length"].groupby(rows["group"]).transform("nunique") >= LEAST_POINTS]
+    group, heads = np.unique(rows["group"].to_numpy(), return_index=True)
+    g = np.searchsorted(group, rows["group"].to_numpy())
+    t = rows["sequence_length"].to_numpy(dtype="float64")
+    seconds = rows["median_s"].to_numpy(dtype="float64")
+
+    def total(values: NDArray[Any]) -> NDArray[Any]:
+        return np.bincount(g, weights=values, minlength=len(group))
+
+    # seconds / seconds[first] keeps the weights near 1 for times from microseconds to hours
+    scale = seconds[heads] if len(heads) else seconds
+    y = seconds / scale[g]
+    w = 1 / y**2
+    sum_w = total(w)
+    mean_t, mean_y = total(w * t) / sum_w, total(w * y) / sum_w
+    spread = total(w * (t - mean_t[g]) ** 2)
+    step = total(w * (t - mean_t[g]) * (y - mean_y[g])) / spread
+    fixed = mean_y - step * mean_t
+    off = (y - mean_y[g]) - step[g] * (t - mean_t[g])
+    points = np.bincount(g, minlength=len(group))
+    variance = total(w * off**2) / (points - 2)
+    quantile = np.array([student_quantile(int(n) - 2) for n in points])
+    step_half = quantile * np.sqrt(variance / spread)
+    fixed_half = quantile * np.sqrt(variance * (1 / sum_w + mean_t**2 / spread))
+    residual = np.zeros(len(group))
+    np.maximum.at(residual, g, np.abs(off) / y)
+
+    lines = rows.iloc[heads][list(GROUP)].reset_index(drop=True)
+    lengths = rows["sequence_length"].groupby(g)
+    return lines.assign(
+        fixed_s=fixed * scale,
+        fixed_low_s=(fixed - fixed_half) * scale,
+        fixed_high_s=(fixed + fixed_half) * scale,
+        step_s=step * scale,
+        step_low_s=(step - step_half) * scale,
+        step_high_s=(step + step_half) * scale,
+        points=points,
+        shortest=lengths.min().to_numpy(dtype="int64"),
+        longest=lengths.max().to_numpy(dtype="int64"),
+        residual=residual,
+        fits=residual <= GOOD_FIT,
+    )

@@ -1,0 +1,71 @@
+"""Which backend is fastest in which cell, and where nobody can tell."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from .frame import varying
+from .ratios import paired_ratios
+from .words import cells, phrase
+
+WIN, TIE, UNDECIDED, ALONE = "win", "tie", "undecided", "alone"
+
+
+def contests(rows: pd.DataFrame, samples: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
+    """One row per cell that has a time, indexed by cell: fastest (backend with the least median), outcome.
+
+    outcome: "win" if, for every other backend, the 95% interval of (its time / the fastest's) lies above 1; "tie" if one does
+    not; "undecided" if one has no interval; "alone" if nobody else has a time. The interval is the row's own where one of the
+    two is the baseline, else it comes from the samples, block by block.
+    """
+    timed = rows[rows["timed"]].sort_values(["cell", "median_s"], kind="stable")
+    first = timed.drop_duplicates("cell").set_index("cell")
+    others = timed[timed.duplicated("cell")]
+    best = first.loc[others["cell"]]
+    lead = np.where(best["backend"] == baseline, others["ratio_ci_low"].to_numpy(), np.nan)
+    lead = np.where(others["backend"] == baseline, 1 / best["ratio_ci_high"].to_numpy(), lead)
+    open_pairs = pd.Series(best["row_id"].to_numpy(), index=others["row_id"].to_numpy())[np.isnan(lead)]
+    lead[np.isnan(lead)] = paired_ratios(samples, open_pairs)["ratio_ci_low"].to_numpy()
+
+    weakest = pd.DataFrame({"cell": others["cell"].to_numpy(), "tie": lead <= 1, "blank": np.isnan(lead)}).groupby("cell").any()
+    result = pd.DataFrame({"fastest": first["backend"], "outcome": WIN})
+    weakest = weakest.reindex(result.index)
+    result.loc[weakest["blank"].eq(True), "outcome"] = UNDECIDED
+    result.loc[weakest["tie"].eq(True), "outcome"] = TIE
+    result.loc[weakest["tie"].isna(), "outcome"] = ALONE
+    return result
+
+
+def win_sentences(rows: pd.DataFrame, outcome: pd.DataFrame) -> list[str]:
+    """Who wins where, in words. outcome: of `contests`."""
+    described = rows.drop_duplicates("cell").set_index("cell")
+    contested = outcome[outcome["outcome"] != ALONE]
+    total, sentences = len(contested), []
+    wins = contested.loc[contested["outcome"] == WIN, "fastest"]
+    if len(wins):
+        counts = wins.value_counts()
+        names = sorted(counts.index, key=lambda b: (-counts[b], b))
+        differing = varying(described.loc[contested.index])
+        parts = []
+        for i, name in enumerate(names):
+            won = described.loc[wins.index[wins == name]]
+            common = [phrase(c, won[c].iloc[0]) for c in differing if won[c].nunique(dropna=False) == 1]
+            where = f" ({'all with ' if len(won) > 1 else ''}{', '.join(common)})" if common and len(won) < total else ""
+            parts.append(f"{name} is fastest in {counts[name]} of {cells(total)}" if i == 0 else f"{name} in {counts[name]}")
+            parts[-1] += where
+        sentences.append("; ".join(parts) + ".")
+    ties = int((contested["outcome"] == TIE).sum())
+    if ties:
+        sentences.append(f"A tie in {cells(ties)}: the 95% interval of the ratio to a rival includes 1.")
+    undecided = int((contested["outcome"] == UNDECIDED).sum())
+    if undecided:
+        sentences.append(f"Undecided in {cells(undecided)}: the samples of two backends share too few blocks for an interval.")
+    alone = outcome.loc[outcome["outcome"] == ALONE, "fastest"]
+    if len(alone):
+        by_name = ", ".join(f"{name} in {count}" for name, count in alone.value_counts().sort_index().items())
+        sentences.append(f"Only one backend has a time in {cells(len(alone))} ({by_name}), so nothing is compared there.")
+    untimed = len(described) - len(outcome)
+    if untimed:
+        sentences.append(f"No backend has a time in {cells(untimed)}.")
+    return sentences
