@@ -54,6 +54,10 @@ class Arithmetic:
         """An intermediate quantity as the arithmetic keeps it."""
         return array
 
+    def activated(self, array: Array) -> Array:
+        """A sigmoid or tanh as the arithmetic computes and keeps it."""
+        return self.rounded(array)
+
 
 EXACT = Arithmetic()
 
@@ -87,6 +91,12 @@ def sigmoid(z: Array, out: Array | None = None) -> Array:
     return np.reciprocal(out, out=out)
 
 
+def _put(target: Array, value: Array) -> None:
+    """target[...] = value, at no cost where they are the same array."""
+    if value is not target:
+        target[...] = value
+
+
 def _valid(lengths: Array | None, t: int) -> Array | None:
     """Which rows [B] have a step t; None where all have."""
     return None if lengths is None or bool(np.all(lengths > t)) else lengths > t
@@ -109,15 +119,18 @@ def _without_padding(x: Array, lengths: Array | None) -> Array:
 
 
 def _input_products(w: DirectionWeights, x: Array, arithmetic: Arithmetic) -> Iterator[Array]:
-    """W x<t> + b_ih + b_hh [4H, B] for each step t of x [T, B, I]."""
+    """W x<t> + b_ih + b_hh [4H, B] for each step t of x [T, B, I]; each is valid until the next is asked for."""
     steps, batch, width = x.shape
     block = max(1, COLUMNS_PER_PRODUCT // batch)
+    bias = None if w.b_ih is None or w.b_hh is None else (w.b_ih + w.b_hh)[:, None]
+    z = np.empty((len(w.w_ih), min(block, steps) * batch), arithmetic.dtype)
     for start in range(0, steps, block):
         columns = arithmetic.load(x[start : start + block]).reshape(-1, width).T
-        z = arithmetic.product(w.w_ih, columns)
-        for bias in (w.b_ih, w.b_hh):
-            if bias is not None:
-                z += bias[:, None]
+        if z.shape[1] != columns.shape[1]:
+            z = np.empty((len(w.w_ih), columns.shape[1]), arithmetic.dtype)
+        z = arithmetic.product(w.w_ih, columns, out=z)
+        if bias is not None:
+            z += bias
         for t in range(0, z.shape[1], batch):
             yield z[:, t : t + batch]
 
@@ -129,7 +142,7 @@ def _forward_direction(
 
     w is in the dtype of the arithmetic. Appends to `steps`, where it is given, what backpropagation needs.
     """
-    rounded = arithmetic.rounded
+    rounded, activated = arithmetic.rounded, arithmetic.activated
     hidden = len(w.w_hh) // 4
     y = np.empty((len(x), *h0.shape), arithmetic.storage)
     h, c = arithmetic.load(h0).T, arithmetic.load(c0).T  # a<0>, c<0>
@@ -140,25 +153,25 @@ def _forward_direction(
             z = np.empty_like(z)  # kept, so not used again
         i, f, g, o = (z[k * hidden : (k + 1) * hidden] for k in range(4))
 
-        z[...] = rounded(arithmetic.product(w.w_hh, h_before, out=z))
+        _put(z, rounded(arithmetic.product(w.w_hh, h_before, out=z)))
         z += input_product
         if w.peephole is not None:
             i += w.peephole[0][:, None] * c_before
             f += w.peephole[1][:, None] * c_before
-        z[...] = rounded(z)
-        i[...] = rounded(sigmoid(i, out=i))  # Γu
-        f[...] = rounded(sigmoid(f, out=f))  # Γf
-        g[...] = rounded(np.tanh(g, out=g))  # c~
+        _put(z, rounded(z))
+        _put(i, activated(sigmoid(i, out=i)))  # Γu
+        _put(f, activated(sigmoid(f, out=f)))  # Γf
+        _put(g, activated(np.tanh(g, out=g)))  # c~
         c = rounded(rounded(f * c_before) + rounded(i * g))
         if w.peephole is not None:
             o += rounded(w.peephole[2][:, None] * c)
-        o[...] = rounded(sigmoid(o, out=o))  # Γo
-        tanh_c = rounded(np.tanh(c))
+        _put(o, activated(sigmoid(o, out=o)))  # Γo
+        tanh_c = activated(np.tanh(c))
         h = unprojected = rounded(o * tanh_c)
         if w.w_hr is not None:
             unprojected = arithmetic.stored(unprojected)
             h = rounded(arithmetic.product(w.w_hr, unprojected))
-        h = arithmetic.stored(h)
+        h = np.ascontiguousarray(arithmetic.stored(h).T).T  # laid out as y: so BLAS multiplies it faster
 
         if steps is not None:
             steps.append(Step(z, c_before, c, tanh_c, h_before, unprojected))

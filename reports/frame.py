@@ -29,7 +29,7 @@ COLUMNS: Mapping[str, str] = {
 }  # fmt: skip
 """The contract's columns of a result row, in order, with the pandas dtype they have in a report and its exports."""
 
-SAMPLE_COLUMNS = ("row_id", "block", "position", "calls", "wall_s", "device_s")
+SAMPLE_COLUMNS = ("row_id", "block", "position", "calls", "wall_s", "device_s", "used")
 RUN_COLUMNS = ("run_id", "machine_id", "fingerprint", "definition", "command", "seed", "started_at", "finished_at", "summary")
 
 TIMED_STATUSES = ("PASSED", "UNSTABLE")
@@ -51,8 +51,8 @@ class ReportData:
     """What the store hands over.
 
     rows: one row per cell and backend, `row_id` and the columns of COLUMNS. samples: SAMPLE_COLUMNS, in seconds per call,
-    joined to rows by `row_id`. runs: RUN_COLUMNS, one row a run; fingerprint, definition and summary are JSON text.
-    command: the words that asked for the report, printed at its foot.
+    joined to rows by `row_id`; `used` is false for one that does not count in its row's figures. runs: RUN_COLUMNS, one row a
+    run; fingerprint, definition and summary are JSON text. command: the words that asked for the report, printed at its foot.
     """
 
     rows: pd.DataFrame
@@ -66,9 +66,9 @@ class Run:
     """The run that is reported on.
 
     rows: the checked rows, in the dtypes of COLUMNS, with three helper columns: row_id, `cell` (number of the row's cell in
-    sorted order) and `timed` (a time stands here). samples: of all runs, unfiltered. started_at, finished_at: UTC text or "".
-    fingerprint, definition, summary: parsed, empty where there was nothing to parse. others: how many other runs have rows;
-    unused: the ids of newer runs that have none.
+    sorted order) and `timed` (a time stands here). samples: of all runs, those that count. started_at, finished_at: UTC text
+    or "". fingerprint, definition, summary: parsed, empty where there was nothing to parse. others: how many other runs have
+    rows; unused: the ids of newer runs that have none.
     """
 
     run_id: str
@@ -102,7 +102,7 @@ def select_run(data: ReportData) -> Run:
     return Run(
         run_id=str(run_id),
         rows=_checked(rows),
-        samples=data.samples,
+        samples=data.samples[data.samples["used"].astype(bool)],
         started_at=_text(info.get("started_at")),
         finished_at=_text(info.get("finished_at")),
         fingerprint=_parsed(info.get("fingerprint")),

@@ -16,6 +16,7 @@ _SHARES = (
     ("in_samples_s", "in samples"),
     ("setup_s", "set-up"),
     ("checks_s", "checks"),
+    ("peaks_s", "peaks"),
     ("statistics_s", "statistics"),
     ("store_s", "writing the store"),
     ("waiting_s", "waiting"),

@@ -83,6 +83,7 @@ def synthetic_data(
             "calls": 1,
             "wall_s": times.ravel(),
             "device_s": np.nan,
+            "used": True,
         }
     )
     return ReportData(

@@ -4,6 +4,7 @@ import itertools
 import math
 import random
 import statistics
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -55,10 +56,10 @@ def test_paired_ratios(seed):
     kept = []
     for row in (7, 3, 900, 12, 44):
         for block in range(rng.choice([3, 8, 21])):
-            kept += [(row, block * 5, 0, 1, rng.lognormvariate(-7, 1), rng.choice([math.nan, rng.uniform(1, 2)]))
+            kept += [(row, block * 5, 0, 1, rng.lognormvariate(-7, 1), rng.choice([math.nan, rng.uniform(1, 2)]), True)
                      for _ in range(rng.choice([0, 1, 1, 2]))]  # fmt: skip
     rng.shuffle(kept)
-    samples = pd.DataFrame(kept, columns=["row_id", "block", "position", "calls", "wall_s", "device_s"])
+    samples = pd.DataFrame(kept, columns=["row_id", "block", "position", "calls", "wall_s", "device_s", "used"])
     base = pd.Series({3: 7, 900: 7, 12: 44, 5: 7, 44: 6})
     found = paired_ratios(samples, base)
     for row, of in base.items():
@@ -195,3 +196,11 @@ def test_a_shared_size_of_the_wins_is_named(synthetic):
     assert text == [
         "large is fastest in 2 of 4 cells (all with sequence length 100000); small in 2 (all with sequence length 10)."
     ]
+
+
+def test_samples_of_a_disturbed_block_count_nowhere(synthetic):
+    clean = synthetic.synthetic_data(12, sequence_length=[1, 50], batch_size=[1, 4])
+    disturbed = clean.samples.assign(wall_s=clean.samples["wall_s"] * 1e3, block=clean.samples["block"] + 1000, used=False)
+    noisy = replace(clean, samples=pd.concat([clean.samples, disturbed], ignore_index=True))
+    a, b = (with_baseline(run.rows, run.samples, "torch-cpu") for run in (select_run(clean), select_run(noisy)))
+    pd.testing.assert_frame_equal(a, b)

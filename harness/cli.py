@@ -1,0 +1,215 @@
+"""The command line: words in, calls out. Every import that costs time is inside the command that needs it.
+
+Exit codes: 0 all is well; 1 the thing asked about is not well; 2 the call cannot be carried out (one line on standard error
+says what and how to mend it); 130 after Ctrl-C, with everything finished so far kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .errors import CallError
+
+if TYPE_CHECKING:
+    from .sweep.grid import Definition
+
+DEFAULT_STORE = Path("lstm-parity.sqlite")
+DEFAULT_REPORT = Path("lstm-parity-report")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` says more\n")
+
+
+def _list_of(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
+
+
+def _integers(text: str) -> list[Any]:
+    values = []
+    for part in _list_of(text):
+        try:
+            values.append(int(part))
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{part!r} is not an integer") from None
+    return values
+
+
+def _input_sizes(text: str) -> list[Any]:
+    return ["hidden"] if text == "hidden" else _integers(text)
+
+
+def _positive(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer above 0")
+    return value
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return value
+
+
+def _build_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="lstm-parity", description="Do LSTM implementations agree, and how fast are they when they do?", allow_abbrev=False
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+
+    backends = commands.add_parser("backends", help="each backend: can it run here, what does it promise", allow_abbrev=False)
+    backends.add_argument("--json", action="store_true", help="as JSON on standard output")
+    backends.set_defaults(run=_backends)
+
+    sweep = commands.add_parser("sweep", help="measure backends over a grid of problems", allow_abbrev=False)
+    sweep.add_argument("sweep", nargs="?", default="smoke", metavar="PRESET|FILE.toml", help="what to measure (default: smoke)")
+    sweep.add_argument("--backend", action="append", metavar="B", help="a backend in place of the preset's; may be repeated")
+    for axis in ("sequence-length", "batch-size", "hidden-size", "num-layers"):
+        sweep.add_argument(f"--{axis}", type=_integers, metavar="N,N..", help=f"in place of the preset's {axis}")
+    sweep.add_argument("--input-size", type=_input_sizes, metavar="N,N..", help="likewise; 'hidden' follows the hidden size")
+    sweep.add_argument("--precision", type=_list_of, metavar="P,P..", help="float64, float32, tf32, float16, bfloat16")
+    sweep.add_argument("--mode", choices=("inference", "training"), help="forward, or forward and backward")
+    sweep.add_argument("--bidirectional", action="store_true", default=None, help="both directions")
+    sweep.add_argument("--weights", metavar="FILE", help="the LSTM of a model file; FILE#name picks one of several")
+    sweep.add_argument("--warm", action="store_true", help="inputs in the cache, not out of it")
+    sweep.add_argument("--threads", type=_positive, metavar="N", help="threads for every backend (default: all cores)")
+    sweep.add_argument("--store", type=Path, default=DEFAULT_STORE, metavar="FILE", help=f"default: {DEFAULT_STORE}")
+    sweep.add_argument("--budget", type=_seconds, metavar="SECONDS", help="sampling time a cell, in place of the preset's")
+    sweep.add_argument("--resume", action="store_true", help="go on with the newest run of the same sweep in the store")
+    sweep.set_defaults(run=_sweep)
+
+    report = commands.add_parser("report", help="tables, charts and pages from a store", allow_abbrev=False)
+    report.add_argument("--store", type=Path, default=DEFAULT_STORE, metavar="FILE", help=f"default: {DEFAULT_STORE}")
+    report.add_argument("--out", type=Path, default=DEFAULT_REPORT, metavar="DIR", help=f"default: {DEFAULT_REPORT}")
+    report.add_argument("--baseline", metavar="BACKEND", help="what to compare with (default: the sweep's first backend)")
+    report.set_defaults(run=_report)
+    return parser
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Carry out a command line; returns the exit code."""
+    given = list(sys.argv[1:] if words is None else words)
+    arguments = _build_parser().parse_args(given)
+    arguments.words = given
+    try:
+        return int(arguments.run(arguments))
+    except CallError as error:
+        print(f"lstm-parity {arguments.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # whoever read standard output has gone
+        sys.stdout = None
+        return 0
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        print(f"lstm-parity {arguments.command}: {what}", file=sys.stderr)
+        return 2
+
+
+def _backends(arguments: argparse.Namespace) -> int:
+    from .inventory import as_json, as_text, inventory
+
+    found = inventory()
+    print(as_json(found) if arguments.json else as_text(found))
+    return 0
+
+
+def _definition(arguments: argparse.Namespace) -> tuple[Definition, Any]:
+    """The sweep that the words describe, and the weights that they name."""
+    from backends import UnavailableError
+
+    from .machine import cpu_count
+    from .sweep.grid import AXES, Definition, axis_values, cells_of, file_digests, load_sweep, with_weights
+
+    said = load_sweep(arguments.sweep)
+    axes: dict[str, Any] = {name: getattr(arguments, name, None) for name in AXES}
+    for name in ("mode", "bidirectional"):
+        axes[name] = None if axes[name] is None else [axes[name]]
+    axes["cache"] = ["warm"] if arguments.warm else None
+    words = {name: axis_values(name, values) for name, values in axes.items() if values is not None}
+    weights = None
+    if arguments.weights is None:
+        cells = cells_of(said.grids, words)
+    else:
+        from backends.model_files import WeightsFileError, load_weights
+
+        try:
+            model = load_weights(arguments.weights)
+        except WeightsFileError as error:
+            raise CallError(str(error)) from error
+        except UnavailableError as error:
+            raise CallError(str(error)) from error
+        spec = model.spec("float32")
+        sizes = {name: getattr(spec, name) for name in vars(spec) if name != "precision"}
+        cells = with_weights(said, words, sizes, arguments.weights)
+        try:
+            for precision in {cell.precision for cell in cells}:
+                model.weights_for(precision)
+        except WeightsFileError as error:
+            raise CallError(str(error)) from error
+        weights = model.weights
+    backends = tuple(dict.fromkeys(arguments.backend)) if arguments.backend else said.backends
+    definition = Definition(
+        title=said.title,
+        cells=cells,
+        backends=backends,
+        named=bool(arguments.backend),
+        threads=arguments.threads or cpu_count(),
+        budget_s=arguments.budget or said.budget_s,
+        weights_file=arguments.weights,
+        digests=file_digests([*backends, *([arguments.weights] if arguments.weights else [])]),
+    )
+    return definition, weights
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    definition, weights = _definition(arguments)
+    from .store import Store
+    from .sweep.progress import shown_progress
+    from .sweep.run import refuse_too_large, run_sweep
+    from .sweep.words import how_it_went
+
+    refuse_too_large(definition.cells)
+    with Store(arguments.store, create=True) as store, shown_progress() as progress:
+        command = shlex.join(["lstm-parity", *arguments.words])
+        outcome = run_sweep(definition, store, command, progress, resume=arguments.resume, weights=weights)
+    print(how_it_went(outcome, arguments.store), file=sys.stderr)
+    if outcome.interrupted:
+        return 130
+    return 0 if outcome.well else 1
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from reports.build import write_report
+    from reports.frame import ReportData, ReportError
+
+    from .store import Store
+
+    with Store(arguments.store) as store:
+        rows, samples, runs = store.frames()
+    command = shlex.join(["lstm-parity", *arguments.words])
+    try:
+        verdict = write_report(ReportData(rows, samples, runs, command), arguments.out, arguments.baseline)
+    except ReportError as error:
+        raise CallError(str(error)) from error
+    for sentence in verdict.sentences:
+        print(sentence)
+    print(verdict.files[0])
+    return 0

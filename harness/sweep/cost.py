@@ -1,0 +1,61 @@
+"""What a cell costs on paper: floating-point operations, bytes that must move, and memory that must be there."""
+
+from __future__ import annotations
+
+from math import prod
+
+from .cell import Cell
+
+
+def flops(cell: Cell) -> int:
+    """Multiplications and additions of the matrix products of one call; a training call costs three forwards.
+
+    Per step, row, direction and layer: 2 * 4H * (n + R) for W x and U h', with n the width of what the layer reads, and
+    2 * P * H for a projection. Elementwise work is left out: the floor stays a floor.
+    """
+    spec = cell.spec
+    per_row = sum(
+        spec.num_directions * 2 * (4 * spec.hidden_size * (spec.layer_input_size(l) + spec.state_size))
+        + spec.num_directions * 2 * spec.proj_size * spec.hidden_size
+        for l in range(spec.num_layers)
+    )
+    forward = cell.sequence_length * cell.batch_size * per_row
+    return 3 * forward if cell.training else forward
+
+
+def weight_count(cell: Cell) -> int:
+    """Numbers in all weights."""
+    spec = cell.spec
+    return sum(
+        spec.num_directions * prod(shape)
+        for l in range(spec.num_layers)
+        for shape in spec.weight_shapes(l).values()
+        if shape is not None
+    )
+
+
+def io_bytes(cell: Cell) -> int:
+    """Bytes of x and y (for training of their gradients too): what one call must read and write at least."""
+    spec = cell.spec
+    numbers = cell.sequence_length * cell.batch_size * (spec.input_size + spec.output_size)
+    return spec.dtype.itemsize * numbers * (2 if cell.training else 1)
+
+
+def weight_bytes(cell: Cell) -> int:
+    """Bytes of all weights in the storage dtype; for training read once and their gradients written once."""
+    return cell.spec.dtype.itemsize * weight_count(cell) * (2 if cell.training else 1)
+
+
+def memory_bytes(cell: Cell) -> int:
+    """Host memory that one backend's worker and the reference need together, roughly and from below.
+
+    The worker: weights drawn, packed and (training) their gradients; two input sets; for training, what backpropagation
+    keeps: ten arrays of [T, B, H] a layer and direction. The reference: weights and four checked rows in float64.
+    """
+    spec = cell.spec
+    directions = spec.num_layers * spec.num_directions
+    kept = 10 * directions * cell.sequence_length * cell.batch_size * spec.hidden_size if cell.training else 0
+    worker = spec.dtype.itemsize * (weight_count(cell) * (4 if cell.training else 2) + kept) + 2 * io_bytes(cell)
+    rows = cell.batch_size if cell.training else min(4, cell.batch_size)
+    reference = 8 * (weight_count(cell) * (3 if cell.training else 1) + (kept // cell.batch_size) * rows)
+    return worker + reference

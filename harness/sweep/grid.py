@@ -1,0 +1,237 @@
+"""A sweep as data: which cells, which backends, how long. From a preset, a TOML file, and words on the command line.
+
+A TOML file holds `title`, `backends`, `budget` (seconds of sampling a cell) and any number of [[grid]] tables; a grid's keys
+are the axes below, each with one value or a list, and its cells are all combinations. Axes left out have the value of `Cell`;
+`input_size = "hidden"` follows the hidden size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from ..errors import CallError
+from .cell import Cell
+
+DEFAULT_PRESET = "smoke"
+DEFAULT_BACKENDS = ("numpy", "torch-cpu", "torch-cudnn")
+DEFAULT_BUDGET_S = 10.0
+
+_HINTS = get_type_hints(Cell)
+AXES = tuple(name for name in _HINTS if name != "weights")
+"""The axes that a grid may give; weights come from --weights."""
+MODEL_AXES = ("input_size", "hidden_size", "num_layers", "bidirectional", "proj_size", "bias", "peephole")
+"""The axes that a weights file decides."""
+LARGEST = 2**31 - 1
+
+Axes = Mapping[str, Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A sweep that can be run: everything that decides what is measured. Two equal definitions may share a run.
+
+    named: whether the backends were named on the command line. digests: of the files that backends and weights come from.
+    """
+
+    title: str
+    cells: tuple[Cell, ...]
+    backends: tuple[str, ...]
+    named: bool
+    threads: int
+    budget_s: float
+    weights_file: str | None = None
+    digests: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def baseline(self) -> str:
+        """The backend that a row's ratio compares with: the first."""
+        return self.backends[0]
+
+    def to_json(self) -> str:
+        """The definition as text, the same for equal definitions."""
+        return json.dumps(
+            {
+                "title": self.title,
+                "backends": self.backends,
+                "baseline": self.baseline,
+                "threads": self.threads,
+                "budget_s": self.budget_s,
+                "weights_file": self.weights_file,
+                "digests": dict(self.digests),
+                "cells": [cell.to_dict() for cell in self.cells],
+            },
+            sort_keys=True,
+        )
+
+    def hash(self) -> str:
+        """Digest of the definition."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a TOML file says."""
+
+    title: str
+    backends: tuple[str, ...]
+    budget_s: float
+    grids: tuple[Axes, ...]
+    is_preset: bool
+
+
+def preset_names() -> list[str]:
+    """The presets that come with the project, sorted."""
+    return sorted(
+        p.name.removesuffix(".toml") for p in files("harness").joinpath("presets").iterdir() if p.name.endswith(".toml")
+    )
+
+
+def load_sweep(name: str) -> Sweep:
+    """A preset by name, or a TOML file by path. Raises CallError, with file, line and the nearest right word."""
+    if name in preset_names():
+        return _parse(files("harness").joinpath("presets", name + ".toml").read_text(encoding="utf-8"), name, is_preset=True)
+    path = Path(name)
+    if path.suffix != ".toml":
+        near = get_close_matches(name, preset_names(), n=1)
+        guess = f"did you mean {near[0]}? " if near else ""
+        raise CallError(f"unknown preset {name!r}: {guess}Presets: {', '.join(preset_names())}; or a file that ends in .toml")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CallError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}") from error
+    return _parse(text, str(path), is_preset=False)
+
+
+def _parse(text: str, name: str, *, is_preset: bool) -> Sweep:
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise CallError(f"{name} is not TOML: {error}") from error
+
+    def fail(key: str, what: str, table: int | None = None) -> CallError:
+        return CallError(f"{name}, line {_line(text, key, table)}: {what}")
+
+    known = ("title", "backends", "budget", "grid")
+    for key in data:
+        if key not in known:
+            raise fail(key, _unknown(key, (*known, *AXES)))
+    title = data.get("title", name)
+    if not isinstance(title, str):
+        raise fail("title", f"title must be text, not {title!r}")
+    backends = data.get("backends", list(DEFAULT_BACKENDS))
+    if not isinstance(backends, list) or not backends or not all(isinstance(b, str) for b in backends):
+        raise fail("backends", f'backends must be a list of names such as ["numpy"], not {backends!r}')
+    budget = data.get("budget", DEFAULT_BUDGET_S)
+    if isinstance(budget, bool) or not isinstance(budget, (int, float)) or not 0 < budget < float("inf"):
+        raise fail("budget", f"budget must be a number of seconds above 0, not {budget!r}")
+    tables = data.get("grid")
+    if not isinstance(tables, list) or not tables or not all(isinstance(t, dict) for t in tables):
+        raise fail("grid", "at least one [[grid]] table is needed")
+    grids = []
+    for number, table in enumerate(tables):
+        axes = {}
+        for key, value in table.items():
+            if key not in AXES:
+                raise fail(key, _unknown(key, AXES), number)
+            try:
+                axes[key] = axis_values(key, value if isinstance(value, list) else [value])
+            except CallError as error:
+                raise fail(key, str(error), number) from None
+        grids.append(axes)
+    return Sweep(title, tuple(dict.fromkeys(backends)), float(budget), tuple(grids), is_preset)
+
+
+def _unknown(key: str, known: Sequence[str]) -> str:
+    near = get_close_matches(key, known, n=1, cutoff=0.4)
+    return f"unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}")
+
+
+def _line(text: str, key: str, table: int | None) -> int:
+    """The line that says `key`, in the table-th [[grid]] (None: anywhere), counted from 1."""
+    seen = -1
+    for number, line in enumerate(text.splitlines(), 1):
+        bare = line.strip()
+        seen += bare.replace(" ", "").startswith("[[grid]]")
+        word = bare.partition("=")[0].strip().strip("[]\"' ")
+        if word == key and (table is None or seen == table):
+            return number
+    return 1
+
+
+def axis_values(axis: str, values: Sequence[Any]) -> tuple[Any, ...]:
+    """The values of an axis, checked. Raises CallError for one that the axis cannot have."""
+    if not values:
+        raise CallError(f"{axis} has no values")
+    hint = _HINTS[axis]
+    for value in values:
+        if hint is int:
+            least = 0 if axis == "proj_size" else 1
+            if axis == "input_size" and value == "hidden":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise CallError(f"{axis} must be an integer, not {value!r}")
+            if not least <= value <= LARGEST:
+                raise CallError(f"{axis} must lie in {least}..{LARGEST}, not {value}")
+        elif hint is bool:
+            if not isinstance(value, bool):
+                raise CallError(f"{axis} must be true or false, not {value!r}")
+        elif value not in get_args(hint):
+            choices = get_args(hint)
+            near = get_close_matches(str(value), choices, n=1)
+            guess = f"; did you mean {near[0]!r}?" if near else ""
+            raise CallError(f"{axis} must be one of {', '.join(choices)}, not {value!r}{guess}")
+    return tuple(dict.fromkeys(values))
+
+
+def cells_of(grids: Sequence[Axes], words: Axes) -> tuple[Cell, ...]:
+    """All combinations of each grid's axes, `words` in place of the grids' own, each cell once, in order of the grids."""
+    cells: dict[Cell, None] = {}
+    for grid in grids:
+        axes = {**grid, **words}
+        for values in itertools.product(*axes.values()):
+            chosen = dict(zip(axes, values, strict=True))
+            if chosen.get("input_size") == "hidden":
+                chosen["input_size"] = chosen.get("hidden_size", Cell.hidden_size)
+            cell = Cell(**chosen)
+            if cell.proj_size >= cell.hidden_size:
+                raise CallError(f"proj_size must be below hidden_size, not {cell.proj_size} with {cell.hidden_size}")
+            cells[cell] = None
+    return tuple(cells)
+
+
+def with_weights(sweep: Sweep, words: Axes, model: Mapping[str, Any], name: str) -> tuple[Cell, ...]:
+    """The cells with the model's sizes in place of a preset's. Raises CallError for a size that contradicts the model.
+
+    model: MODEL_AXES -> value. What a preset says of sizes gives way; what the user said must agree.
+    """
+    said = [words] if sweep.is_preset else [words, *sweep.grids]
+    for axes in said:
+        for axis, values in axes.items():
+            allowed = (model.get(axis), "hidden" if model["input_size"] == model["hidden_size"] else None)
+            if axis in model and any(value not in allowed for value in values):
+                raise CallError(f"{axis} {', '.join(map(str, values))} contradicts {name}, which has {axis} {model[axis]}")
+    grids = [{axis: values for axis, values in grid.items() if axis not in MODEL_AXES} for grid in sweep.grids]
+    words = {axis: values for axis, values in words.items() if axis not in MODEL_AXES}
+    cells = cells_of(grids, {**words, **{axis: (value,) for axis, value in model.items()}})
+    return tuple(replace(cell, weights=name) for cell in cells)
+
+
+def file_digests(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """(name, digest) of those names (FILE, FILE:Class, FILE#name) that are files: a changed file makes another sweep."""
+    digests = []
+    for name in names:
+        for path in (Path(name), Path(name.rpartition(":")[0]), Path(name.rpartition("#")[0])):
+            if path.name and path.is_file():
+                with path.open("rb") as file:
+                    digests.append((name, hashlib.file_digest(file, "sha256").hexdigest()))
+                break
+    return tuple(digests)

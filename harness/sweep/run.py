@@ -1,0 +1,229 @@
+"""A whole sweep: workers up, cells one after the other into the store, workers down."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Protocol
+
+from backends import Capabilities, LSTMWeights
+
+from ..errors import CallError
+from ..machine import fingerprint, machine_id, memory_bytes
+from ..store import Row, Run, Store
+from . import cost
+from .cell import Cell
+from .client import WorkerClient, WorkerError
+from .grid import Definition
+from .ledger import Ledger
+from .measure import CellContext, drawn_weights, measure_cell
+from .messages import Close, Describe, Description
+from .peaks import Peaks, measure_peaks
+
+IMPORT_LIMIT_S = 180.0
+NOT_WELL = ("WRONG", "SUSPECT", "CRASHED", "TIMEOUT", "OUT_OF_MEMORY")
+"""The statuses that make a sweep end with exit code 1."""
+
+
+class Progress(Protocol):
+    """What wants to know how a sweep goes on."""
+
+    def started(self, cells: int, done: int) -> None:
+        """The run has that many cells, some of them done before."""
+
+    def doing(self, what: str) -> None:
+        """This is going on now."""
+
+    def finished_cell(self, cell: Cell, rows: list[Row]) -> None:
+        """A cell is in the store."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. statuses: of all its rows; interrupted: by Ctrl-C, with everything finished kept."""
+
+    run_id: str
+    statuses: Mapping[str, int]
+    summary: Mapping[str, float]
+    interrupted: bool = False
+    nothing_to_do: bool = False
+
+    @property
+    def well(self) -> bool:
+        """Whether no row says that something is wrong."""
+        return not any(self.statuses.get(status) for status in NOT_WELL)
+
+
+def refuse_too_large(cells: tuple[Cell, ...]) -> None:
+    """Raise CallError for a cell that cannot fit into this machine's memory, with the bytes it needs."""
+    available = memory_bytes()
+    if available is None:
+        return
+    for cell in cells:
+        needed = cost.memory_bytes(cell)
+        if needed > available:
+            raise CallError(
+                f"{cell} needs at least {needed:,} bytes of memory, this machine has {available:,}; choose smaller sizes"
+            )
+
+
+def run_sweep(
+    definition: Definition,
+    store: Store,
+    command: str,
+    progress: Progress,
+    *,
+    resume: bool = False,
+    weights: LSTMWeights | None = None,
+) -> Outcome:
+    """Measure every cell of the definition that its run does not hold yet.
+
+    resume: go on with the newest run of the same definition; where there is none, start one. weights: those of the weights
+    file, in the file's dtype. Raises CallError for a backend named on the command line that cannot run here.
+    """
+    refuse_too_large(definition.cells)
+    ledger = Ledger()
+    machine = fingerprint()
+    run = store.newest_run(definition.hash()) if resume else None
+    done = store.finished_cells(run.run_id) if run is not None else set()
+    if run is not None and len(done) == len(definition.cells):
+        return Outcome(run.run_id, store.statuses(run.run_id), {}, nothing_to_do=True)
+    earlier = json.loads(run.summary) if run is not None and run.summary else {}
+
+    with ExitStack() as stack:
+        workers = _Workers(definition, ledger)
+        stack.callback(workers.close)
+        progress.doing("starting backends")
+        workers.describe()
+        if run is None:
+            run = _new_run(definition, machine, command)
+            store.add_run(run)
+        peaks = store.peaks(run.machine_id, definition.threads)
+        cuda = any(p.device == "cuda" for p in workers.promises.values())
+        measure_again = partial(_measure_peaks, store, run.machine_id, definition.threads, cuda)
+        if not peaks or (cuda and not any(device in machine["gpu"] for device, _ in peaks)):
+            progress.doing("measuring what this machine can do at best")
+            with ledger.spend("peaks"):
+                measure_again(peaks)
+        context = CellContext(
+            run_id=run.run_id,
+            machine_id=run.machine_id,
+            threads=definition.threads,
+            budget_s=definition.budget_s,
+            baseline=definition.baseline,
+            weights_file=definition.weights_file,
+            load_weights=_weights_loader(weights),
+            peaks=peaks,
+            measure_peaks=partial(measure_again, peaks),
+            ledger=ledger,
+        )
+        progress.started(len(definition.cells), len(done))
+        interrupted = False
+        try:
+            for index, cell in enumerate(definition.cells):
+                if index not in done:
+                    progress.doing(str(cell))
+                    results = measure_cell(cell, run.seed + index, workers.ready(), workers.promises, context)
+                    with ledger.spend("store"):
+                        store.add_cell(index, results)
+                    progress.finished_cell(cell, [row for row, _ in results])
+        except KeyboardInterrupt:
+            interrupted = True
+        summary = {name: value + earlier.get(name, 0.0) for name, value in ledger.summary().items()}
+        store.finish_run(run.run_id, None if interrupted else _now(), summary)
+    return Outcome(run.run_id, store.statuses(run.run_id), summary, interrupted)
+
+
+def _measure_peaks(store: Store, machine: str, threads: int, cuda: bool, peaks: Peaks) -> Peaks:
+    """Measure, keep what is better than before in the store and in `peaks`, and return the best of all."""
+    store.add_peaks(machine, threads, measure_peaks(threads, cuda=cuda))
+    peaks.update(store.peaks(machine, threads))
+    return peaks
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _new_run(definition: Definition, machine: dict[str, Any], command: str) -> Run:
+    now = _now()
+    return Run(
+        run_id=f"{now[:19].replace(':', '').replace('-', '')}-{secrets.token_hex(3)}",
+        definition=definition.to_json(),
+        definition_hash=definition.hash(),
+        machine_id=machine_id(machine),
+        fingerprint=json.dumps(machine, sort_keys=True),
+        command=command,
+        seed=secrets.randbelow(2**31),
+        started_at=now,
+    )
+
+
+def _weights_loader(weights: LSTMWeights | None) -> Callable[[Cell, int], LSTMWeights]:
+    """What the parent checks against: a cell's drawn weights, or the file's in the cell's precision."""
+    if weights is None:
+        return drawn_weights
+    return lambda cell, _: weights.astype(cell.spec.dtype)
+
+
+class _Workers:
+    """One worker a backend, replaced when it has ended."""
+
+    def __init__(self, definition: Definition, ledger: Ledger) -> None:
+        self._definition, self._ledger = definition, ledger
+        self._clients: dict[str, WorkerClient | WorkerError] = {}
+        self.promises: dict[str, Capabilities] = {}
+
+    def describe(self) -> None:
+        """Start all workers and hear what they promise. Raises CallError for a named backend that cannot run here."""
+        for backend in self._definition.backends:
+            client = self._start(backend)
+            self._clients[backend] = client
+            if isinstance(client, WorkerError) and self._definition.named:
+                raise CallError(f"backend {backend}: {client.reason}")
+
+    def ready(self) -> dict[str, WorkerClient | WorkerError]:
+        """All workers, dead ones started anew, with no cell open."""
+        for backend, client in self._clients.items():
+            if isinstance(client, WorkerError):
+                continue
+            if client.alive:
+                try:
+                    client.resume()
+                    client.ask(Close(), IMPORT_LIMIT_S)
+                    continue
+                except WorkerError:
+                    client.kill()
+            client.close()
+            self._clients[backend] = self._start(backend)
+        return dict(self._clients)
+
+    def _start(self, backend: str) -> WorkerClient | WorkerError:
+        client = None
+        try:
+            with self._ledger.spend("setup"):
+                client = WorkerClient(backend, self._definition.threads)
+                description: Description = client.ask(Describe(), IMPORT_LIMIT_S)
+            if description.unavailable is not None:
+                raise WorkerError("UNAVAILABLE", description.unavailable)
+        except WorkerError as error:
+            if client is not None:
+                client.close()
+            return error
+        except BaseException:
+            if client is not None:
+                client.close()
+            raise
+        self.promises[backend] = description.capabilities
+        return client
+
+    def close(self) -> None:
+        """End all workers."""
+        for client in self._clients.values():
+            if isinstance(client, WorkerClient):
+                client.close()

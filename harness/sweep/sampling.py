@@ -1,0 +1,220 @@
+"""Samples of all backends of a cell, in turns: A B C, C A B, ... until they are enough or the budget is spent.
+
+Turns in randomised blocks let drift, throttling and a noisy neighbour hit all backends alike, so that the ratio within a block
+is free of them. While one backend is timed all others are held still: libraries' threads spin for milliseconds after a call.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from math import ceil
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from ..machine import busy_seconds, cpu_count
+from ..store import RawSample
+from ..verify.agreement import Results
+from .cell import Cell
+from .client import WorkerClient, WorkerError
+from .inputs import fresh_row
+from .ledger import Ledger
+from .messages import Fetch, Go, Prepare, Sample
+from .statistics import median_interval
+
+ENOUGH = 0.02
+"""Half-width of the median's 95% interval, relative to the median, at which sampling may stop."""
+LEAST_BLOCKS = 10
+SHARE = 1.7
+"""Sampling goes on, within the budget, until it has taken this many times what the cell cost otherwise: measuring for longer is
+cheaper than getting ready again."""
+TIMER_RESOLUTION_S = {"cpu": 1e-7, "cuda": 5e-7}
+CALLS_PER_RESOLUTION = 50
+"""A sample lasts at least this many times the timer's resolution; shorter calls are timed several at a time."""
+WINDOW_S = 0.25
+"""The system counts CPU time in steps of 10 ms, so foreign load is read over windows of at least this length."""
+FOREIGN_CORES = 0.3
+"""Cores kept busy by others above which a window is disturbed, where they and the backend's threads do not all find a core."""
+CHECKED_ROWS = 4
+
+
+@dataclass
+class Contestant:
+    """One backend in one cell, while it is measured."""
+
+    backend: str
+    client: WorkerClient
+    device_kind: str
+    limit_s: float
+    samples: list[RawSample] = field(default_factory=list)
+    gaps: list[float] = field(default_factory=list)
+    calls_made: int = 1  # call 0 was the check
+    calls_per_sample: int = 1
+    failure: WorkerError | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """What contestants returned from one timed call, to be judged when sampling is over."""
+
+    call: int
+    rows: Any
+    projection_seed: int
+    results: dict[str, Results]
+
+
+class Sampler:
+    """Samples the contestants of one cell."""
+
+    def __init__(
+        self, cell: Cell, contestants: list[Contestant], threads: int, rng: np.random.Generator, ledger: Ledger
+    ) -> None:
+        self._cell, self._contestants, self._threads = cell, contestants, threads
+        self._rng, self._ledger = rng, ledger
+        self.audits: list[Audit] = []
+        self.disturbed_s = 0.0
+
+    def run(self, budget_s: float, audits: int, overhead_s: float, ring_size: int) -> None:
+        """Sample until the intervals are narrow enough and the cell's overhead is repaid, or the budget is spent.
+
+        audits: how many blocks are checked, at the most. overhead_s: what the cell cost before, and will cost after.
+        """
+        for contestant in self._contestants:
+            contestant.client.pause()
+        self._warm_up()
+        start = perf_counter()
+        in_samples, block = 0.0, 0
+        next_audit = int(self._rng.integers(0, 3))
+        window = self._open_window()
+        while True:
+            active = [c for c in self._contestants if c.failure is None]
+            if not active:
+                break
+            elapsed = perf_counter() - start
+            out_of_time = elapsed - min(self.disturbed_s, budget_s) >= budget_s and block >= 2
+            repaid = in_samples >= SHARE * (overhead_s + elapsed - in_samples)
+            last = out_of_time or (block >= LEAST_BLOCKS and repaid and self._narrow(active, block))
+            if last and self.audits:
+                break
+            audit = last or (block >= next_audit and len(self.audits) < audits)
+            in_samples += self._block(active, block, audit, ring_size)
+            if audit:
+                next_audit = block + 1 + int(self._rng.integers(block + 1, 4 * (block + 1)))
+            block += 1
+            if perf_counter() - window[0] >= WINDOW_S:
+                self._close_window(window)
+                window = self._open_window()
+            if last:
+                break
+        self._close_window(window)
+        self._ledger.book("samples", in_samples)
+
+    def _warm_up(self) -> None:
+        """Two samples that do not count; the second says how many calls a sample needs."""
+        for contestant in self._contestants:
+            for _ in range(2):
+                sample = self._sample(contestant)
+                if sample is None:
+                    break
+            else:
+                assert sample is not None
+                seconds = sample[0].wall_s if sample[0].device_s is None else sample[0].device_s
+                least = CALLS_PER_RESOLUTION * TIMER_RESOLUTION_S[contestant.device_kind]
+                if self._cell.launch == "call" and seconds < least:
+                    contestant.calls_per_sample = ceil(least / max(seconds, least / 1000))
+            contestant.gaps.clear()
+
+    def _block(self, active: list[Contestant], block: int, audit: bool, ring_size: int) -> float:
+        """One sample of each, in random order; returns the seconds inside them."""
+        inside = 0.0
+        # Where contestants make the same calls, they are checked on the same inputs, so that what is expected is computed once.
+        seed = int(self._rng.integers(2**31))
+        groups: dict[int, Audit] = {}
+        for position, index in enumerate(self._rng.permutation(len(active))):
+            contestant = active[index]
+            first, calls = contestant.calls_made, contestant.calls_per_sample
+            done = self._sample(contestant)
+            if done is None:
+                continue
+            sample, _ = done
+            raw = RawSample(block, position, calls, sample.wall_s, sample.device_s, None, True)
+            contestant.samples.append(raw)
+            inside += sample.wall_s * calls
+            if audit:
+                chosen = int(self._rng.integers(calls))
+                call = first + chosen
+                if call not in groups:
+                    groups[call] = Audit(call, self._draw_rows(call, ring_size), seed, {})
+                with self._ledger.spend("checks"):
+                    answer = self._ask(contestant, Fetch(chosen, groups[call].rows, seed))
+                if answer is not None:
+                    groups[call].results[contestant.backend] = answer
+        self.audits += groups.values()
+        return inside
+
+    def _draw_rows(self, call: int, ring_size: int) -> Any:
+        """Rows to check of a call, drawn after it: at least four, the one that was new among them."""
+        batch = self._cell.batch_size
+        rows = set(self._rng.permutation(batch)[:CHECKED_ROWS].tolist())
+        if call >= ring_size:
+            rows.add(fresh_row(self._cell, call // ring_size))
+        return np.array(sorted(rows))
+
+    def _sample(self, contestant: Contestant) -> tuple[Sample, float] | None:
+        """One timed sample, and the parent's own seconds for it; None where the worker failed."""
+        client = contestant.client
+        client.resume()
+        ready = self._ask(contestant, Prepare(contestant.calls_made, contestant.calls_per_sample))
+        if ready is None:
+            return None
+        start = perf_counter()
+        sample = self._ask(contestant, Go())
+        seconds = perf_counter() - start
+        if sample is None:
+            return None
+        client.pause()
+        contestant.calls_made += contestant.calls_per_sample
+        contestant.gaps.append(seconds - sample.wall_s * contestant.calls_per_sample)
+        return sample, seconds
+
+    def _ask(self, contestant: Contestant, message: Any) -> Any:
+        contestant.client.resume()
+        try:
+            return contestant.client.ask(message, contestant.limit_s)
+        except WorkerError as error:
+            contestant.failure = error
+            return None
+        finally:
+            if isinstance(message, Fetch):
+                contestant.client.pause()
+
+    def _narrow(self, active: list[Contestant], block: int) -> bool:
+        """Whether every median is known well enough; looked at less often the more blocks there are."""
+        if block % max(1, block // 10):
+            return False
+        with self._ledger.spend("statistics"):
+            used = [[s.seconds for s in c.samples if s.used] for c in active]
+            return all(seconds and median_interval(seconds).half_width <= ENOUGH for seconds in used)
+
+    def _own_seconds(self) -> float:
+        return time.process_time() + sum(c.client.cpu_seconds for c in self._contestants)
+
+    def _open_window(self) -> tuple[float, float | None, float, dict[str, int]]:
+        counts = {c.backend: len(c.samples) for c in self._contestants}
+        return perf_counter(), busy_seconds(), self._own_seconds(), counts
+
+    def _close_window(self, window: tuple[float, float | None, float, dict[str, int]]) -> None:
+        """Write the foreign load of the window into its samples; those of a disturbed one do not count."""
+        began, busy, own, counts = window
+        seconds, now = perf_counter() - began, busy_seconds()
+        if busy is None or now is None or seconds <= 0:
+            return
+        foreign = max(0.0, (now - busy - (self._own_seconds() - own)) / seconds)
+        # A window shorter than the counter's steps allow tells nothing.
+        disturbed = seconds >= WINDOW_S and foreign > FOREIGN_CORES and foreign + self._threads > cpu_count()
+        self.disturbed_s += seconds * disturbed
+        for contestant in self._contestants:
+            for k in range(counts[contestant.backend], len(contestant.samples)):
+                contestant.samples[k] = contestant.samples[k].seen_beside(foreign, used=not disturbed)

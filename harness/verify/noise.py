@@ -1,0 +1,127 @@
+"""Monte Carlo arithmetic: the float64 reference with random errors at every place where a lower precision rounds.
+
+D. S. Parker, Monte Carlo Arithmetic, 1997. The saved activations that backpropagation reads carry their errors with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from backends import LSTMGradients, LSTMSpec, LSTMWeights
+from backends.numpy_reference import EXACT, Arithmetic, Trace, backward, forward
+from backends.problem import Array
+from harness.values import Inputs
+
+from .roundoff import ROUNDOFF, Roundoff
+from .rows import take_rows
+
+NOISY_RUNS = 8
+"""How many noisy runs there are; even."""
+
+
+@dataclass(frozen=True)
+class NoisyArithmetic(Arithmetic):
+    """float64 with random errors of a lower precision's size, uniform in -1..1 times the roundoff.
+
+    kind: the precision. activation: absolute error of sigmoid and tanh. truncate: operands of products are cut to TF32 where
+    the precision allows that, instead of being blurred: truncation pulls every operand the same way, which no blur shows.
+    """
+
+    kind: Roundoff = ROUNDOFF["float64"]
+    activation: float = 0.0
+    truncate: bool = False
+    rng: np.random.Generator = field(default_factory=np.random.default_rng)
+
+    def _noise(self, array: Array) -> Array:
+        """Uniform in -1..1, shaped like the array."""
+        xi = self.rng.random(array.shape, np.float32)
+        xi *= 2
+        xi -= 1
+        return xi
+
+    def stored(self, array: Array) -> Array:
+        """With the rounding of the storage dtype."""
+        noise = self._noise(array)
+        return np.asarray(array + noise * (self.kind.storage * np.abs(array) + self.kind.tiny))
+
+    def rounded(self, array: Array) -> Array:
+        """With one rounding of the arithmetic, or of 16 bits where intermediates may be kept so."""
+        return np.asarray(array + self._noise(array) * (max(self.kind.arithmetic, self.kind.inside) * array))
+
+    def activated(self, array: Array) -> Array:
+        """With the error allowed to an activation, and then rounded."""
+        return self.rounded(array + self._noise(array) * self.activation)
+
+    def product(self, a: Array, b: Array, out: Array | None = None) -> Array:
+        """a @ b with the errors of its operands, of its sums, and of rounding the result to 16 bits."""
+        kind = self.kind
+        size = np.sqrt(np.square(a) @ np.square(b))
+        blur = kind.arithmetic * np.sqrt(a.shape[1])
+        if kind.operands and self.truncate:
+            a, b = truncated(a), truncated(b)
+        elif kind.operands:
+            blur += np.sqrt(2) * kind.operands
+        size *= blur
+        p: Array = np.matmul(a, b, out=out)
+        if kind.inside:
+            size += kind.inside * np.abs(p)
+        size *= self._noise(p)
+        p += size
+        return p
+
+
+def truncated(array: Array) -> Array:
+    """float64 values without the mantissa bits that TF32 lacks: 10 of 52 stay."""
+    bits = np.ascontiguousarray(array, np.float64).view(np.int64) & np.int64(-1 << 42)
+    return bits.view(np.float64)
+
+
+def run_once(spec: LSTMSpec, weights: LSTMWeights, inputs: Inputs, arithmetic: Arithmetic = EXACT) -> dict[str, Array]:
+    """Every tensor of one run of the reference, float64, by name: y, h_n, c_n and, with grad_y, the gradients."""
+    trace = None if inputs.grad_y is None else Trace()
+    y, last = forward(spec, weights, inputs.x, inputs.state, inputs.lengths, arithmetic, trace)
+    tensors = {"y": y, "h_n": last.h, "c_n": last.c}
+    if trace is not None:
+        assert inputs.grad_y is not None
+        assert inputs.grad_state is not None
+        g = backward(spec, weights, trace, inputs.grad_y, inputs.grad_state, arithmetic)
+        tensors |= gradient_tensors(g)
+    return tensors
+
+
+def gradient_tensors(gradients: LSTMGradients) -> dict[str, Array]:
+    """The gradients by name, those of the weights in the order of LSTMWeights.items()."""
+    tensors = {"gradient of x": gradients.x, "gradient of h0": gradients.h0, "gradient of c0": gradients.c0}
+    return tensors | {f"gradient of {path}": array for path, array in gradients.weights.items()}
+
+
+def noisy_runs(
+    spec: LSTMSpec, weights: LSTMWeights, inputs: Inputs, activation_ulps: float, seed: int
+) -> Iterator[dict[str, Array]]:
+    """NOISY_RUNS runs of the reference with the errors of the spec's precision."""
+    kind, rng = ROUNDOFF[spec.precision], np.random.default_rng([seed, 1])
+    if inputs.grad_y is not None:
+        for k in range(NOISY_RUNS):
+            tensors = run_once(spec, weights, inputs, _noisy(kind, activation_ulps, k % 2 == 0, rng))
+            # a weight's gradient may be kept in 16 bits while the steps' parts are added to it: T roundings of sums that have,
+            # root mean square, about half the square of the largest
+            for name, array in tensors.items():
+                if kind.inside and name.startswith("gradient of layers"):
+                    size = kind.inside * np.sqrt(len(inputs.x) / 2) * np.abs(array).max()
+                    tensors[name] = array + size * rng.uniform(-1, 1, array.shape)
+            yield tensors
+        return
+    # Forward, rows do not touch each other: the runs go side by side as rows of one batch, which costs far fewer calls.
+    batch, copies = inputs.x.shape[1], NOISY_RUNS // 2
+    side_by_side = take_rows(inputs, np.tile(np.arange(batch), copies))
+    for truncate in (True, False):
+        tensors = run_once(spec, weights, side_by_side, _noisy(kind, activation_ulps, truncate, rng))
+        for k in range(copies):
+            yield {name: array[:, k * batch : (k + 1) * batch] for name, array in tensors.items()}
+
+
+def _noisy(kind: Roundoff, activation_ulps: float, truncate: bool, rng: np.random.Generator) -> NoisyArithmetic:
+    return NoisyArithmetic(kind=kind, activation=activation_ulps * kind.arithmetic, truncate=truncate, rng=rng)
