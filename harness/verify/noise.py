@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,7 @@ class NoisyArithmetic(Arithmetic):
     activation: float = 0.0
     truncate: bool = False
     rng: np.random.Generator = field(default_factory=np.random.default_rng)
+    _left: dict[Any, tuple[Array, Array, Array]] = field(default_factory=dict, repr=False, compare=False)
 
     def _noise(self, array: Array) -> Array:
         """Uniform in -1..1, shaped like the array."""
@@ -58,10 +60,11 @@ class NoisyArithmetic(Arithmetic):
     def product(self, a: Array, b: Array, out: Array | None = None) -> Array:
         """a @ b with the errors of its operands, of its sums, and of rounding the result to 16 bits."""
         kind = self.kind
-        size = np.sqrt(np.square(a) @ np.square(b))
+        a, squares = self._prepared(a)
+        size = np.sqrt(squares @ np.square(b))
         blur = kind.arithmetic * np.sqrt(a.shape[1])
         if kind.operands and self.truncate:
-            a, b = truncated(a), truncated(b)
+            b = truncated(b)
         elif kind.operands:
             blur += np.sqrt(2) * kind.operands
         size *= blur
@@ -71,6 +74,16 @@ class NoisyArithmetic(Arithmetic):
         size *= self._noise(p)
         p += size
         return p
+
+    def _prepared(self, a: Array) -> tuple[Array, Array]:
+        """A left operand as it is multiplied, and its squares: kept, since it is most often the weights, step after step."""
+        key = (a.__array_interface__["data"][0], a.shape, a.strides)
+        if key not in self._left:
+            while len(self._left) >= 2:
+                del self._left[next(iter(self._left))]
+            cut = truncated(a) if self.kind.operands and self.truncate else a
+            self._left[key] = (a, cut, np.square(a))  # a itself, too: while it is held, its address is no other array's
+        return self._left[key][1:]
 
 
 def truncated(array: Array) -> Array:

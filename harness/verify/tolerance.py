@@ -25,7 +25,12 @@ from .roundoff import ROUNDOFF
 from .rows import take_rows
 
 FACTOR = 4.0
-"""How far past the envelope a right implementation may go; the one factor of the project."""
+"""How far past the envelope a right implementation may go; the one factor of the project.
+
+Chosen from the largest share that right implementations need, (error - u_s max|tensor|) / envelope or less, over 3,240 drawn
+training problems (1 to 3 layers, H to 39, T to 79, both directions, projection, peepholes, ragged) in all precisions: 1.3 for
+the backend numpy, 2.0 for torch-cpu, whose sums are ordered otherwise and which rounds more in 16 bits. Twice that is allowed.
+"""
 
 VALUES_PER_RUN = 1 << 26
 """Numbers that backpropagation may keep at a time while the whole batch is run: 0.5 GB."""
@@ -91,7 +96,7 @@ def measure(
                 departure = _largest(name, array - exact[name])
                 envelope[name] = np.maximum(envelope.get(name, departure), departure)
     scale = 1.0
-    if partial:
+    if len(noisy_rows) < batch and partial:
         exact |= _with_projections(_whole_batch(spec, weights, inputs), seed)
         lengths = np.ones(batch) if inputs.lengths is None else inputs.lengths
         scale = float(lengths.sum() / max(1, lengths[noisy_rows].sum()))

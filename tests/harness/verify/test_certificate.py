@@ -16,11 +16,11 @@ from harness.verify.certificate import NUMPY_ACTIVATION_ULPS, _rise, _sigmoid, _
 TF32 = "tf32"
 
 
-def dot_lstm(spec, w, inputs, dot=np.matmul, cell=lambda c: c, skip=(), carry=lambda h, before: h, cast=None):
+def dot_lstm(spec, w, inputs, dot=np.matmul, cell=lambda c: c, skip=(), carry=lambda h, before: h, cast=None, wide=False):
     """One layer, one direction, plain: y [T, B, H], h_n, c_n in the spec's dtype.
 
     dot: the matrix product. cell: what becomes of a new c. skip: steps that are not run. carry: what the next step sees as h.
-    cast: dtype of every intermediate; the arithmetic's own if None.
+    cast: dtype of every intermediate; the arithmetic's own if None. wide: the next step sees h as it was before it was stored.
     """
     compute = np.float64 if spec.precision == "float64" else np.float32
     cast = cast or compute
@@ -37,11 +37,12 @@ def dot_lstm(spec, w, inputs, dot=np.matmul, cell=lambda c: c, skip=(), carry=la
             i, f, g, o = np.split(z, 4, axis=1)
             i, f, g, o = (r(1 / (1 + np.exp(-i))), r(1 / (1 + np.exp(-f))), r(np.tanh(g)), r(1 / (1 + np.exp(-o))))
             c = cell(r(r(f * c) + r(i * g)))
-            before, h = h, r(o * r(np.tanh(c))).astype(spec.dtype).astype(compute)
-            y.append(h)
+            before, h = h, r(o * r(np.tanh(c)))
+            y.append(h.astype(spec.dtype))
+            h = h if wide else y[-1].astype(compute)
             h = carry(h, before)
         else:
-            y.append(h)
+            y.append(h.astype(spec.dtype))
     return np.stack(y).astype(spec.dtype), LSTMState(y[-1].astype(spec.dtype)[None], c.astype(spec.dtype)[None])
 
 
@@ -383,6 +384,36 @@ def test_the_bound_stays_sharp_over_10000_steps():
     y[9000, 1, 3] += np.float32(1e-5)
     found = check(spec, weights, inputs, (y, last))
     assert (found.first_bad.step, found.first_bad.row, found.first_bad.unit) == (9000, 1, 3)
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_h_may_be_kept_wider_than_it_is_stored(precision):
+    """Two units that differ by little, read with weights that cancel: z is small, but what storage took from h is not."""
+    spec = LSTMSpec(1, 2, precision=precision)
+    rng = np.random.default_rng(9)
+    w_ih, w_hh = np.zeros((8, 1), spec.dtype), np.tile([[30, -30]], (8, 1)).astype(spec.dtype)
+    for seed in range(20):
+        bias = (rng.uniform(0.5, 1, (4, 1)) + np.array([0, 2.0**-9])).reshape(8).astype(spec.dtype)
+        weights = LSTMWeights(((DirectionWeights(w_ih, w_hh, bias, np.zeros_like(bias)),),))
+        inputs = spread_inputs(spec, 12, 4, rng)
+        inputs.state.h[...] = inputs.state.h[..., :1]
+        inputs.state.c[...] = inputs.state.c[..., :1]
+        found = check(spec, weights, inputs, dot_lstm(spec, weights, inputs, wide=True))
+        assert found.agrees, (seed, found)
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32", "float16", "bfloat16"])
+def test_c_may_be_rounded_at_each_step(precision):
+    """Gates that are exactly 1, so that nothing but the rounding of c + 1 can differ, and activations that may not err."""
+    spec = LSTMSpec(1, 16, precision=precision)
+    zero, saturated = np.zeros((64, 17), spec.dtype), np.repeat([80.0, 80.0, 80.0, -80.0], 16).astype(spec.dtype)
+    weights = LSTMWeights(((DirectionWeights(zero[:, :1], zero[:, 1:], saturated, zero[:, 0]),),))
+    inputs = spread_inputs(spec, 40, 4, np.random.default_rng(8))
+    y, last = dot_lstm(spec, weights, inputs, cell=lambda c: c.astype(spec.dtype).astype(c.dtype))
+    found = certify(spec, weights, inputs.x, inputs.state, None, y, last, activation_ulps=0)
+    assert found.agrees, found
+    exact = inputs.state.c.astype(np.float64) + 40
+    assert precision == "float64" or not np.array_equal(last.c.astype(np.float64), exact)
 
 
 SIZES = [
