@@ -16,7 +16,9 @@ their sum.
     dh'  = e |h'| + w tiny                                  h may be kept wider than it is stored
     base = gamma_n (|W||x| + |U||h'| + |b_ih| + |b_hh|)     n = I + R + 2, and 2 more with peepholes
          + (2 u_m + u_m^2) (|W||x| + |U||h'|) + |U| dh' + (n + 1 + 3 w) tiny
-    P    = (1 + e) base + e (|W x + b_ih| + |U h' + b_hh|)  a product rounded to 16 bits: e times what it then is, base and all
+    P    = (1 + e) base + e (|W x|' + |U h'|' + |b_ih + b_hh|)    what is rounded to 16 bits: e times what it then is, base and
+                                                            all; |W x|' is the larger of |W x| and |W x + b_ih|, |U h'|' alike,
+                                                            for a bias may be added before or after, or to the other bias first
          + |p| (dc' + (gamma_n + e) (|c'| + dc'))           peepholes; the output gate's with the new c and dc
     dz   = (1 + e) P + e |z|                                the sum rounded to 16 bits
     ds   = (1 + e) (S(z, dz) + a u) + e |s| + w tiny        a u: the backend's activation_ulps, and NumPy's own error
@@ -204,9 +206,11 @@ class _Direction:
         w, e, (n, batch) = self.w, self.e, x.shape[:2]
         x, h = x.reshape(n * batch, -1), h.reshape(n * batch, -1)
         z, uh = x @ w.w_ih.T, h @ w.w_hh.T
+        wx_size, uh_size, bias_size = np.abs(z), np.abs(uh), 0.0
         if w.b_ih is not None and w.b_hh is not None:
             z += w.b_ih
             uh += w.b_hh
+            bias_size = np.abs(w.b_ih + w.b_hh)
         size, size_h = np.abs(x) @ self.abs_ih, np.abs(h) @ self.abs_hh
         size += size_h
         bound = (self.gamma + self.products) * size
@@ -214,7 +218,7 @@ class _Direction:
         if e:
             bound += e * size_h
             bound *= 1 + e
-            bound += e * (np.abs(z) + np.abs(uh))
+            bound += e * (np.maximum(wx_size, np.abs(z)) + np.maximum(uh_size, np.abs(uh)) + bias_size)
         z += uh
         shape = (n, batch, 4 * self.hidden)
         return z.reshape(shape), bound.reshape(shape), size.reshape(shape)

@@ -470,3 +470,25 @@ def test_a_stack_is_refused():
     spec, weights, inputs = plain("float32", num_layers=2)
     with pytest.raises(ValueError, match="one layer, not 2"):
         check(spec, weights, inputs, run("numpy", spec, weights, inputs))
+
+
+def test_adding_the_two_biases_first_in_16_bits_is_right():
+    """What oneDNN does in bfloat16. W x nearly cancels the biases, so that only the rounding of their sum is large."""
+    spec = LSTMSpec(1, 1, precision="bfloat16")
+    dtype = spec.dtype
+    w, b_ih, b_hh = 15.9375, -16.0, -0.06640625
+    zero = np.zeros((4, 1), dtype)
+    direction = DirectionWeights(
+        np.array([[w], [0], [0], [0]]).astype(dtype), zero, np.array([b_ih, 30, 30, 30]).astype(dtype), zero[:, 0].copy()
+    )
+    direction.b_hh[0] = b_hh
+
+    def rounded(value):
+        return np.asarray(value).astype(dtype).astype(np.float32)
+
+    i = rounded(1 / (1 + np.exp(-rounded(w + rounded(b_ih + b_hh)))))
+    y, c = (np.full((1, 1, 1), value).astype(dtype) for value in (np.tanh(i), i))  # f, o and g are 1
+    x, state = np.ones((1, 1, 1), dtype), LSTMState.zeros(spec, 1)
+    found = certify(spec, LSTMWeights(((direction,),)), x, state, None, y, LSTMState(y[-1:], c))
+    assert found.agrees
+    assert found.error_bound_ratio > 0.1
