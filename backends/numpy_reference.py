@@ -50,6 +50,10 @@ class Arithmetic:
         """The matrix product a @ b."""
         return np.matmul(a, b, out=out)
 
+    def summed(self, a: Array, b: Array) -> Array:
+        """a @ b [..., m, n] where the inner axis runs over steps and batch rows: the gradient of a weight."""
+        return self.product(a, b)
+
     def rounded(self, array: Array) -> Array:
         """An intermediate quantity as the arithmetic keeps it."""
         return array
@@ -236,7 +240,7 @@ def _backward_direction(
     x [T, B, I] and grad_y [T, B, R] in the order in which the direction read them; grad_h [B, R], grad_c [B, H]. Returns the
     gradients of x, h0 and c0, shaped like them, and of the weights.
     """
-    rounded, product = arithmetic.rounded, arithmetic.product
+    rounded, product, summed = arithmetic.rounded, arithmetic.product, arithmetic.summed
     hidden = len(w.w_hh) // 4
     dh, dc = arithmetic.load(grad_h).T, arithmetic.load(grad_c).T
     dz_steps = [np.empty(0)] * len(steps)
@@ -275,21 +279,21 @@ def _backward_direction(
     columns = arithmetic.load(x).reshape(-1, x.shape[2])
     ones = np.ones((dz.shape[1], 1), arithmetic.dtype)
     dx = rounded(product(w.w_ih.T, dz)).T.reshape(x.shape)
-    db = product(dz, ones)[:, 0]
+    db = summed(dz, ones)[..., 0]
 
     def side_by_side(name: str) -> Array:
         return np.concatenate([getattr(s, name) for s in steps], axis=1)
 
     d_hr = d_peephole = None
     if w.w_hr is not None:
-        d_hr = product(np.concatenate(dh_steps, axis=1), side_by_side("unprojected").T)
+        d_hr = summed(np.concatenate(dh_steps, axis=1), side_by_side("unprojected").T)
     if w.peephole is not None:
         c_before, c = side_by_side("c_before"), side_by_side("c")
         seen = ((dz[:hidden], c_before), (dz[hidden : 2 * hidden], c_before), (dz[3 * hidden :], c))
-        d_peephole = np.stack([product(rounded(gate * cell), ones)[:, 0] for gate, cell in seen])
+        d_peephole = np.stack([summed(rounded(gate * cell), ones)[..., 0] for gate, cell in seen], axis=-2)
     gradients = DirectionWeights(
-        w_ih=product(dz, columns),
-        w_hh=product(dz, side_by_side("h_before").T),
+        w_ih=summed(dz, columns),
+        w_hh=summed(dz, side_by_side("h_before").T),
         b_ih=None if w.b_ih is None else db,
         b_hh=None if w.b_hh is None else db.copy(),
         w_hr=d_hr,

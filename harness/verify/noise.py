@@ -20,17 +20,23 @@ from .roundoff import ROUNDOFF, Roundoff
 from .rows import take_rows
 
 NOISY_RUNS = 8
-"""How many noisy runs there are; even."""
+"""How many noisy runs there are; even. Half of them go side by side as one batch, which costs far fewer calls."""
+
+ROW_AXIS = {"y": 1, "h_n": 1, "c_n": 1, "gradient of x": 1, "gradient of h0": 1, "gradient of c0": 1}
+"""Tensors in which the rows of the batch are independent, and where the batch's axis is."""
 
 
 @dataclass(frozen=True)
 class NoisyArithmetic(Arithmetic):
     """float64 with random errors of a lower precision's size, uniform in -1..1 times the roundoff.
 
-    kind: the precision. activation: absolute error of sigmoid and tanh. truncate: operands of products are cut to TF32 where
+    runs, rows: the batch holds that many runs side by side, of that many rows each. kind: the precision. activation: absolute
+    error of sigmoid and tanh. truncate: operands of products are cut to TF32 where
     the precision allows that, instead of being blurred: truncation pulls every operand the same way, which no blur shows.
     """
 
+    runs: int = 1
+    rows: int = 1
     kind: Roundoff = ROUNDOFF["float64"]
     activation: float = 0.0
     truncate: bool = False
@@ -75,6 +81,15 @@ class NoisyArithmetic(Arithmetic):
         p += size
         return p
 
+    def summed(self, a: Array, b: Array) -> Array:
+        """As `product`, but each run by itself: [runs, m, n] from a [m, T * runs * rows] and b [T * runs * rows, n]."""
+        a_runs = a.reshape(len(a), -1, self.runs, self.rows)
+        b_runs = b.reshape(-1, self.runs, self.rows, b.shape[1])
+        parts = [
+            self.product(a_runs[:, :, k].reshape(len(a), -1), b_runs[:, k].reshape(-1, b.shape[1])) for k in range(self.runs)
+        ]
+        return np.stack(parts)
+
     def _prepared(self, a: Array) -> tuple[Array, Array]:
         """A left operand as it is multiplied, and its squares: kept, since it is most often the weights, step after step."""
         key = (a.__array_interface__["data"][0], a.shape, a.strides)
@@ -116,25 +131,20 @@ def noisy_runs(
 ) -> Iterator[dict[str, Array]]:
     """NOISY_RUNS runs of the reference with the errors of the spec's precision."""
     kind, rng = ROUNDOFF[spec.precision], np.random.default_rng([seed, 1])
-    if inputs.grad_y is not None:
-        for k in range(NOISY_RUNS):
-            tensors = run_once(spec, weights, inputs, _noisy(kind, activation_ulps, k % 2 == 0, rng))
+    batch, runs = inputs.x.shape[1], NOISY_RUNS // 2
+    side_by_side = take_rows(inputs, np.tile(np.arange(batch), runs))
+    for truncate in (True, False):
+        activation = activation_ulps * kind.arithmetic
+        noisy = NoisyArithmetic(runs=runs, rows=batch, kind=kind, activation=activation, truncate=truncate, rng=rng)
+        tensors = run_once(spec, weights, side_by_side, noisy)
+        for k in range(runs):
+            one = {
+                name: array[:, k * batch : (k + 1) * batch] if name in ROW_AXIS else array[k] for name, array in tensors.items()
+            }
             # a weight's gradient may be kept in 16 bits while the steps' parts are added to it: T roundings of sums that have,
             # root mean square, about half the square of the largest
-            for name, array in tensors.items():
-                if kind.inside and name.startswith("gradient of layers"):
+            for name, array in one.items():
+                if kind.inside and name not in ROW_AXIS:
                     size = kind.inside * np.sqrt(len(inputs.x) / 2) * np.abs(array).max()
-                    tensors[name] = array + size * rng.uniform(-1, 1, array.shape)
-            yield tensors
-        return
-    # Forward, rows do not touch each other: the runs go side by side as rows of one batch, which costs far fewer calls.
-    batch, copies = inputs.x.shape[1], NOISY_RUNS // 2
-    side_by_side = take_rows(inputs, np.tile(np.arange(batch), copies))
-    for truncate in (True, False):
-        tensors = run_once(spec, weights, side_by_side, _noisy(kind, activation_ulps, truncate, rng))
-        for k in range(copies):
-            yield {name: array[:, k * batch : (k + 1) * batch] for name, array in tensors.items()}
-
-
-def _noisy(kind: Roundoff, activation_ulps: float, truncate: bool, rng: np.random.Generator) -> NoisyArithmetic:
-    return NoisyArithmetic(kind=kind, activation=activation_ulps * kind.arithmetic, truncate=truncate, rng=rng)
+                    one[name] = array + size * rng.uniform(-1, 1, array.shape)
+            yield one

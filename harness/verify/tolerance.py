@@ -20,7 +20,7 @@ from backends.problem import Array
 from harness.values import Inputs
 
 from .location import error_ratio
-from .noise import noisy_runs, run_once
+from .noise import ROW_AXIS, noisy_runs, run_once
 from .roundoff import ROUNDOFF
 from .rows import take_rows
 
@@ -37,9 +37,6 @@ VALUES_PER_RUN = 1 << 26
 
 NOISY_VALUES = 1 << 21
 """The same for one noisy run, in rows beyond those that are checked."""
-
-ROW_AXIS = {"y": 1, "h_n": 1, "c_n": 1, "gradient of x": 1, "gradient of h0": 1, "gradient of c0": 1}
-"""Tensors in which the rows of the batch are independent, and where the batch's axis is."""
 
 
 @dataclass(frozen=True, eq=False)
