@@ -106,7 +106,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Carry out a command line; returns the exit code."""
     given = list(sys.argv[1:] if words is None else words)
     arguments = _build_parser().parse_args(given)
-    arguments.words = given
+    arguments.words, arguments.is_process = given, words is None
     try:
         return int(arguments.run(arguments))
     except CallError as error:
@@ -182,18 +182,24 @@ def _definition(arguments: argparse.Namespace) -> tuple[Definition, Any]:
 def _sweep(arguments: argparse.Namespace) -> int:
     definition, weights = _definition(arguments)
     from .store import Store
-    from .sweep.progress import shown_progress
+    from .sweep.progress import say, shown_progress
     from .sweep.run import refuse_too_large, run_sweep
+    from .sweep.spawn import interrupted_once
     from .sweep.words import how_it_went
 
     refuse_too_large(definition.cells)
-    with Store(arguments.store, create=True) as store, shown_progress() as progress:
-        command = shlex.join(["lstm-parity", *arguments.words])
-        outcome = run_sweep(definition, store, command, progress, resume=arguments.resume, weights=weights)
-    print(how_it_went(outcome, arguments.store), file=sys.stderr)
+    with interrupted_once(to_the_end=arguments.is_process):
+        with Store(arguments.store, create=True) as store, shown_progress() as progress:
+            outcome = run_sweep(definition, store, _command(arguments), progress, resume=arguments.resume, weights=weights)
+        say(how_it_went(outcome, arguments.store))
     if outcome.interrupted:
         return 130
-    return 0 if outcome.well else 1
+    return 0 if outcome.well or outcome.nothing_to_do else 1
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    """The command line as text that can be kept, whatever bytes its file names are made of."""
+    return shlex.join(["lstm-parity", *arguments.words]).encode(errors="backslashreplace").decode()
 
 
 def _report(arguments: argparse.Namespace) -> int:
@@ -204,7 +210,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
     with Store(arguments.store) as store:
         rows, samples, runs = store.frames()
-    command = shlex.join(["lstm-parity", *arguments.words])
+    command = _command(arguments)
     try:
         verdict = write_report(ReportData(rows, samples, runs, command), arguments.out, arguments.baseline)
     except ReportError as error:

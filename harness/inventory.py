@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,7 +24,8 @@ class Found:
 
 def inventory() -> list[Found]:
     """Every registered backend, sorted by name."""
-    return [_look_at(name) for name in backend_names()]
+    with redirect_stdout(sys.stderr):  # what a package prints on import is no part of the answer
+        return [_look_at(name) for name in backend_names()]
 
 
 def _look_at(name: str) -> Found:
@@ -34,7 +37,10 @@ def _look_at(name: str) -> Found:
         return Found(name, error.reason, error.hint or hint, None)
     except (BackendNotFoundError, TypeError) as error:
         return Found(name, str(error), hint, None)
-    except Exception as error:  # an installed package's class may raise anything; the others are listed all the same
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # an installed package may raise anything; the others are listed
         return Found(name, f"{type(error).__name__}: {error}", hint, None)
 
 

@@ -52,15 +52,15 @@ def thread_environment(threads: int) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def cpu_name() -> str | None:
-    """The processor's name, where the system tells."""
+def cpu_name() -> str:
+    """The processor's name, or its architecture where the system tells no more."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     except OSError:
         pass
-    return platform.processor() or None
+    return platform.processor() or platform.machine() or "cpu"
 
 
 def memory_bytes() -> int | None:

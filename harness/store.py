@@ -169,10 +169,7 @@ class Store:
         self._db.execute("PRAGMA foreign_keys = ON")
         tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not tables and create:
-            with self.transaction():
-                for statement in _SCHEMA.split(";"):
-                    self._db.execute(statement)
-                self._db.execute("INSERT INTO meta VALUES (?)", (SCHEMA_VERSION,))
+            self._make_tables()
             return
         if "meta" not in tables:
             raise CallError(f"{self.path} is a SQLite file but not a store of lstm-parity; --store FILE names another")
@@ -186,14 +183,23 @@ class Store:
             with self.transaction():
                 self._db.execute("UPDATE meta SET schema_version = schema_version")
 
+    def _make_tables(self) -> None:
+        with self.transaction():
+            if self._db.execute("SELECT 1 FROM sqlite_master").fetchone():  # another process was first
+                return
+            for statement in _SCHEMA.split(";"):
+                self._db.execute(statement)
+            self._db.execute("INSERT INTO meta VALUES (?)", (SCHEMA_VERSION,))
+
     @contextmanager
     def _said_plainly(self) -> Iterator[None]:
         """SQLite's errors as one line that says how to mend them."""
         try:
             yield
         except sqlite3.Error as error:
-            text = str(error)
+            text = str(error) if self.path.exists() or "readonly" not in str(error) else "has gone"
             hints = {
+                "has gone": "has gone: it was moved or deleted while it was in use",
                 "readonly": "cannot be written: make it writable, or name another with --store",
                 "locked": f"is in use by another process (waited {BUSY_SECONDS:.0f} s): try again when that has finished",
                 "full": "has no room: the disk is full; what was finished is kept",
@@ -208,8 +214,8 @@ class Store:
     def transaction(self) -> Iterator[None]:
         """All that is written within, or nothing."""
         with self._said_plainly():
-            self._db.execute("BEGIN IMMEDIATE")
             try:
+                self._db.execute("BEGIN IMMEDIATE")
                 yield
                 self._db.execute("COMMIT")
             except BaseException:
@@ -231,11 +237,13 @@ class Store:
                 "UPDATE runs SET finished_at = ?, summary = ? WHERE run_id = ?", (finished_at, json.dumps(summary), run_id)
             )
 
-    def newest_run(self, definition_hash: str) -> Run | None:
-        """The newest run of that definition."""
+    def newest_run(self, definition_hash: str, machine_id: str | None = None) -> Run | None:
+        """The newest run of that definition, on that machine: another machine's times do not go on with its own."""
         with self._said_plainly():
             found = self._db.execute(
-                "SELECT * FROM runs WHERE definition_hash = ? ORDER BY started_at DESC, rowid DESC LIMIT 1", (definition_hash,)
+                "SELECT * FROM runs WHERE definition_hash = ? AND machine_id = coalesce(?, machine_id) "
+                "ORDER BY started_at DESC, rowid DESC LIMIT 1",
+                (definition_hash, machine_id),
             ).fetchone()
         return None if found is None else Run(*found)
 
@@ -252,15 +260,21 @@ class Store:
             )
 
     def add_cell(self, cell: int, results: Iterable[tuple[Row, Iterable[RawSample]]]) -> None:
-        """Write all rows and samples of one cell, in one transaction."""
+        """Write all rows and samples of one cell, in one transaction. Two runs may go on with one run: the first one counts."""
         insert_row = f"INSERT INTO rows (cell, {', '.join(COLUMNS)}) VALUES ({', '.join('?' * (len(COLUMNS) + 1))})"
         with self.transaction():
-            for row, samples in results:
+            for number, (row, samples) in enumerate(results):
+                if number == 0 and self._holds(row.run_id, cell):
+                    return
                 cursor = self._db.execute(insert_row, (cell, *asdict(row).values()))
                 self._db.executemany(
                     "INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     [(cursor.lastrowid, *asdict(sample).values()) for sample in samples],
                 )
+
+    def _holds(self, run_id: str, cell: int) -> bool:
+        found = self._db.execute("SELECT 1 FROM rows WHERE run_id = ? AND cell = ? LIMIT 1", (run_id, cell))
+        return found.fetchone() is not None
 
     def peaks(self, machine_id: str, threads: int) -> dict[tuple[str, str], float]:
         """The best ever measured on that machine with that many threads: (device, kind) -> operations or bytes a second."""

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
-from ..machine import oom_kills, process_seconds, thread_environment
+from ..machine import oom_kills, process_seconds
 from . import worker
 from .messages import Failure
+from .spawn import spawn
 
 LAST_WORDS = 600
 """Characters of a worker's output that a reason may quote."""
+LARGEST_OUTPUT = 2**20
+"""Bytes of a worker's output that are kept; a backend may print without end."""
+LOOK_S = 0.25
+"""How often a worker that has not answered yet is looked after."""
+ENDING_S = 5.0
+"""How long a worker that has closed its pipe may take to end."""
 
 
 class WorkerError(Exception):
@@ -39,20 +43,20 @@ _STATUS = {
 
 
 class WorkerClient:
-    """One worker process for one backend. Never forked: a child must not inherit the parent's threads and libraries."""
+    """One worker process for one backend."""
 
     def __init__(self, backend: str, threads: int) -> None:
         self.backend = backend
-        handle, output = tempfile.mkstemp(prefix="lstm-parity-worker-")
-        os.close(handle)
-        self._output = Path(output)
+        handle, path = tempfile.mkstemp(prefix="lstm-parity-worker-")
+        self._output, self._path = os.fdopen(handle, "r+b", buffering=0), Path(path)
+        self._earlier_output = b""
         self._kills = oom_kills()
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=worker.main, args=(theirs, backend, output), daemon=True)
-        with thread_environment(threads):
-            self._process.start()
-        theirs.close()
+        try:
+            self._process, self._pipe = spawn(worker.main, threads, backend, path)
+        except BaseException:
+            self._output.close()
+            self._path.unlink(missing_ok=True)
+            raise
 
     @property
     def cpu_seconds(self) -> float:
@@ -64,16 +68,25 @@ class WorkerClient:
         start = monotonic()
         try:
             self._pipe.send(message)
-            if not self._pipe.poll(limit_s):
-                self.kill()
-                what = type(message).__name__.lower()
-                raise WorkerError("TIMEOUT", f"no answer to {what!r} within {monotonic() - start:.0f} s{self._last_words()}")
-            answer = self._pipe.recv()
+            while not self._pipe.poll(max(0.0, min(LOOK_S, start + limit_s - monotonic()))):
+                self._bound_output()
+                # A child of the backend's may hold the pipe open after the worker has gone.
+                if not self.alive and not self._pipe.poll():
+                    raise EOFError
+                if monotonic() - start >= limit_s:
+                    break
+            answered = self._pipe.poll()
+            answer = self._pipe.recv() if answered else None
         except (EOFError, OSError) as error:
             raise self._ended() from error
         except Exception as error:  # an answer that cannot be unpickled
             self.kill()
             raise WorkerError("CRASHED", f"unreadable answer: {type(error).__name__}: {error}") from error
+        if not answered:
+            self.kill()
+            what = type(message).__name__.lower()
+            raise WorkerError("TIMEOUT", f"no answer to {what!r} within {limit_s:.3g} s{self._last_words()}")
+        self._bound_output()
         if isinstance(answer, Failure):
             words = self._last_words() if answer.kind == "crashed" else ""
             raise WorkerError(_STATUS[answer.kind], answer.reason + words)
@@ -105,38 +118,38 @@ class WorkerClient:
     def close(self) -> None:
         """End the worker and remove what it left."""
         self._pipe.close()
-        self.resume()
-        self._process.join(1)
-        if self._process.is_alive():
-            self.kill()
-        self._output.unlink(missing_ok=True)
+        self.kill()
+        self._output.close()
+        self._path.unlink(missing_ok=True)
 
     def _ended(self) -> WorkerError:
-        self._process.join(10)
-        code = self._process.exitcode
-        if code is not None and code < 0:
-            killed = oom_kills()
-            if -code == signal.SIGKILL and killed is not None and self._kills is not None and killed > self._kills:
-                return WorkerError("OUT_OF_MEMORY", "killed by the system for want of memory" + self._last_words())
-            return WorkerError("CRASHED", f"killed by {signal.Signals(-code).name}{self._last_words()}")
-        return WorkerError("CRASHED", f"the process exited with code {code}{self._last_words()}")
+        """How a worker ended that has closed its pipe."""
+        start = monotonic()
+        while self.alive and monotonic() - start < ENDING_S:
+            sleep(0.01)
+        if self.alive:
+            self.kill()
+            return WorkerError("CRASHED", f"the process closed its pipe and went on{self._last_words()}")
+        code = self._process.exitcode or 0
+        if code >= 0:
+            return WorkerError("CRASHED", f"the process exited with code {code}{self._last_words()}")
+        killed = oom_kills()
+        if -code == signal.SIGKILL and killed is not None and self._kills is not None and killed > self._kills:
+            return WorkerError("OUT_OF_MEMORY", "killed by the system for want of memory" + self._last_words())
+        named = {s.value: s.name for s in signal.Signals}.get(-code, f"signal {-code}")
+        return WorkerError("CRASHED", f"killed by {named}{self._last_words()}")
+
+    def _bound_output(self) -> None:
+        """Drop what the worker printed but the end, when it is a lot; it appends, so it goes on at the start."""
+        if os.fstat(self._output.fileno()).st_size > LARGEST_OUTPUT:
+            self._earlier_output = self._tail()
+            self._output.truncate(0)
+
+    def _tail(self) -> bytes:
+        self._output.seek(max(0, os.fstat(self._output.fileno()).st_size - 4 * LAST_WORDS))
+        return self._earlier_output + self._output.read(4 * LAST_WORDS)
 
     def _last_words(self) -> str:
         """The end of what the worker printed, as one line."""
-        try:
-            with self._output.open("rb") as file:
-                file.seek(max(0, self._output.stat().st_size - 4 * LAST_WORDS))
-                words = " ".join(file.read().decode(errors="replace").split())
-        except OSError:
-            return ""
+        words = " ".join(self._tail().decode(errors="replace").split())
         return f"; its last words: {words[-LAST_WORDS:]}" if words else ""
-
-
-@contextmanager
-def worker_client(backend: str, threads: int) -> Iterator[WorkerClient]:
-    """A worker that is closed at the end."""
-    client = WorkerClient(backend, threads)
-    try:
-        yield client
-    finally:
-        client.close()

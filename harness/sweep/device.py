@@ -6,7 +6,6 @@ the wall clock up to the end of a device-wide synchronise. Work that a backend h
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -80,7 +79,7 @@ class CPUStopwatch:
         """The processor's name."""
         from ..machine import cpu_name
 
-        return cpu_name() or platform.machine()
+        return cpu_name()
 
 
 class TorchStopwatch:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -229,7 +230,8 @@ def file_digests(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """(name, digest) of those names (FILE, FILE:Class, FILE#name) that are files: a changed file makes another sweep."""
     digests = []
     for name in names:
-        for path in (Path(name), Path(name.rpartition(":")[0]), Path(name.rpartition("#")[0])):
+        for part in (name, name.rpartition(":")[0], name.rpartition("#")[0]):
+            path = Path(os.path.expanduser(part))  # noqa: PTH111  Path.expanduser raises for an unknown user
             if path.name and path.is_file():
                 with path.open("rb") as file:
                     digests.append((name, hashlib.file_digest(file, "sha256").hexdigest()))

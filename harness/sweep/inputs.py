@@ -43,6 +43,25 @@ def draw_rows(cell: Cell, seed: int, which: int, turn: int, rows: Array) -> Inpu
     return _join(parts)
 
 
+def draw_batch(cell: Cell, seed: int, which: int, turn: int, rows: Array) -> Inputs:
+    """The same as a whole batch, x [T, B, I] and so on: rows that are not asked for are 0."""
+
+    def spread(part: Array, axis: int = 1) -> Array:
+        whole = np.zeros((*part.shape[:axis], cell.batch_size, *part.shape[axis + 1 :]), part.dtype)
+        np.moveaxis(whole, axis, 0)[rows] = np.moveaxis(part, axis, 0)
+        return whole
+
+    drawn = draw_rows(cell, seed, which, turn, rows)
+    back = drawn.grad_state
+    return Inputs(
+        x=spread(drawn.x),
+        state=LSTMState(spread(drawn.state.h), spread(drawn.state.c)),
+        lengths=None if drawn.lengths is None else spread(drawn.lengths, 0),
+        grad_y=None if drawn.grad_y is None else spread(drawn.grad_y),
+        grad_state=None if back is None else LSTMState(spread(back.h), spread(back.c)),
+    )
+
+
 def _join(parts: list[Inputs]) -> Inputs:
     def along_batch(arrays: list[Array]) -> Array:
         return np.concatenate(arrays, axis=1)

@@ -18,7 +18,7 @@ from ..verify.agreement import Expected, Judgement
 from . import cost
 from .cell import Cell
 from .client import WorkerClient, WorkerError
-from .inputs import draw_rows, draw_weights
+from .inputs import draw_batch, draw_weights
 from .ledger import Ledger
 from .messages import Check, Checked, Memory, Open, Opened
 from .peaks import Peaks
@@ -37,6 +37,9 @@ LARGEST_RING = 32
 FASTER_THAN_PEAK = 1.10
 CLOCK_GAP_S = 2e-3
 CLOCK_GAP_SHARE = 0.10
+READ_S = 50e-6
+READ_BYTES_PER_S = 1e9
+"""y is there when the time is taken; to read it then takes no longer than a call and a slow copy."""
 STREAM_GAP_S = 100e-6
 STREAM_GAP_SHARE = 0.20
 LEAST_LIMIT_S = 60.0
@@ -200,10 +203,8 @@ def _judge(
         return
     which, turn = call % ring_size, call // ring_size
     # Gradients of weights are sums over the whole batch; everything else is a matter of its row.
-    everything = np.arange(cell.batch_size)
-    inputs = draw_rows(cell, seed, which, turn, everything if cell.training else audit.rows)
-    rows = audit.rows if cell.training else np.arange(len(audit.rows))
-    expected = Expected(cell.spec, weights, inputs, rows=rows, seed=audit.projection_seed)
+    inputs = draw_batch(cell, seed, which, turn, np.arange(cell.batch_size) if cell.training else audit.rows)
+    expected = Expected(cell.spec, weights, inputs, rows=audit.rows, seed=audit.projection_seed)
     for backend, results in judged.items():
         verdict = expected.judge(results, activation_ulps=promises[backend].activation_ulps)
         state = states[backend]
@@ -242,7 +243,11 @@ def _rows(
 ) -> list[tuple[Row, list[RawSample]]]:
     flops, moved = cost.flops(cell), cost.io_bytes(cell) + cost.weight_bytes(cell)
     for backend, (interval, _) in timed.items():
-        reason = _too_fast(cell, states[backend], interval, peaks) or _clocks_differ(states[backend])
+        reason = (
+            _too_fast(cell, states[backend], interval, peaks)
+            or _clocks_differ(states[backend])
+            or _put_off(cell, states[backend])
+        )
         if reason is not None:
             states[backend].fail("SUSPECT", reason)
     rows = []
@@ -337,6 +342,15 @@ def _too_fast(cell: Cell, state: _State, interval: Interval, peaks: Peaks) -> st
     if bandwidth and interval.median * FASTER_THAN_PEAK < uncached / bandwidth:
         claimed = uncached / interval.median
         return f"{claimed / 1e9:.3g} GB/s of x and y, but the best copy measured here is {bandwidth / 1e9:.3g}"
+    return None
+
+
+def _put_off(cell: Cell, state: _State) -> str | None:
+    """Why a time is not all of the work: reading y afterwards takes longer than handing it over. None if it does not."""
+    assert state.contestant is not None
+    took = float(np.quantile(state.contestant.reads, 0.1))
+    if took > READ_S + cost.io_bytes(cell) / READ_BYTES_PER_S:
+        return f"to_host takes {took:.3g} s for y after the call: work is put off until its result is read"
     return None
 
 

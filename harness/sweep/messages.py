@@ -85,10 +85,14 @@ class Go:
 
 @dataclass(frozen=True)
 class Sample:
-    """Seconds a call on the wall clock and, on a GPU, between two events on the backend's stream."""
+    """Seconds a call on the wall clock and, on a GPU, between two events on the backend's stream.
+
+    read_s: on a CPU, seconds to get y as a host array afterwards, which a backend could put its work off until.
+    """
 
     wall_s: float
     device_s: float | None
+    read_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ is installed, torch; on a GPU with torch or CuPy. Where a precision has no measu
 
 from __future__ import annotations
 
-import multiprocessing
+import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -17,7 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from ..machine import cpu_name, thread_environment
+from ..machine import cpu_name
+from .inherit import die_with_parent
+from .spawn import spawn
 
 Peaks = dict[tuple[str, str], float]
 """(device, kind) -> operations or bytes a second; kind is "gemm:<precision>" or "copy"."""
@@ -30,15 +32,10 @@ LIMIT_S = 180.0
 
 def measure_peaks(threads: int, *, cuda: bool) -> Peaks:
     """Measure in a process of its own, with that many threads; empty where that process fails."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_measure, args=(theirs, threads, cuda), daemon=True)
-    with thread_environment(threads):
-        process.start()
-    theirs.close()
+    process, ours = spawn(_measure, threads, threads, cuda)
     try:
         return dict(ours.recv()) if ours.poll(LIMIT_S) else {}
-    except EOFError:
+    except (EOFError, OSError):
         return {}
     finally:
         process.kill()
@@ -47,6 +44,8 @@ def measure_peaks(threads: int, *, cuda: bool) -> Peaks:
 
 
 def _measure(pipe: Connection, threads: int, cuda: bool) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    die_with_parent()
     peaks = _cpu_peaks(threads)
     if cuda:
         peaks.update(_cuda_peaks())
@@ -66,7 +65,7 @@ def _best(call: Callable[[], Any]) -> float:
 
 def _cpu_peaks(threads: int) -> Peaks:
     n = GEMM_SIZE["cpu"]
-    device = cpu_name() or "cpu"
+    device = cpu_name()
     rates: dict[str, float] = {}
     rng = np.random.default_rng(0)
     for precision in ("float32", "float64"):

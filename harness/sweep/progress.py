@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 
 from ..store import Row
@@ -32,8 +32,14 @@ def in_one_line(cell: Cell, rows: list[Row]) -> str:
     return f"{cell}: {', '.join(said)}"
 
 
+def say(line: str) -> None:
+    """Print on standard error; a sweep whose reader has gone goes on measuring."""
+    with suppress(OSError, ValueError):
+        print(line, file=sys.stderr, flush=True)
+
+
 class PlainProgress:
-    """A line a cell, for logs and pipes."""
+    """A line a finished cell, for logs and pipes."""
 
     def __init__(self) -> None:
         self._cells = self._done = 0
@@ -43,14 +49,12 @@ class PlainProgress:
         self._cells, self._done = cells, done
 
     def doing(self, what: str) -> None:
-        """See Progress."""
-        if not self._cells:
-            print(what, file=sys.stderr, flush=True)
+        """Said on a terminal only: where nothing can be measured, standard error holds the reason alone."""
 
     def finished_cell(self, cell: Cell, rows: list[Row]) -> None:
         """See Progress."""
         self._done += 1
-        print(f"[{self._done}/{self._cells}] {in_one_line(cell, rows)}", file=sys.stderr, flush=True)
+        say(f"[{self._done}/{self._cells}] {in_one_line(cell, rows)}")
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from .messages import Close, Describe, Description
 from .peaks import Peaks, measure_peaks
 
 IMPORT_LIMIT_S = 180.0
+CLOSE_LIMIT_S = 10.0
 NOT_WELL = ("WRONG", "SUSPECT", "CRASHED", "TIMEOUT", "OUT_OF_MEMORY")
 """The statuses that make a sweep end with exit code 1."""
 
@@ -84,14 +85,16 @@ def run_sweep(
     """Measure every cell of the definition that its run does not hold yet.
 
     resume: go on with the newest run of the same definition; where there is none, start one. weights: those of the weights
-    file, in the file's dtype. Raises CallError for a backend named on the command line that cannot run here.
+    file, in the file's dtype. Raises CallError for a backend named on the command line that cannot run here. Cells that are
+    too large are the caller's to refuse, before there is a store: see `refuse_too_large`.
     """
-    refuse_too_large(definition.cells)
     ledger = Ledger()
     machine = fingerprint()
-    run = store.newest_run(definition.hash()) if resume else None
+    run = store.newest_run(definition.hash(), machine_id(machine)) if resume else None
     done = store.finished_cells(run.run_id) if run is not None else set()
     if run is not None and len(done) == len(definition.cells):
+        if run.finished_at is None:  # it was killed after its last cell
+            store.finish_run(run.run_id, _now(), json.loads(run.summary or "{}"))
         return Outcome(run.run_id, store.statuses(run.run_id), {}, nothing_to_do=True)
     earlier = json.loads(run.summary) if run is not None and run.summary else {}
 
@@ -195,7 +198,7 @@ class _Workers:
             if client.alive:
                 try:
                     client.resume()
-                    client.ask(Close(), IMPORT_LIMIT_S)
+                    client.ask(Close(), CLOSE_LIMIT_S)
                     continue
                 except WorkerError:
                     client.kill()
@@ -210,7 +213,7 @@ class _Workers:
                 client = WorkerClient(backend, self._definition.threads)
                 description: Description = client.ask(Describe(), IMPORT_LIMIT_S)
             if description.unavailable is not None:
-                raise WorkerError("UNAVAILABLE", description.unavailable)
+                raise WorkerError("UNAVAILABLE", " ".join(str(description.unavailable).split()))
         except WorkerError as error:
             if client is not None:
                 client.close()

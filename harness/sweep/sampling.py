@@ -50,6 +50,7 @@ class Contestant:
     limit_s: float
     samples: list[RawSample] = field(default_factory=list)
     gaps: list[float] = field(default_factory=list)
+    reads: list[float] = field(default_factory=list)
     calls_made: int = 1  # call 0 was the check
     calls_per_sample: int = 1
     failure: WorkerError | None = None
@@ -75,6 +76,7 @@ class Sampler:
         self._rng, self._ledger = rng, ledger
         self.audits: list[Audit] = []
         self.disturbed_s = 0.0
+        self._disturbed = False
 
     def run(self, budget_s: float, audits: int, overhead_s: float, ring_size: int) -> None:
         """Sample until the intervals are narrow enough and the cell's overhead is repaid, or the budget is spent.
@@ -125,6 +127,7 @@ class Sampler:
                 if self._cell.launch == "call" and seconds < least:
                     contestant.calls_per_sample = ceil(least / max(seconds, least / 1000))
             contestant.gaps.clear()
+            contestant.reads.clear()
 
     def _block(self, active: list[Contestant], block: int, audit: bool, ring_size: int) -> float:
         """One sample of each, in random order; returns the seconds inside them."""
@@ -176,7 +179,8 @@ class Sampler:
             return None
         client.pause()
         contestant.calls_made += contestant.calls_per_sample
-        contestant.gaps.append(seconds - sample.wall_s * contestant.calls_per_sample)
+        contestant.gaps.append(seconds - (sample.wall_s + sample.read_s) * contestant.calls_per_sample)
+        contestant.reads.append(sample.read_s)
         return sample, seconds
 
     def _ask(self, contestant: Contestant, message: Any) -> Any:
@@ -212,8 +216,10 @@ class Sampler:
         if busy is None or now is None or seconds <= 0:
             return
         foreign = max(0.0, (now - busy - (self._own_seconds() - own)) / seconds)
-        # A window shorter than the counter's steps allow tells nothing.
-        disturbed = seconds >= WINDOW_S and foreign > FOREIGN_CORES and foreign + self._threads > cpu_count()
+        disturbed = foreign > FOREIGN_CORES and foreign + self._threads > cpu_count()
+        if seconds < WINDOW_S:  # the counter's steps are too long to tell: as before
+            disturbed = self._disturbed
+        self._disturbed = disturbed
         self.disturbed_s += seconds * disturbed
         for contestant in self._contestants:
             for k in range(counts[contestant.backend], len(contestant.samples)):

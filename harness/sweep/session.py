@@ -59,6 +59,8 @@ class Session:
         self._prepared: list[tuple[Any, ...]] = []
         self._first = 0
         self._outputs: list[_Output] = []
+        self._at_return = b""
+        self._array_type: type = type(self._backend.to_device(np.zeros(1, cell.spec.dtype)))
         self.opened = Opened(self.setup_s, self._stopwatch.device_name())
 
     def check(self, message: Check) -> Checked:
@@ -108,10 +110,18 @@ class Session:
         wall_s, device_s = self._stopwatch.time(calls)
         count = len(self._prepared)
         self._outputs = outputs or [self._stopwatch.captured()]
-        return Sample(wall_s / count, None if device_s is None else device_s / count)
+        if device_s is not None:
+            return Sample(wall_s / count, device_s / count)
+        start = self._clock()
+        y = [self._backend.to_host(output.y) for output in self._outputs]
+        read_s = self._clock() - start
+        self._at_return = _last_step(y[-1])
+        return Sample(wall_s / count, None, read_s / count)
 
     def fetch(self, message: Fetch) -> Results:
-        """Batch rows of what one call of the last sample returned."""
+        """Batch rows of what one call of the last sample returned. Raises FormError where it came after the time was taken."""
+        if self._at_return and self._at_return != _last_step(self._backend.to_host(self._outputs[-1].y)):
+            raise FormError("y was not there yet, or changed, after forward and synchronize had returned")
         return self._results(self._outputs[message.index], message.rows, message.projection_seed)
 
     def memory(self) -> int | None:
@@ -153,8 +163,11 @@ class Session:
         }
 
         def host(name: str, array: Any, shape: tuple[int, ...]) -> Array:
+            if type(array) is not self._array_type:
+                raise FormError(f"{name} is {_form(array)}, expected what to_device gives, a {self._array_type.__name__}")
             found = self._backend.to_host(array)
-            if not isinstance(found, np.ndarray) or found.shape != shape or found.dtype != spec.dtype:
+            # An array's subclass could put off its work until it is read, when no clock runs.
+            if type(found) is not np.ndarray or found.shape != shape or found.dtype != spec.dtype:
                 raise FormError(f"{name} is {_form(found)}, expected {_form(np.empty(0, spec.dtype), shape)}")
             return found
 
@@ -190,6 +203,11 @@ class Session:
         return Results(y, h_n, c_n, gradients, project(weights, projection_seed))
 
 
+def _last_step(y: Any) -> bytes:
+    """The last step of y, by value."""
+    return y[-1].tobytes() if isinstance(y, np.ndarray) and y.ndim else b""
+
+
 def _pair(returned: Any) -> tuple[Any, LSTMState]:
     if not isinstance(returned, tuple) or len(returned) != 2 or not isinstance(returned[1], LSTMState):
         held = f" of {len(returned)}" if isinstance(returned, tuple) else ""
@@ -202,7 +220,7 @@ class FormError(Exception):
 
 
 def _form(array: Any, shape: tuple[int, ...] | None = None) -> str:
-    if isinstance(array, np.ndarray):
+    if type(array) is np.ndarray:
         return f"{array.dtype} of shape {array.shape if shape is None else shape}"
     return f"a {type(array).__name__}"
 

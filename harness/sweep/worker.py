@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -18,12 +19,17 @@ from typing import Any
 
 from .inherit import die_with_parent, reset_peak_memory
 
+LONGEST_REASON = 2000
+"""Characters of an exception's text."""
+
 
 def main(pipe: Connection, backend_name: str, output: str) -> None:
     """Answer messages until the pipe closes. Standard output and error go to the file `output`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     die_with_parent()
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with suppress(OSError):  # the parent has it open; without a name it goes when both have gone, however they go
+        Path(output).unlink()
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
@@ -34,8 +40,9 @@ def main(pipe: Connection, backend_name: str, output: str) -> None:
         except (EOFError, OSError):
             break
         answer = server.answer(message)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):  # a backend may have closed or replaced it
+                stream.flush()
         pipe.send(answer)
     os._exit(0)  # without the exit handlers of whatever the backend loaded
 
@@ -106,7 +113,10 @@ def _failure(error: BaseException) -> Any:
     from .messages import Failure
     from .session import FormError
 
-    text = " ".join(str(error).split())[:2000]
+    try:
+        text = " ".join(str(error).split())[:LONGEST_REASON]
+    except Exception:  # a backend's own exception may not even have a text
+        text = "(without a text)"
     if isinstance(error, UnsupportedError):
         return Failure("unsupported", text)
     if isinstance(error, UnavailableError):

@@ -1,0 +1,333 @@
+"""Backends that fail in every way: each ends in its own row, with its reason, and nothing else is touched."""
+
+import os
+import re
+
+import pytest
+
+from harness.store import TIMED
+from harness.sweep.cell import Cell
+from harness.sweep.client import WorkerClient
+from harness.sweep.messages import Describe, Open
+
+HEAD = """\
+import ctypes, os, signal, sys, threading, time
+import numpy as np
+from backends import Capabilities, LSTMBackend, LSTMState, UnsupportedError
+from backends.numpy_lstm import NumpyLSTM
+"""
+
+
+def forward(body, setup="pass"):
+    """A right backend whose forward has `body` in it: y, state are the right answer, n counts the calls from 0."""
+    return f"""{HEAD}
+class X(NumpyLSTM):
+    def __init__(self, spec, weights):
+        super().__init__(spec, weights)
+        self.n = -1
+        {setup}
+    def forward(self, x, before, lengths=None, training=False):
+        self.n += 1
+        n = self.n
+        y, state = super().forward(x, before, lengths, training)
+        {body}
+        return y, state
+"""
+
+
+def cached(key):
+    return forward(f"k = {key}; y, state = self.kept.setdefault(k, (y.copy(), state))", "self.kept = {}")
+
+
+LAZY = (
+    HEAD
+    + """
+class Lazy:
+    def __init__(self, make): self.make = make
+    def array(self):
+        if callable(self.make): self.make = self.make()
+        return self.make
+class X(NumpyLSTM):
+    def to_device(self, a): return Lazy(a)
+    def to_host(self, a): return a.array()
+    def forward(self, x, before, lengths=None, training=False):
+        done = Lazy(lambda: super(X, self).forward(x.array(), LSTMState(before.h.array(), before.c.array())))
+        y = Lazy(lambda: done.array()[0])
+        return y, LSTMState(Lazy(lambda: done.array()[1].h), Lazy(lambda: done.array()[1].c))
+"""
+)
+WHERE = r" \(\w+\.py:\d+\)"
+FAULTS = {
+    "segfault": (forward("ctypes.string_at(0)"), "CRASHED", "killed by SIGSEGV"),
+    "exits": (forward("os._exit(3)"), "CRASHED", "the process exited with code 3"),
+    "system_exit": (forward("sys.exit(5)"), "CRASHED", f"SystemExit: 5{WHERE}"),
+    "interrupt": (forward("raise KeyboardInterrupt"), "CRASHED", f"KeyboardInterrupt: {WHERE}"),
+    "memory": (forward("raise MemoryError('no room')"), "OUT_OF_MEMORY", "MemoryError: no room"),
+    "allocates": (forward("np.empty(2**60, np.uint8)"), "OUT_OF_MEMORY", ".*Unable to allocate.*"),
+    "killed": (forward("os.kill(os.getpid(), signal.SIGKILL)"), "CRASHED", "killed by SIGKILL"),
+    "nameless_signal": (forward("os.kill(os.getpid(), 40)"), "CRASHED", "killed by signal 40"),
+    "closes_pipes": (forward("os.closerange(3, 256)"), "CRASHED", ".+"),
+    "closes_pipes_and_stays": (
+        forward("os.closerange(3, 256); time.sleep(60)"),
+        "CRASHED",
+        "the process closed its pipe and went on",
+    ),
+    "closes_output": (forward("sys.stdout.close(); sys.stderr = None"), TIMED, None),
+    "loud": (forward("print('o' * 10_000_000); print('e' * 10_000_000, file=sys.stderr)"), TIMED, None),
+    "last_words": (forward("print('farewell', flush=True); os._exit(1)"), "CRASHED", ".*its last words: farewell"),
+    "raises": (forward("raise ValueError('one\\n  two')"), "CRASHED", f"ValueError: one two{WHERE}"),
+    "raises_novel": (forward("raise ValueError('long ' * 10**6)"), "CRASHED", "ValueError: long .*"),
+    "raises_unprintable": (
+        HEAD + "class E(Exception):\n  def __str__(self): raise E\n" + forward("raise E").removeprefix(HEAD),
+        "CRASHED",
+        ".+",
+    ),
+    "raises_later": (forward("if n == 2: raise ValueError('later')"), "CRASHED", f"ValueError: later{WHERE}"),
+    "raises_at_construction": (forward("pass", "raise ValueError('w_ih')"), "CRASHED", f"ValueError: w_ih{WHERE}"),
+    "unsupported": (forward("raise UnsupportedError('odd sizes')"), "UNSUPPORTED", "odd sizes"),
+    "unsupported_at_construction": (forward("pass", "raise UnsupportedError('H = 4')"), "UNSUPPORTED", "H = 4"),
+    "closes_badly": (forward("pass") + "    def close(self): os.abort()\n", TIMED, None),
+    "wrong_slightly": (forward("y = y * np.float32(1.00001)"), "WRONG", "y is first wrong at step .*"),
+    "wrong_state": (forward("state = LSTMState(state.h, state.h)"), "WRONG", "c_n is first wrong at .*"),
+    "nan": (forward("y = y * np.nan"), "WRONG", "y is first wrong at .* got nan.*"),
+    "nan_state": (forward("state.c[...] = np.nan"), "WRONG", "c_n is first wrong at .* got nan.*"),
+    "infinite": (forward("y = y + np.inf"), "WRONG", "y is first wrong at .* got inf.*"),
+    "huge": (forward("y = y + np.float32(3e38)"), "WRONG", "y is first wrong at .*"),
+    "shape": (forward("y = y[:-1]"), "WRONG", r"y is float32 of shape \(\d, 2, 4\), expected .*"),
+    "dtype": (forward("y = y.astype(np.float64)"), "WRONG", "y is float64 of .*, expected float32 of .*"),
+    "state_dtype": (forward("state = LSTMState(state.h, state.c.astype(np.float64))"), "WRONG", "c_n is float64 of .*"),
+    "none": (forward("return None"), "WRONG", "forward returned a NoneType, .*"),
+    "three": (forward("return y, state.h, state.c"), "WRONG", "forward returned a tuple of 3, .*"),
+    "list": (forward("return [y, state]"), "WRONG", "forward returned a list, .*"),
+    "list_in_tuple": (forward("return y.tolist(), state"), "WRONG", "y is a list, expected what to_device gives, a ndarray"),
+    "no_state": (forward("return y, (state.h, state.c)"), "WRONG", r"forward returned a tuple of 2, .*"),
+    "state_of_none": (forward("return y, LSTMState(None, None)"), "WRONG", "h_n is a NoneType, .*"),
+    "subclass": (forward("y = y.view(np.recarray)"), "WRONG", "y is a recarray, .*"),
+    "unavailable": (
+        forward("pass") + "    @classmethod\n    def unavailable(cls): return 'no\\nlicence'\n",
+        "UNAVAILABLE",
+        "no licence",
+    ),
+    "unavailable_raises": (
+        forward("pass") + "    @classmethod\n    def unavailable(cls): raise OSError('driver')\n",
+        "CRASHED",
+        f"OSError: driver{WHERE}",
+    ),
+    "unavailable_object": (
+        forward("pass") + "    @classmethod\n    def unavailable(cls): return cls\n",
+        "CRASHED",
+        ".+",
+    ),
+    "import_fails": (
+        "raise RuntimeError('half\\ninstalled')",
+        "UNAVAILABLE",
+        ".* fails on import: RuntimeError: half installed",
+    ),
+    "import_needs": ("import no_such_library", "UNAVAILABLE", "import_needs.py needs no_such_library, .*"),
+    "import_exits": ("import sys; sys.exit('bye')", "UNAVAILABLE", ".* fails on import: SystemExit: bye"),
+    "import_segfaults": ("import ctypes; ctypes.string_at(0)", "CRASHED", "killed by SIGSEGV"),
+    "syntax": ("def", "UNAVAILABLE", ".* fails on import: SyntaxError: .*"),
+    "lacks_class": (HEAD + "class Y: pass", "UNAVAILABLE", ".* has no class 'X'; it defines Y"),
+    "no_capabilities": (
+        HEAD + "class X(LSTMBackend):\n  def __init__(*a): pass\n  def forward(*a): pass",
+        "CRASHED",
+        ".*capabilities.*",
+    ),
+    "no_forward": (HEAD + "class X(LSTMBackend):\n  capabilities = Capabilities()", "CRASHED", ".*does not define .*forward.*"),
+    "no_backend": ("class X: pass", "CRASHED", ".*is not a subclass of backends.LSTMBackend.*"),
+}
+DISHONEST = {
+    "looks_for_its_answers": (
+        forward("assert n < 2 or np.isnan(self.last).all(); self.last = y"),
+        TIMED,
+        None,
+    ),
+    "wrong_later": (forward("y = y * (n == 0)"), "WRONG", r"in timed call \d+: y is first wrong .*"),
+    "wrong_row_later": (
+        forward("y = y.copy(); y[-1, 1::2] *= n == 0"),
+        "WRONG",
+        r"in timed call \d+: y is first wrong at step \d, row [1357],.*",
+    ),
+    "cache_by_pointer": (cached("x.ctypes.data"), "WRONG", r"in timed call \d+: .*"),
+    "cache_by_shape": (cached("x.shape"), "WRONG", r"in timed call \d+: .*"),
+    "cache_by_first_row": (cached("x[:, 0].tobytes()"), "WRONG", r"in timed call \d+: .*"),
+    "cache_by_last_row": (cached("x[:, -1].tobytes()"), "WRONG", r"in timed call \d+: .*"),
+    "cache_by_state": (cached("before.c[0, 1].tobytes()"), "WRONG", r"in timed call \d+: .*"),
+    "same_buffer": (
+        forward("self.y = self.y if n else y; y = self.y", "self.y = None"),
+        "WRONG",
+        r"in timed call \d+: y .*nan.*",
+    ),
+    "writes_inputs": (forward("x[...] = 0"), "WRONG", r"in timed call \d+: .*"),
+    "slow_reader": (
+        forward("pass") + "    def to_host(self, a):\n        import time; time.sleep(0.002); return a\n",
+        "SUSPECT",
+        "to_host takes .* s for y after the call: work is put off until its result is read",
+    ),
+    "lazy": (
+        LAZY,
+        "SUSPECT",
+        "to_host takes .* s for y after the call: work is put off until its result is read",
+    ),
+    "in_a_thread": (
+        forward(
+            "right, y = y, np.zeros_like(y); n or np.copyto(y, right); "
+            "n and threading.Thread(target=lambda: (time.sleep(3e-4), np.copyto(y, right))).start()"
+        ),
+        "WRONG",
+        r"(in timed call \d+: )?y .*",
+    ),
+    "patches_clock": (forward("import time; time.perf_counter = lambda: 0.0"), TIMED, None),
+    "exits_later": (forward("n == 3 and os._exit(0)"), "CRASHED", "the process exited with code 0"),
+}
+BACKWARD = {
+    "backward_raises": ("raise ValueError('back')", "CRASHED", f"ValueError: back{WHERE}"),
+    "backward_none": ("return None", "WRONG", "backward returned a NoneType, expected LSTMGradients"),
+    "backward_wrong": ("g.x[...] *= 2; return g", "WRONG", "gradient of x is first wrong .*"),
+    "backward_nan": ("g.weights.layers[0][0].b_hh[1] = np.nan; return g", "WRONG", ".*b_hh.* nan.*"),
+    "backward_shape": ("return type(g)(g.x[1:], g.h0, g.c0, g.weights)", "WRONG", "the gradient of x is float32 of shape .*"),
+    "backward_few": ("return type(g)(g.x, g.h0, g.c0, type(g.weights)(()))", "WRONG", ".+"),
+    "backward_missing": (
+        "d = g.weights.layers[0][0]; return type(g)(g.x, g.h0, g.c0, type(g.weights)(((type(d)(d.w_ih, d.w_hh),),)))",
+        "WRONG",
+        ".*b_ih.*",
+    ),
+    "backward_accumulates": (
+        "self.x = self.x + g.x if hasattr(self, 'x') else g.x; return type(g)(self.x.copy(), g.h0, g.c0, g.weights)",
+        "WRONG",
+        r"in timed call \d+: gradient of x .*",
+    ),
+    "backward_segfaults": ("ctypes.string_at(0)", "CRASHED", "killed by SIGSEGV"),
+}
+
+
+def backward(body):
+    return f"""{HEAD}
+class X(NumpyLSTM):
+    def backward(self, grad_y, grad_state):
+        g = super().backward(grad_y, grad_state)
+        {body}
+"""
+
+
+@pytest.fixture(scope="module")
+def swept(shared_bench):
+    """One sweep of two cells with all of the faulty backends between two good ones."""
+    names = []
+    for name, (text, _, _) in FAULTS.items():
+        shared_bench.file(f"{name}.py", text)
+        names.append(f"{name}.py:X")
+    names += ["no_such_file.py:X", "nunpy", "no.such.module:X"]
+    good = shared_bench.file("good.py", forward("pass")) + ":X"
+    done = shared_bench.sweep(shared_bench.tiny(["numpy", *names, good], steps=[3, 4]), timeout=240)
+    return done, shared_bench.rows()
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_ends_in_its_own_row(swept, name):
+    _, status, reason = FAULTS[name]
+    rows = [row for row in swept[1] if row["backend"] == f"{name}.py:X"]
+    assert len(rows) == 2
+    for row in rows:
+        wanted = status if isinstance(status, tuple) else (status,)
+        assert row["status"] in wanted, row["reason"]
+        assert (row["median_s"] is not None) == (row["status"] in TIMED)
+        if reason is not None:
+            assert re.fullmatch(reason, row["reason"]), row["reason"]
+            assert "\n" not in row["reason"]
+            assert len(row["reason"]) < 3000
+
+
+def test_good_backends_beside_them_have_their_times(swept):
+    for name in ("numpy", "good.py:X"):
+        rows = [row for row in swept[1] if row["backend"] == name]
+        assert [row["status"] in TIMED for row in rows] == [True, True], [row["reason"] for row in rows]
+
+
+def test_backends_that_do_not_exist_are_unavailable(swept):
+    for name, reason in [
+        ("no_such_file.py:X", "no such file"),
+        ("nunpy", "did you mean numpy"),
+        ("no.such.module:X", "no module"),
+    ]:
+        rows = [row for row in swept[1] if row["backend"] == name]
+        assert [(row["status"], reason in row["reason"]) for row in rows] == [("UNAVAILABLE", True)] * 2
+
+
+def test_faults_are_exit_1_and_nothing_else_is_said(swept, shared_bench):
+    done, rows = swept
+    assert done.returncode == 1
+    assert done.stdout == ""
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 4, done.stderr[-3000:]  # two cells, two lines of summary
+    assert [line.startswith(("[1/2]", "[2/2]")) for line in lines] == [True, True, False, False]
+    assert len(rows) == 2 * (len(FAULTS) + 5)
+    assert list(shared_bench.temporary.iterdir()) == []
+
+
+def test_dishonest_backends_are_caught(bench):
+    names = [bench.file(f"{name}.py", text) + ":X" for name, (text, _, _) in DISHONEST.items()]
+    sweep = bench.tiny(["numpy", *names], steps=[3], budget=1.5)
+    done = bench.sweep(sweep, "--batch-size", "8")
+    rows = {row["backend"].removesuffix(".py:X"): row for row in bench.rows()}
+    assert rows["numpy"]["status"] in TIMED, rows["numpy"]["reason"]
+    for name, (_, status, reason) in DISHONEST.items():
+        row = rows[name]
+        assert row["status"] in (status if isinstance(status, tuple) else (status,)), (name, row["status"], row["reason"])
+        assert reason is None or re.fullmatch(reason, row["reason"]), (name, row["reason"])
+        assert (row["median_s"] is not None) == (row["status"] in TIMED)
+    assert rows["patches_clock"]["median_s"] > 1e-5
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 3, done.stderr[-3000:]
+
+
+def test_a_hang_ends_in_its_own_row(bench):
+    bench.file("hangs.py", forward("n == 2 and time.sleep(99)"))
+    bench.file("hangs_at_import.py", "import time; time.sleep(99)")
+    bench.file("leaves_a_child.py", forward("os.fork() or (time.sleep(6), os._exit(0)); os._exit(4)"))
+    bench.file("loud_hang.py", forward("[print('z' * 1000) for _ in range(10**9)]"))
+    sweep = bench.tiny(["numpy", "hangs.py:X", "hangs_at_import.py:X", "loud_hang.py:X", "leaves_a_child.py:X"], steps=[3])
+    patch = "import harness.sweep.measure as m, harness.sweep.run as r\nm.LEAST_LIMIT_S = r.IMPORT_LIMIT_S = 2.5"
+    done = bench.sweep(sweep, patch=patch)
+    rows = {row["backend"]: row for row in bench.rows()}
+    assert rows["numpy"]["status"] in TIMED
+    assert [row["status"] for row in rows.values()][1:] == ["TIMEOUT"] * 3 + ["CRASHED"], [
+        row["reason"] for row in rows.values()
+    ]
+    assert rows["leaves_a_child.py:X"]["reason"] == "the process exited with code 4"  # its child held the pipe open
+    assert rows["hangs.py:X"]["reason"] == "no answer to 'go' within 2.5 s"
+    assert rows["hangs_at_import.py:X"]["reason"] == "no answer to 'describe' within 2.5 s"
+    assert re.fullmatch("no answer to 'check' within 2.5 s; its last words: [z ]{600}", rows["loud_hang.py:X"]["reason"])
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 3
+
+
+def test_what_a_backend_prints_is_bounded(tmp_path):
+    """A worker that prints without end fills no disk: what is kept is looked after while it runs."""
+    path = tmp_path / "loud.py"
+    path.write_text(forward("pass", "[print('z' * 1000) for _ in range(10**5)]; print('the end')"))
+    client = WorkerClient(f"{path}:X", 1)
+    try:
+        assert client.ask(Describe(), 60).unavailable is None
+        cell = Cell(input_size=3, hidden_size=4, sequence_length=2, batch_size=2)
+        client.ask(Open(cell, 0, None, 2, 0), 60)
+        assert os.fstat(client._output.fileno()).st_size <= 2**20
+        assert client._last_words().endswith("the end")
+        assert not client._path.exists()
+    finally:
+        client.close()
+
+
+def test_faults_of_gradients(bench):
+    names = []
+    for name, (body, _, _) in BACKWARD.items():
+        names.append(bench.file(f"{name}.py", backward(body)) + ":X")
+    done = bench.sweep(bench.tiny(["numpy", *names], steps=[3], budget=0.5, mode="training"))
+    rows = {row["backend"]: row for row in bench.rows()}
+    assert rows["numpy"]["status"] in TIMED
+    for name, (_, status, reason) in BACKWARD.items():
+        row = rows[f"{name}.py:X"]
+        assert row["status"] == status, (name, row["reason"])
+        assert re.fullmatch(reason, row["reason"]), (name, row["reason"])
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,269 @@
+"""Kill -9, Ctrl-C and --resume: finished cells stay as they are, each cell is there once, and nobody is left behind."""
+
+import os
+import random
+import signal
+import sqlite3
+import time
+from collections import Counter
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from harness.store import TIMED, Store
+from harness.sweep.spawn import spawn
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to look for processes")
+STEPS = (2, 3, 4, 5, 6)
+
+
+def processes(bench):
+    """The processes (not zombies) that were started for this bench: their environment names its folder."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes()
+            state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if os.fsencode(bench.temporary) in environment and state not in "ZX":
+            found.append(int(folder.name))
+    return found
+
+
+def none_left(bench, within_s=5.0):
+    end = time.monotonic() + within_s
+    while processes(bench) and time.monotonic() < end:
+        time.sleep(0.05)
+    return not processes(bench)
+
+
+def workers(bench, parent):
+    """The children of the sweep that hold a backend."""
+    found = []
+    for pid in processes(bench):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        if f"\nPPid:\t{parent}\n" in Path(f"/proc/{pid}/status").read_text() and b"spawn_main" in words:
+            found.append(pid)
+    return found
+
+
+def wait_for_cells(bench, process, count):
+    end = time.monotonic() + 30
+    while time.monotonic() < end and process.poll() is None:
+        if len(bench.rows()) >= count:
+            return
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_kill_9_of_the_parent_at_any_moment(bench, seed):
+    draw = random.Random(seed)
+    sweep = bench.tiny(["numpy", bench.file("a b'c.py", NUMPY) + ":X"], steps=STEPS, budget=0.1)
+    words = ("sweep", sweep, "--store", bench.store, "--resume")
+    kept = {}
+    for _ in range(2):
+        process = bench.start(*words)
+        time.sleep(draw.uniform(0.2, 1.8))
+        process.kill()
+        process.communicate()
+        assert none_left(bench), seed
+        now = {(row["cell"], row["backend"]): row for row in bench.rows()}
+        assert kept.items() <= now.items(), seed
+        assert all(count == 2 for count in Counter(cell for cell, _ in now).values()), seed
+        kept = now
+    done = bench.run(*words)
+    assert done.returncode == 0, done.stderr
+    rows = bench.rows()
+    assert Counter(row["cell"] for row in rows) == dict.fromkeys(range(len(STEPS)), 2)
+    assert kept.items() <= {(row["cell"], row["backend"]): row for row in rows}.items(), seed
+    assert {row["status"] for row in rows} <= set(TIMED)
+    assert len({row["run_id"] for row in rows}) == 1
+    assert [run["finished_at"] is not None for run in bench.runs()][-1]
+    assert len(list(bench.temporary.iterdir())) <= 3  # at most the one file a kill that a worker had not opened yet
+    assert bench.ask("SELECT count(*) AS n FROM samples WHERE row_id NOT IN (SELECT row_id FROM rows)") == [{"n": 0}]
+
+
+NUMPY = "from backends.numpy_lstm import NumpyLSTM as X\n"
+
+
+def test_kill_9_while_the_peaks_are_measured(bench):
+    bench.store.unlink()
+    process = bench.start("sweep", bench.tiny(), "--store", bench.store)
+    end = time.monotonic() + 20
+    while len(workers(bench, process.pid)) < 2 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert len(workers(bench, process.pid)) == 2
+    time.sleep(0.5)
+    process.kill()
+    assert none_left(bench, within_s=0.5)
+    assert "Traceback" not in process.communicate()[1]
+
+
+def test_a_child_is_deaf_to_ctrl_c_from_its_start():
+    process, pipe = spawn(Connection.recv, 1)
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        blocked = int(status.partition("SigBlk:")[2].split()[0], 16)
+        assert blocked & 1 << (signal.SIGINT - 1)
+        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    finally:
+        process.kill()
+        process.join()
+        pipe.close()
+
+
+def test_kill_9_of_a_worker(bench):
+    other = bench.file("other.py", NUMPY) + ":X"
+    process = bench.start("sweep", bench.tiny(["numpy", other], steps=STEPS, budget=0.5), "--store", bench.store)
+    wait_for_cells(bench, process, 1)
+    victim = workers(bench, process.pid)[1]  # the second one started: pids grow
+    os.kill(victim, signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1, said
+    rows = bench.rows()
+    assert len(rows) == 2 * len(STEPS)
+    crashed = [row for row in rows if row["status"] == "CRASHED"]
+    assert [(row["backend"], row["reason"]) for row in crashed] in [[(b, "killed by SIGKILL")] for b in ("numpy", other)]
+    assert {row["status"] for row in rows if row not in crashed} <= set(TIMED)
+    assert none_left(bench)
+
+
+@pytest.mark.parametrize("to_group", [False, True])
+@pytest.mark.parametrize("moment", ["start", "peaks", "between", "twice"])
+def test_ctrl_c(bench, to_group, moment):
+    if moment == "peaks":
+        bench.store.unlink()
+    sweep = bench.tiny(steps=STEPS, budget=0.5)
+    process = bench.start("sweep", sweep, "--store", bench.store, start_new_session=True)
+
+    def press():
+        (os.killpg if to_group else os.kill)(process.pid, signal.SIGINT)
+
+    if moment in ("between", "twice"):
+        wait_for_cells(bench, process, 2)
+    else:
+        end = time.monotonic() + 20
+        while not (workers(bench, process.pid)) and time.monotonic() < end:
+            time.sleep(0.002)
+        time.sleep({"start": 0.0, "peaks": 1.0}[moment])
+    press()
+    if moment == "twice":
+        for _ in range(20):
+            time.sleep(0.001)
+            press()
+    out, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert out == ""
+    assert none_left(bench)
+    assert list(bench.temporary.iterdir()) == []
+    before = bench.rows()
+    if moment in ("between", "twice"):
+        assert len(before) >= 2
+        assert said.strip().splitlines()[-1].startswith("interrupted: ")
+        assert len(before) < len(STEPS)
+        bench.run("sweep", sweep, "--store", bench.store, "--resume")
+        after = bench.rows()
+        assert after[: len(before)] == before
+        assert [row["cell"] for row in after] == list(range(len(STEPS)))
+
+
+def test_resume_goes_on_only_with_the_same_definition(bench):
+    mine = bench.file("mine.py", NUMPY)
+    sweep = bench.tiny([f"{mine}:X"])
+    words = ("sweep", sweep, "--store", bench.store, "--resume")
+    assert bench.run(*words).returncode == 0  # none there: starts one
+    first = bench.rows()
+    assert len(first) == 2
+
+    again = bench.run(*words)
+    assert again.returncode == 0
+    assert "nothing left to measure" in again.stderr
+    assert len(again.stderr.strip().splitlines()) == 1
+    assert bench.rows() == first
+
+    for number, more in enumerate((("--batch-size", "3"), ("--budget", "0.06"), ("--threads", "1"), ("--warm",)), 2):
+        assert bench.run(*words, *more).returncode == 0
+        assert len(bench.runs()) == number
+    bench.file("mine.py", NUMPY + "# another\n")
+    assert bench.run(*words).returncode == 0
+    assert len(bench.runs()) == 6
+    assert bench.rows()[:2] == first
+
+
+def test_a_finished_run_is_exit_0_even_where_its_rows_are_not_well(bench):
+    bench.file(
+        "bad.py", "import os; from backends.numpy_lstm import NumpyLSTM\nclass X(NumpyLSTM):\n  def forward(*a): os._exit(1)\n"
+    )
+    words = ("sweep", bench.tiny(["bad.py:X"]), "--store", bench.store, "--resume")
+    assert bench.run(*words).returncode == 1
+    again = bench.run(*words)
+    assert again.returncode == 0
+    assert "2 CRASHED" in again.stderr
+    assert len(bench.rows()) == 2
+
+
+def test_a_run_of_another_machine_is_not_gone_on_with(bench):
+    words = ("sweep", bench.tiny(), "--store", bench.store, "--resume")
+    assert bench.run(*words).returncode == 0
+    with sqlite3.connect(bench.store) as db:
+        db.execute("UPDATE runs SET machine_id = 'another'")
+    db.close()
+    assert bench.run(*words).returncode == 0
+    assert len(bench.runs()) == 2
+    assert len(bench.rows()) == 4
+
+
+def test_two_sweeps_into_one_new_store(bench):
+    bench.store.unlink()
+    patch = "import harness.sweep.run as r\nr.measure_peaks = lambda threads, cuda: {('none', 'copy'): 1.0}"
+    both = [bench.start("sweep", bench.tiny(), "--store", bench.store, patch=patch) for _ in range(3)]
+    for process in both:
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+    assert len(bench.runs()) == 3
+    assert Counter(row["run_id"] for row in bench.rows()) == {run["run_id"]: 2 for run in bench.runs()}
+
+
+def test_a_store_is_made_once_however_many_make_it(tmp_path):
+    """Both have seen that there are no tables yet; the second one comes to make them when the first one has."""
+    with Store(tmp_path / "s.sqlite", create=True) as store:
+        store.add_peaks("machine", 1, {("cpu", "copy"): 1.0})
+        store._make_tables()
+        assert store.peaks("machine", 1) == {("cpu", "copy"): 1.0}
+
+
+def test_two_resumes_of_one_run(bench):
+    sweep = bench.tiny(steps=STEPS, budget=0.15)
+    first = bench.start("sweep", sweep, "--store", bench.store)
+    wait_for_cells(bench, first, 1)
+    first.kill()
+    first.communicate()
+    both = [bench.start("sweep", sweep, "--store", bench.store, "--resume") for _ in range(2)]
+    for process in both:
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+    assert sorted(row["cell"] for row in bench.rows()) == list(range(len(STEPS)))
+
+
+def test_a_store_deleted_under_the_run_is_said_in_one_line(bench):
+    process = bench.start("sweep", bench.tiny(steps=STEPS, budget=0.5), "--store", bench.store)
+    wait_for_cells(bench, process, 1)
+    bench.store.unlink()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "Traceback" not in said
+    assert "has gone" in said.strip().splitlines()[-1]
+    assert none_left(bench)
+
+
+def test_a_reader_that_goes_away_does_not_end_the_sweep(bench):
+    ours, theirs = os.pipe()
+    os.close(ours)
+    process = bench.start("sweep", bench.tiny(), "--store", bench.store, stderr=theirs)
+    os.close(theirs)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert len(bench.rows()) == 2

@@ -1,0 +1,376 @@
+"""Turns in random blocks, when sampling stops, and which times are not believed. Workers are played in this process."""
+
+import time
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import harness.sweep.measure
+import harness.sweep.sampling
+from backends import Capabilities
+from harness.machine import cpu_count, cpu_name
+from harness.store import RawSample
+from harness.sweep import cost
+from harness.sweep.cell import Cell
+from harness.sweep.client import _STATUS, WorkerError
+from harness.sweep.ledger import Ledger
+from harness.sweep.measure import CellContext, _figures, _State, _too_fast, drawn_weights, measure_cell
+from harness.sweep.messages import Failure, Fetch, Go, Opened, Prepare, Sample
+from harness.sweep.sampling import LEAST_BLOCKS, Contestant, Sampler
+from harness.sweep.statistics import Interval, median_interval
+from harness.sweep.worker import _Server
+
+CELL = Cell(input_size=3, hidden_size=4, sequence_length=3, batch_size=6)
+
+
+class Script:
+    """A worker that says what times it took; it takes none."""
+
+    cpu_seconds = 0.0
+
+    def __init__(self, seconds, fails_at=None, device_s=None):
+        self.seconds, self.fails_at, self.device_s = seconds, fails_at, device_s
+        self.log, self.paused = [], False
+
+    def ask(self, message, limit_s):
+        assert not self.paused
+        self.log.append(message)
+        if isinstance(message, Go):
+            count = sum(isinstance(m, Go) for m in self.log)
+            if count == self.fails_at:
+                raise WorkerError("CRASHED", "as scripted")
+            seconds = self.seconds(count) if callable(self.seconds) else self.seconds
+            return Sample(seconds, self.device_s)
+        return "answer"
+
+    def pause(self):
+        self.paused = True
+
+    def resume(self):
+        self.paused = False
+
+
+def sampled(clients, budget_s=0.1, audits=3, overhead_s=0.0, seed=0, kind="cpu", threads=1):
+    contestants = [Contestant(name, client, kind, 60.0) for name, client in clients.items()]
+    sampler = Sampler(CELL, contestants, threads, np.random.default_rng(seed), Ledger())
+    start = time.perf_counter()
+    sampler.run(budget_s, audits, overhead_s, ring_size=2)
+    return sampler, {c.backend: c for c in contestants}, time.perf_counter() - start
+
+
+@pytest.fixture
+def quiet(monkeypatch):
+    """Others' load is not known."""
+    monkeypatch.setattr(harness.sweep.sampling, "busy_seconds", lambda: None)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_blocks_hold_each_backend_once_in_random_order(quiet, seed):
+    _, found, _ = sampled({name: Script(0.01) for name in "abc"}, overhead_s=1e9, budget_s=0.05, seed=seed)
+    blocks = {}
+    for name, contestant in found.items():
+        for sample in contestant.samples:
+            blocks.setdefault(sample.block, {})[sample.position] = name
+    assert list(blocks) == list(range(len(blocks)))
+    assert all(sorted(block) == [0, 1, 2] and len(set(block.values())) == 3 for block in blocks.values())
+    orders = Counter("".join(block[p] for p in range(3)) for block in blocks.values())
+    assert len(blocks) >= 60
+    assert set(orders) == {"abc", "acb", "bac", "bca", "cab", "cba"}
+    assert max(orders.values()) < len(blocks) / 2, seed
+
+
+def test_all_but_the_one_that_is_timed_are_held_still(quiet):
+    clients = {name: Script(0.01) for name in "abc"}
+    now = []
+
+    class Watched(Script):
+        def ask(self, message, limit_s):
+            if isinstance(message, Go):
+                now.append(sum(not client.paused for client in [*clients.values(), self]))
+            return super().ask(message, limit_s)
+
+    clients["d"] = Watched(0.01)
+    clients.pop("c")
+    sampled(clients)
+    assert set(now) == {2}  # itself, counted twice: nobody else
+
+
+def test_it_stops_when_every_median_is_known_and_the_overhead_repaid(quiet):
+    _, found, _ = sampled({"a": Script(0.01), "b": Script(0.02)}, budget_s=20)
+    assert {len(c.samples) for c in found.values()} <= {LEAST_BLOCKS, LEAST_BLOCKS + 1}
+
+
+def test_it_goes_on_while_one_median_is_not_known(quiet):
+    rng = np.random.default_rng(0)
+    _, found, seconds = sampled({"a": Script(0.01), "b": Script(lambda _: rng.uniform(0.001, 1))}, budget_s=0.1)
+    assert len(found["a"].samples) == len(found["b"].samples) > 3 * LEAST_BLOCKS
+    assert 0.1 <= seconds < 1
+
+
+def test_it_goes_on_while_the_overhead_is_not_repaid(quiet):
+    _, found, seconds = sampled({"a": Script(0.01)}, overhead_s=1e9, budget_s=0.1)
+    assert len(found["a"].samples) > 3 * LEAST_BLOCKS
+    assert 0.1 <= seconds < 1
+
+
+def test_a_budget_that_is_spent_leaves_two_blocks_and_a_check(quiet):
+    class Slow(Script):
+        def ask(self, message, limit_s):
+            time.sleep(0.01)
+            return super().ask(message, limit_s)
+
+    sampler, found, _ = sampled({"a": Slow(0.01)}, budget_s=0.001)
+    assert len(found["a"].samples) in (2, 3)
+    assert len(sampler.audits) >= 1
+
+
+def test_one_that_fails_leaves_the_others_alone(quiet):
+    _, found, _ = sampled({"a": Script(0.01), "b": Script(0.01, fails_at=5), "c": Script(0.01)}, budget_s=5)
+    assert found["b"].failure.status == "CRASHED"
+    assert len(found["b"].samples) == 2  # two warm it up, the fifth failed
+    assert len(found["a"].samples) == len(found["c"].samples) >= LEAST_BLOCKS
+
+
+def test_short_calls_are_timed_several_at_a_time(quiet):
+    _, found, _ = sampled({"a": Script(1e-6), "b": Script(1e-3), "c": Script(0.0)}, budget_s=0.05)
+    assert {s.calls for s in found["a"].samples} == {5}  # 50 times 0.1 microseconds
+    assert {s.calls for s in found["b"].samples} == {1}
+    assert {s.calls for s in found["c"].samples} <= {1000, 1001}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_audits_are_drawn_anew_and_ask_for_at_least_four_rows(quiet, seed):
+    script = Script(0.01)
+    sampler, _, _ = sampled({"a": script}, overhead_s=1e9, budget_s=0.05, seed=seed)
+    fetches = [m for m in script.log if isinstance(m, Fetch)]
+    assert len(fetches) == len(sampler.audits) == 3
+    for fetch, audit in zip(fetches, sampler.audits, strict=True):
+        assert audit.results == {"a": "answer"}
+        assert fetch.rows.tolist() == sorted(set(fetch.rows.tolist()))
+        assert 4 <= len(fetch.rows) <= 5
+        assert (audit.call // 2 - 1) % CELL.batch_size in fetch.rows  # the row that was drawn anew for this call
+    prepared = [m for m in script.log if isinstance(m, Prepare)]
+    calls = [call for m in prepared for call in range(m.first, m.first + m.calls)]
+    assert calls == list(range(1, len(calls) + 1))  # every call number once: every call its own inputs
+
+
+def test_audited_calls_differ_from_seed_to_seed(quiet):
+    drawn = {tuple(a.call for a in sampled({"a": Script(0.01)}, overhead_s=1e9, seed=s)[0].audits[:2]) for s in range(12)}
+    assert len(drawn) > 5
+
+
+def others_keep(monkeypatch, cores, until_s=float("inf")):
+    """Others keep that many cores busy, from now to `until_s` seconds from now."""
+    start = time.perf_counter()
+    busy = lambda: time.process_time() + cores * min(time.perf_counter() - start, until_s)  # noqa: E731
+    monkeypatch.setattr(harness.sweep.sampling, "busy_seconds", busy)
+
+
+def test_disturbed_samples_do_not_count_and_are_made_up_for(monkeypatch):
+    others_keep(monkeypatch, cpu_count(), until_s=0.6)
+    sampler, found, seconds = sampled({"a": Script(0.01)}, overhead_s=1e9, budget_s=0.7)
+    used = [s.used for s in found["a"].samples]
+    assert not any(used[:10])
+    assert all(used[-10:])
+    assert sampler.disturbed_s == pytest.approx(0.6, abs=0.3)
+    assert seconds == pytest.approx(0.7 + sampler.disturbed_s, abs=0.2)
+    assert found["a"].samples[0].foreign_load == pytest.approx(cpu_count(), rel=0.2)
+
+
+def test_a_machine_that_is_always_busy_does_not_hold_a_cell_for_ever(monkeypatch):
+    others_keep(monkeypatch, cpu_count())
+    _, found, seconds = sampled({"a": Script(0.01)}, overhead_s=1e9, budget_s=0.6)
+    assert not any(s.used for s in found["a"].samples)
+    assert seconds < 3 * 0.6
+
+
+def test_load_that_finds_a_core_of_its_own_does_not_disturb(monkeypatch):
+    if cpu_count() < 2:
+        pytest.skip("one core only")
+    others_keep(monkeypatch, 0.5)
+    _, found, _ = sampled({"a": Script(0.01)}, overhead_s=1e9, budget_s=0.4, threads=1)
+    assert all(s.used for s in found["a"].samples)
+    _, found, _ = sampled({"a": Script(0.01)}, overhead_s=1e9, budget_s=0.4, threads=cpu_count())
+    assert not all(s.used for s in found["a"].samples)
+
+
+class Local:
+    """A worker in this process, some of whose answers are changed: tamper(message, answer) -> answer."""
+
+    alive, cpu_seconds = True, 0.0
+
+    def __init__(self, tamper=lambda message, answer: answer):
+        self._server, self._tamper = _Server("numpy"), tamper
+
+    def ask(self, message, limit_s):
+        answer = self._tamper(message, self._server.answer(message))
+        if isinstance(answer, Failure):
+            raise WorkerError(_STATUS[answer.kind], answer.reason)
+        return answer
+
+    def pause(self):
+        pass
+
+    def resume(self):
+        pass
+
+
+def said(change, delay_s=0.0):
+    """Tampers with what a sample took; delay_s: then answers late."""
+
+    def tamper(message, answer):
+        if not isinstance(answer, Sample):
+            return answer
+        time.sleep(delay_s)
+        return change(answer)
+
+    return tamper
+
+
+def measured(clients, peaks=None, again=None, budget_s=0.2, cell=CELL, seed=1):
+    """Rows by backend, and the samples of each."""
+    peaks = {} if peaks is None else peaks
+    context = CellContext(
+        run_id="run",
+        machine_id="machine",
+        threads=1,
+        budget_s=budget_s,
+        baseline=next(iter(clients)),
+        weights_file=None,
+        load_weights=drawn_weights,
+        peaks=peaks,
+        measure_peaks=lambda: peaks if again is None else again,
+        ledger=Ledger(),
+    )
+    capabilities = Capabilities(precisions=frozenset({"float32"}), gradients=True)
+    found = measure_cell(cell, seed, clients, dict.fromkeys(clients, capabilities), context)
+    return {row.backend: row for row, _ in found}, {row.backend: samples for row, samples in found}
+
+
+def test_an_honest_worker_has_its_time(quiet):
+    rows, samples = measured({"a": Local(), "b": Local()})
+    assert {row.status for row in rows.values()} <= {"PASSED", "UNSTABLE"}
+    assert rows["a"].samples == len(samples["a"]) >= 2
+    assert rows["a"].floor_s is None  # no peaks are known
+
+
+def test_the_ratio_is_computed_block_by_block():
+    """Both drift by a factor of 10,000 together; within a block, one takes 3 times the other's time."""
+    drift = np.geomspace(1e-5, 1e-1, 40)
+    rng = np.random.default_rng(0)
+
+    def samples(factor, blocks):
+        return [RawSample(b, 0, 1, factor * drift[b], None, None, True) for b in rng.permutation(blocks)]
+
+    ours, theirs = samples(3.0, 40), samples(1.0, 35)
+    baseline = (median_interval([s.seconds for s in theirs]), theirs)
+    figures = _figures(median_interval([s.seconds for s in ours]), ours, baseline, "PASSED")
+    assert figures["ratio_to_baseline"] == pytest.approx(3)
+    assert (figures["ratio_ci_low"], figures["ratio_ci_high"]) == pytest.approx((3, 3))
+    assert "ratio_to_baseline" not in _figures(median_interval([1.0] * 9), ours, baseline, "WRONG")
+
+
+GEMM, COPY = (cpu_name(), "gemm:float32"), (cpu_name(), "copy")
+
+
+def test_faster_than_the_machine_is_suspect(quiet):
+    rows, _ = measured({"a": Local()}, peaks={GEMM: 1.0})
+    assert rows["a"].status == "SUSPECT"
+    assert rows["a"].median_s is None
+    assert rows["a"].reason.endswith("GFLOP/s, but the best measured here is 1e-09")
+
+
+def test_the_peaks_are_measured_again_before_a_backend_is_suspected(quiet):
+    rows, _ = measured({"a": Local()}, peaks={GEMM: 1.0}, again={GEMM: 1e15})
+    assert rows["a"].status in ("PASSED", "UNSTABLE")
+    assert 0 < rows["a"].floor_s < rows["a"].median_s
+
+
+def test_faster_than_memory_is_suspect_where_no_cache_can_hold_x_and_y(quiet, monkeypatch):
+    monkeypatch.setattr(harness.sweep.measure, "cache_bytes", lambda: 10)
+    rows, _ = measured({"a": Local()}, peaks={COPY: 1.0})
+    assert rows["a"].status == "SUSPECT"
+    assert rows["a"].reason.endswith("GB/s of x and y, but the best copy measured here is 1e-09")
+    monkeypatch.setattr(harness.sweep.measure, "cache_bytes", lambda: cost.io_bytes(CELL))
+    assert measured({"a": Local()}, peaks={COPY: 1.0})[0]["a"].status in ("PASSED", "UNSTABLE")
+
+
+@pytest.mark.parametrize(("times_faster", "suspect"), [(1.05, False), (1.09, False), (1.11, True), (2.0, True), (0.5, False)])
+def test_the_margin_of_the_peaks_is_ten_per_cent(times_faster, suspect, monkeypatch):
+    state = _State(opened=Opened(0.0, cpu_name()))
+    seconds = cost.flops(CELL) / 1e9 / times_faster
+    assert bool(_too_fast(CELL, state, Interval(seconds, seconds, seconds), {GEMM: 1e9})) == suspect
+    monkeypatch.setattr(harness.sweep.measure, "cache_bytes", lambda: 0)
+    seconds = cost.io_bytes(CELL) / 1e9 / times_faster
+    assert bool(_too_fast(CELL, state, Interval(seconds, seconds, seconds), {COPY: 1e9})) == suspect
+    assert _too_fast(CELL, state, Interval(1e-12, 1e-12, 1e-12), {}) is None  # nothing is judged by a peak nobody measured
+
+
+LIES = {
+    "a tenth of the time": (lambda s: replace(s, wall_s=s.wall_s / 10), 0.02, "the parent's clock"),
+    "an answer after hidden work": (lambda s: s, 0.01, "the parent's clock"),
+    "more than the parent waited": (lambda s: replace(s, wall_s=s.wall_s + 1), 0.0, "longer than the parent waited"),
+    "work on another stream": (lambda s: replace(s, device_s=s.wall_s / 10, wall_s=s.wall_s), 0.0, "on the stream, but"),
+    "work put off": (lambda s: replace(s, read_s=0.001), 0.002, "put off until"),
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_a_time_that_clocks_contradict_is_suspect(quiet, name):
+    change, delay_s, reason = LIES[name]
+    cell = replace(CELL, sequence_length=40)  # a millisecond or more
+    rows, _ = measured({"honest": Local(), "a": Local(said(change, delay_s))}, cell=cell)
+    assert rows["a"].status == "SUSPECT", rows["a"].reason
+    assert reason in rows["a"].reason
+    assert rows["a"].median_s is None
+    assert rows["honest"].status in ("PASSED", "UNSTABLE"), rows["honest"].reason
+
+
+def test_some_late_answers_on_a_busy_machine_are_no_lie(quiet):
+    rng = np.random.default_rng(0)
+
+    def tamper(message, answer):
+        if isinstance(answer, Sample) and rng.random() < 0.6:
+            time.sleep(0.01)
+        return answer
+
+    rows, _ = measured({"a": Local(tamper)}, budget_s=0.5)
+    assert rows["a"].status in ("PASSED", "UNSTABLE"), rows["a"].reason
+
+
+def test_a_wide_interval_is_unstable_and_too_few_samples_have_none(quiet):
+    rng = np.random.default_rng(0)
+
+    def tamper(message, answer):
+        if isinstance(answer, Sample):
+            return replace(answer, wall_s=answer.wall_s * rng.choice([0.01, 1.0]))
+        return answer
+
+    rows, _ = measured({"a": Local(tamper)}, budget_s=0.1)
+    assert rows["a"].status == "UNSTABLE"
+    assert "the median is known to" in rows["a"].reason
+    assert rows["a"].median_s is not None
+    assert rows["a"].ci_high_s > rows["a"].ci_low_s
+    rows, samples = measured({"a": Local(said(lambda s: s, 0.0015))}, budget_s=0.001)
+    assert rows["a"].status == "UNSTABLE"
+    assert f"{len(samples['a'])} samples within the budget are too few" in rows["a"].reason
+    assert rows["a"].median_s is not None
+    assert rows["a"].ci_low_s is None
+
+
+def test_a_cell_that_others_disturb_throughout_is_unstable(monkeypatch):
+    others_keep(monkeypatch, cpu_count())
+    rows, samples = measured({"a": Local()}, budget_s=0.6)
+    assert rows["a"].status == "UNSTABLE"
+    assert "cores busy all the while" in rows["a"].reason
+    assert rows["a"].median_s == pytest.approx(np.median([s.seconds for s in samples["a"]]))
+
+
+def test_a_client_that_could_not_be_started_has_its_row(quiet):
+    rows, _ = measured({"a": Local(), "b": WorkerError("UNAVAILABLE", "not here")})
+    assert (rows["b"].status, rows["b"].reason, rows["b"].samples) == ("UNAVAILABLE", "not here", 0)
+    rows, _ = measured({"a": WorkerError("UNAVAILABLE", "not here"), "b": Local()})
+    assert rows["b"].median_s is not None
+    assert rows["b"].ratio_to_baseline is None

@@ -1,0 +1,334 @@
+"""Words that cannot be carried out, stores that cannot be used, and what a command may import."""
+
+import json
+import os
+import resource
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import harness.machine
+import harness.sweep.run
+from backends import Capabilities
+from harness.cli import main
+from harness.store import TIMED, Store
+
+THIRD_PARTY = '''\
+"""A whole backend in plain NumPy: one layer, one direction, float32."""
+import numpy as np
+from backends import Capabilities, LSTMBackend, LSTMState
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+class MyLSTM(LSTMBackend):
+    capabilities = Capabilities()
+
+    def __init__(self, spec, weights):
+        self.w = weights.layers[0][0]
+
+    def forward(self, x, state, lengths=None, training=False):
+        w, h, c, y = self.w, state.h[0], state.c[0], []
+        for row in x:
+            z = row @ w.w_ih.T + h @ w.w_hh.T + w.b_ih + w.b_hh
+            i, f, g, o = np.split(z, 4, axis=1)
+            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+            h = sigmoid(o) * np.tanh(c)
+            y.append(h)
+        return np.stack(y), LSTMState(h[None], c[None])
+'''
+
+
+@pytest.fixture
+def no_peaks(monkeypatch):
+    """In this process: the machine's peaks need not be measured."""
+    monkeypatch.setattr(harness.sweep.run, "measure_peaks", lambda threads, cuda: {("none", "copy"): 1.0})
+
+
+@pytest.fixture
+def in_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refused(words, capfd):
+    """Carry out in this process; returns the one line that says why not."""
+    try:
+        code = main(words)
+    except SystemExit as error:
+        code = error.code
+    out, said = capfd.readouterr()
+    assert code == 2, said
+    assert out == ""
+    assert len(said.strip().splitlines()) == 1, said
+    assert said.startswith(("lstm-parity sweep: ", "lstm-parity: "))
+    return said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--sequence-length", "0"], "sequence_length must lie in 1..2147483647, not 0"),
+        (["--batch-size", "-3"], "not -3"),
+        (["--hidden-size", "ten"], "'ten' is not an integer"),
+        (["--hidden-size", "1.5"], "'1.5' is not an integer"),
+        (["--hidden-size", ""], "'' is not an integer"),
+        (["--hidden-size", "1,,2"], "'' is not an integer"),
+        (["--hidden-size", "9" * 5000], "is not an integer"),
+        (["--hidden-size", "99999999999"], "must lie in 1..2147483647"),
+        (["--input-size", "hiden"], "'hiden' is not an integer"),
+        (["--num-layers", "0"], "num_layers must lie in 1.."),
+        (["--precision", "float33"], "did you mean 'float32'?"),
+        (["--mode", "train"], "invalid choice: 'train'"),
+        (["--threads", "0"], "'0' is not an integer above 0"),
+        (["--budget", "nan"], "not a number of seconds above 0"),
+        (["--budget", "-1"], "not a number of seconds above 0"),
+        (["--batch"], "unrecognized arguments: --batch"),
+        (["--hiden-size", "3"], "unrecognized arguments"),
+        (["smoek"], "did you mean smoke?"),
+        (["smoke", "deepbench"], "unrecognized arguments: deepbench"),
+        (["none.toml"], "cannot read none.toml: No such file"),
+        (["--weights", "none.onnx"], "none.onnx"),
+        (["--backend", "nunpy"], "did you mean numpy?"),
+        (["--backend", ""], "unknown backend ''"),
+        (["--backend", "none.py:X"], "no such file"),
+        (["--backend", "none:X"], "no module named 'none'"),
+        (["--backend", "json:JSONDecoder"], "is not a subclass of backends.LSTMBackend"),
+        (["--backend", "harness.cli:X"], "has no class 'X'"),
+        (["--store", "no/folder/s.sqlite"], "does its folder exist"),
+        (["--store", "."], "is a folder"),
+        (["--sequence-length", "2147483647", "--batch-size", "2147483647"], "bytes of memory, this machine has"),
+        (["--hidden-size", "2147483647"], "bytes of memory, this machine has"),
+    ],
+    ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else "",
+)
+def test_what_cannot_be_carried_out_is_one_line_and_leaves_nothing(in_folder, no_peaks, capfd, words, said):
+    assert said in refused(["sweep", *words], capfd)
+    assert {path.name for path in in_folder.iterdir()} <= {"lstm-parity.sqlite"}
+    if (in_folder / "lstm-parity.sqlite").exists():
+        with Store(in_folder / "lstm-parity.sqlite") as store:
+            assert store.frames()[2].empty
+
+
+@pytest.mark.parametrize("words", [[], ["swep"], ["sweep", "--help-me"], ["report", "--nothing"]])
+def test_unknown_commands_are_one_line(in_folder, capfd, words):
+    assert "--help" in refused(words, capfd).replace("lstm-parity report: ", "lstm-parity: ")
+
+
+BACKENDS_THAT_CANNOT = {
+    "segfault.py": ("import ctypes; ctypes.string_at(0)", "killed by SIGSEGV"),
+    "exits.py": ("import sys; sys.exit('bye')", "fails on import: SystemExit: bye"),
+    "needs.py": ("import no_such_library", "needs no_such_library, which is not installed"),
+    "lacks.py": ("class Y: pass", "has no class 'X'; it defines Y"),
+    "refuses.py": (
+        "from backends.numpy_lstm import NumpyLSTM\nclass X(NumpyLSTM):\n"
+        "    @classmethod\n    def unavailable(cls): return 'no\\n  licence'",
+        "backend refuses.py:X: no licence",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BACKENDS_THAT_CANNOT)
+def test_a_named_backend_that_cannot_run_is_exit_2_before_anything_is_measured(in_folder, monkeypatch, capfd, name):
+    text, said = BACKENDS_THAT_CANNOT[name]
+    monkeypatch.setattr(harness.sweep.run, "measure_peaks", lambda *a, **k: pytest.fail("measured"))
+    monkeypatch.setattr(harness.sweep.run, "measure_cell", lambda *a, **k: pytest.fail("measured"))
+    (in_folder / name).write_text(text)
+    assert said in refused(["sweep", "--backend", "numpy", "--backend", f"{name}:X"], capfd)
+    with Store(in_folder / "lstm-parity.sqlite") as store:
+        assert store.frames()[2].empty
+
+
+def test_stores_that_cannot_be_used_are_one_line(in_folder, no_peaks, capfd, monkeypatch):
+    (in_folder / "text").write_text("a diary\n" * 500)
+    with sqlite3.connect("other") as db:
+        db.execute("CREATE TABLE people (name TEXT)")
+    db.close()
+    Store(Path("newer"), create=True).close()
+    with sqlite3.connect("newer") as db:
+        db.execute("UPDATE meta SET schema_version = 99")
+    db.close()
+    for name, said in [("text", "no SQLite file"), ("other", "not a store of lstm-parity"), ("newer", "schema version 99")]:
+        before = Path(name).read_bytes()
+        assert said in refused(["sweep", "--backend", "numpy", "--store", name], capfd)
+        assert Path(name).read_bytes() == before
+    Store(Path("busy"), create=True).close()
+    monkeypatch.setattr("harness.store.BUSY_SECONDS", 0.05)
+    other = sqlite3.connect("busy", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        assert "in use by another process" in refused(["sweep", "--backend", "numpy", "--store", "busy"], capfd)
+    finally:
+        other.close()
+
+
+def test_a_file_size_limit_is_one_line(bench):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+
+    done = bench.run("sweep", bench.tiny(), "--store", "new.sqlite", preexec_fn=limit)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert "new.sqlite" in done.stderr
+
+
+@pytest.fixture
+def mounted(tmp_path):
+    """A file system of 400 kB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", folder], capture_output=True, text=True, check=False
+    )
+    if made.returncode != 0:
+        pytest.skip("a small file system can only be mounted by root")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.skipif(shutil.which("mount") is None, reason="there is no mount command")
+def test_a_full_disk_keeps_what_was_finished(bench, mounted):
+    store = shutil.copy(bench.store, mounted / "s.sqlite")
+    state = os.statvfs(mounted)
+    (mounted / "filler").write_bytes(b"x" * (state.f_bavail * state.f_frsize - (48 << 10)))
+    sweep = bench.tiny(["numpy"], steps=range(2, 40), budget=0.05)
+    done = bench.run("sweep", sweep, "--store", store)
+    assert done.returncode == 2
+    lines = done.stderr.strip().splitlines()
+    assert "Traceback" not in done.stderr
+    assert "the disk is full; what was finished is kept" in lines[-1]
+    bench.store = store
+    assert [row["cell"] for row in bench.rows()] == list(range(len(lines) - 1))
+
+
+@pytest.mark.skipif(shutil.which("mount") is None, reason="there is no mount command")
+def test_a_read_only_folder_is_one_line(bench, mounted):
+    store = shutil.copy(bench.store, mounted / "s.sqlite")
+    subprocess.run(["mount", "-o", "remount,ro", mounted], check=True)
+    done = bench.run("sweep", bench.tiny(), "--store", store)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert "cannot be written" in done.stderr
+
+
+def test_names_of_odd_bytes(bench):
+    store = shutil.copy(bench.store, bench.folder / os.fsdecode(b"it's \xff.sqlite"))
+    done = bench.run("sweep", bench.tiny(), "--store", store)
+    assert done.returncode == 0, done.stderr
+    with Store(store) as kept:
+        assert kept.frames()[2]["command"].str.contains("udcff").all()
+
+
+HEAVY = ("torch", "cupy", "pandas", "rich", "onnx", "numpy")
+
+
+def imported_by(bench, *words):
+    ask = f"import sys, atexit; atexit.register(lambda: print([m for m in {HEAVY} if m in sys.modules], file=sys.stderr))"
+    done = bench.run(*words, patch=ask)
+    assert done.returncode == 0, done.stderr
+    return done, done.stderr.strip().splitlines()[-1]
+
+
+def test_help_and_the_list_of_backends_import_nothing_heavy(bench):
+    assert imported_by(bench, "--help")[1] == "[]"
+    assert imported_by(bench, "sweep", "--help")[1] == "[]"
+    assert imported_by(bench, "backends")[1] == "['numpy']"
+
+
+def test_backends_json(bench):
+    said = json.loads(bench.run("backends", "--json").stdout)
+    assert said["schema"] == 1
+    by_name = {entry["backend"]: entry for entry in said["backends"]}
+    assert list(by_name) == sorted(by_name)
+    assert {"numpy", "torch-cpu", "torch-cudnn"} <= by_name.keys()
+    for entry in by_name.values():
+        assert entry.keys() == {"backend", "available", "reason", "hint", "capabilities"}
+        assert entry["available"] == (entry["reason"] is None)
+        assert entry["available"] or entry["hint"]
+        assert entry["capabilities"].keys() == vars(Capabilities()).keys()
+    assert by_name["numpy"]["available"]
+    assert "bfloat16" in by_name["numpy"]["capabilities"]["precisions"]
+    text = bench.run("backends").stdout
+    assert all(f"{name}: can" in text for name in by_name)
+
+
+def test_an_installed_package_adds_a_backend(bench, monkeypatch):
+    site = bench.folder / "site"
+    for name, text in [("mine", THIRD_PARTY), ("loud", "print('hello'); import sys; sys.exit(3)"), ("broken", "1 / 0")]:
+        bench.file(f"site/{name}_package.py", text)
+        (site / f"{name}-1.0.dist-info").mkdir()
+        (site / f"{name}-1.0.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        points = f"[lstm_parity.backends]\n{name} = {name}_package:MyLSTM\n"
+        (site / f"{name}-1.0.dist-info" / "entry_points.txt").write_text(points)
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    listed = bench.run("backends", "--json")
+    assert listed.returncode == 0, listed.stderr
+    by_name = {entry["backend"]: entry for entry in json.loads(listed.stdout)["backends"]}
+    assert by_name["mine"]["available"]
+    assert "ZeroDivisionError" in by_name["broken"]["reason"]
+    assert "SystemExit" in by_name["loud"]["reason"]
+    done = bench.sweep(bench.tiny(), "--backend", "numpy", "--backend", "mine")
+    assert done.returncode == 0, done.stderr
+    assert [row["backend"] for row in bench.rows()] == ["numpy", "mine"] * 2
+
+
+def test_a_third_party_file_is_swept(bench):
+    assert len(THIRD_PARTY.splitlines()) <= 30
+    for name in ("my_lstm.py", 'it\'s a "folder"/my lstm.py'):
+        bench.fresh_store()
+        backend = bench.file(name, THIRD_PARTY) + ":MyLSTM"
+        done = bench.sweep(bench.tiny(budget=0.5), "--backend", backend)
+        assert done.returncode == 0, done.stderr
+        assert [row["status"] in TIMED for row in bench.rows()] == [True] * 2, [row["reason"] for row in bench.rows()]
+        assert [row["backend"] for row in bench.rows()] == [backend] * 2
+
+
+def test_what_a_backend_does_not_promise_is_unsupported(bench):
+    backend = bench.file("my_lstm.py", THIRD_PARTY) + ":MyLSTM"
+    done = bench.sweep(bench.tiny(steps=[2]), "--backend", backend, "--precision", "float32,float64", "--num-layers", "1,2")
+    assert done.returncode == 0
+    assert {(row["precision"], row["num_layers"]): row["status"] in TIMED for row in bench.rows()} == {
+        ("float32", 1): True,
+        ("float64", 1): False,
+        ("float32", 2): False,
+        ("float64", 2): False,
+    }
+    assert {row["reason"] for row in bench.rows() if row["status"] == "UNSUPPORTED"} == {
+        "precision float64 is not promised",
+        "more than 1 layer is not promised",
+    }
+
+
+def test_output_into_a_closed_pipe(bench):
+    with subprocess.Popen(
+        bench.command("backends"), cwd=bench.folder, env=bench.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        said = process.stderr.read()
+    assert said == b""
+    assert process.returncode == 0
+
+
+def test_a_sweep_says_nothing_on_standard_output(bench):
+    assert bench.sweep(bench.tiny()).stdout == ""
+
+
+def test_memory_is_refused_before_it_is_asked_for(in_folder, monkeypatch, capfd):
+    monkeypatch.setattr(harness.sweep.run, "memory_bytes", lambda: 1000)
+    said = refused(["sweep", "--backend", "numpy", "--hidden-size", "64"], capfd)
+    assert "1,000" in said
+    assert not list(in_folder.iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_processors_name_is_always_a_text(monkeypatch):
+    assert harness.machine.cpu_name()
+    monkeypatch.setattr(Path, "read_text", lambda *a, **k: (_ for _ in ()).throw(OSError))
+    monkeypatch.setattr("platform.processor", lambda: "")
+    assert harness.machine.cpu_name()
