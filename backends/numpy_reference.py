@@ -175,7 +175,7 @@ def _forward_direction(
         if w.w_hr is not None:
             unprojected = arithmetic.stored(unprojected)
             h = rounded(arithmetic.product(w.w_hr, unprojected))
-        h = np.ascontiguousarray(arithmetic.stored(h).T).T  # laid out as y: so BLAS multiplies it faster
+        h = arithmetic.stored(h)
 
         if steps is not None:
             steps.append(Step(z, c_before, c, tanh_c, h_before, unprojected))
