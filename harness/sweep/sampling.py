@@ -103,7 +103,7 @@ class Sampler:
             audit = last or (block >= next_audit and len(self.audits) < audits)
             in_samples += self._block(active, block, audit, ring_size)
             if audit:
-                next_audit = block + 1 + int(self._rng.integers(block + 1, 4 * (block + 1)))
+                next_audit = block + 1 + int(self._rng.integers(2 * block + 3))
             block += 1
             if perf_counter() - window[0] >= WINDOW_S:
                 self._close_window(window)

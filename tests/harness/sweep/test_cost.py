@@ -71,3 +71,15 @@ def test_the_costs_of_a_known_problem():
     assert cost.flops(cell) == 10 * 2 * 224
     assert cost.io_bytes(cell) == 4 * 10 * 2 * (3 + 4)
     assert cost.weight_count(cell) == 16 * 3 + 16 * 4 + 32
+
+
+@pytest.mark.parametrize(("steps", "batch"), [(1, 1), (7, 1), (50, 3), (50, 64), (200, 16)])
+def test_drawn_lengths_have_at_least_the_least_share_of_steps(steps, batch):
+    cell = Cell(input_size=1, hidden_size=1, sequence_length=steps, batch_size=batch, lengths="ragged")
+    share = cost.least_share(cell)
+    assert 1 / steps <= share <= 1
+    assert cost.least_share(Cell(sequence_length=steps, batch_size=batch)) == 1
+    rng = np.random.default_rng(3)
+    drawn = rng.integers(1, steps + 1, (4000, batch)).sum(axis=1) / (steps * batch)
+    assert (drawn < share).mean() < 0.01
+    assert batch < 60 or share > 0.3

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import harness.sweep.measure
 import harness.sweep.sampling
+import harness.sweep.verdict
 from backends import Capabilities
 from harness.machine import cpu_count, cpu_name
 from harness.store import RawSample
@@ -16,10 +16,12 @@ from harness.sweep import cost
 from harness.sweep.cell import Cell
 from harness.sweep.client import _STATUS, WorkerError
 from harness.sweep.ledger import Ledger
-from harness.sweep.measure import CellContext, _figures, _State, _too_fast, drawn_weights, measure_cell
+from harness.sweep.measure import CellContext, drawn_weights, measure_cell
 from harness.sweep.messages import Failure, Fetch, Go, Opened, Prepare, Sample
 from harness.sweep.sampling import LEAST_BLOCKS, Contestant, Sampler
 from harness.sweep.statistics import Interval, median_interval
+from harness.sweep.verdict import State, too_fast
+from harness.sweep.verdict import figures as figures_of
 from harness.sweep.worker import _Server
 
 CELL = Cell(input_size=3, hidden_size=4, sequence_length=3, batch_size=6)
@@ -266,10 +268,10 @@ def test_the_ratio_is_computed_block_by_block():
 
     ours, theirs = samples(3.0, 40), samples(1.0, 35)
     baseline = (median_interval([s.seconds for s in theirs]), theirs)
-    figures = _figures(median_interval([s.seconds for s in ours]), ours, baseline, "PASSED")
+    figures = figures_of(median_interval([s.seconds for s in ours]), ours, baseline, "PASSED")
     assert figures["ratio_to_baseline"] == pytest.approx(3)
     assert (figures["ratio_ci_low"], figures["ratio_ci_high"]) == pytest.approx((3, 3))
-    assert "ratio_to_baseline" not in _figures(median_interval([1.0] * 9), ours, baseline, "WRONG")
+    assert "ratio_to_baseline" not in figures_of(median_interval([1.0] * 9), ours, baseline, "WRONG")
 
 
 GEMM, COPY = (cpu_name(), "gemm:float32"), (cpu_name(), "copy")
@@ -289,23 +291,23 @@ def test_the_peaks_are_measured_again_before_a_backend_is_suspected(quiet):
 
 
 def test_faster_than_memory_is_suspect_where_no_cache_can_hold_x_and_y(quiet, monkeypatch):
-    monkeypatch.setattr(harness.sweep.measure, "cache_bytes", lambda: 10)
+    monkeypatch.setattr(harness.sweep.verdict, "cache_bytes", lambda: 10)
     rows, _ = measured({"a": Local()}, peaks={COPY: 1.0})
     assert rows["a"].status == "SUSPECT"
     assert rows["a"].reason.endswith("GB/s of x and y, but the best copy measured here is 1e-09")
-    monkeypatch.setattr(harness.sweep.measure, "cache_bytes", lambda: cost.io_bytes(CELL))
+    monkeypatch.setattr(harness.sweep.verdict, "cache_bytes", lambda: cost.io_bytes(CELL))
     assert measured({"a": Local()}, peaks={COPY: 1.0})[0]["a"].status in ("PASSED", "UNSTABLE")
 
 
 @pytest.mark.parametrize(("times_faster", "suspect"), [(1.05, False), (1.09, False), (1.11, True), (2.0, True), (0.5, False)])
 def test_the_margin_of_the_peaks_is_ten_per_cent(times_faster, suspect, monkeypatch):
-    state = _State(opened=Opened(0.0, cpu_name()))
+    state = State(opened=Opened(0.0, cpu_name()))
     seconds = cost.flops(CELL) / 1e9 / times_faster
-    assert bool(_too_fast(CELL, state, Interval(seconds, seconds, seconds), {GEMM: 1e9})) == suspect
-    monkeypatch.setattr(harness.sweep.measure, "cache_bytes", lambda: 0)
+    assert bool(too_fast(CELL, state, Interval(seconds, seconds, seconds), {GEMM: 1e9})) == suspect
+    monkeypatch.setattr(harness.sweep.verdict, "cache_bytes", lambda: 0)
     seconds = cost.io_bytes(CELL) / 1e9 / times_faster
-    assert bool(_too_fast(CELL, state, Interval(seconds, seconds, seconds), {COPY: 1e9})) == suspect
-    assert _too_fast(CELL, state, Interval(1e-12, 1e-12, 1e-12), {}) is None  # nothing is judged by a peak nobody measured
+    assert bool(too_fast(CELL, state, Interval(seconds, seconds, seconds), {COPY: 1e9})) == suspect
+    assert too_fast(CELL, state, Interval(1e-12, 1e-12, 1e-12), {}) is None  # nothing is judged by a peak nobody measured
 
 
 LIES = {
