@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .errors import CallError
+from .streams import discard
 
 if TYPE_CHECKING:
     from .sweep.grid import Definition
@@ -108,14 +109,17 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = _build_parser().parse_args(given)
     arguments.words, arguments.is_process = given, words is None
     try:
-        return int(arguments.run(arguments))
+        code = int(arguments.run(arguments))
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
     except CallError as error:
         print(f"lstm-parity {arguments.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # whoever read standard output has gone
-        sys.stdout = None
+        discard(sys.stdout)
         return 0
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from time import monotonic
 
 from ..store import Row
+from ..streams import discard
 from .cell import Cell
 from .run import Progress
 
@@ -34,8 +35,10 @@ def in_one_line(cell: Cell, rows: list[Row]) -> str:
 
 def say(line: str) -> None:
     """Print on standard error; a sweep whose reader has gone goes on measuring."""
-    with suppress(OSError, ValueError):
+    try:
         print(line, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        discard(sys.stderr)
 
 
 class PlainProgress:

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import time
 from collections import Counter
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -43,9 +44,10 @@ def workers(bench, parent):
     """The children of the sweep that hold a backend."""
     found = []
     for pid in processes(bench):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes()
-        if f"\nPPid:\t{parent}\n" in Path(f"/proc/{pid}/status").read_text() and b"spawn_main" in words:
-            found.append(pid)
+        with suppress(FileNotFoundError):  # it has just ended
+            words = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if f"\nPPid:\t{parent}\n" in Path(f"/proc/{pid}/status").read_text() and b"spawn_main" in words:
+                found.append(pid)
     return found
 
 
