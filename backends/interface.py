@@ -86,7 +86,7 @@ class Capabilities:
             (zero_lengths and not self.zero_lengths, "sequences of length 0"),
             (gradients and not self.gradients, "gradients"),
         )
-        return next((f"{what} is not promised" for missing, what in needs if missing), None)
+        return next((f"not promised: {what}" for missing, what in needs if missing), None)
 
 
 class LSTMBackend(ABC):
@@ -124,7 +124,7 @@ class LSTMBackend(ABC):
         and state the caller leaves alone until then. Gradients are fresh, never accumulated. Raises UnsupportedError where
         gradients are not promised, RuntimeError where no training forward came before.
         """
-        raise UnsupportedError("gradients are not promised")
+        raise UnsupportedError("not promised: gradients")
 
     def to_device(self, array: Array) -> Any:
         """The host array as this backend's kind of array. Default: the array itself."""

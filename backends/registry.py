@@ -96,6 +96,8 @@ def _from_target(target: str, hint: str) -> object:
 
 
 def _import_module(where: str, hint: str) -> ModuleType:
+    folder = str(Path.cwd())  # an installed command does not look there by itself
+    sys.path.append(folder)
     try:
         return importlib.import_module(where)
     except ModuleNotFoundError as error:
@@ -104,6 +106,8 @@ def _import_module(where: str, hint: str) -> ModuleType:
         raise UnavailableError(f"{where} needs {error.name}, which is not installed", hint) from error
     except Exception as error:  # whatever a foreign module does on import must end in one line
         raise UnavailableError(f"{where} fails on import: {type(error).__name__}: {error}", hint) from error
+    finally:
+        sys.path.remove(folder)
 
 
 def _import_file(path: Path) -> ModuleType:

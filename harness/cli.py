@@ -30,6 +30,18 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` says more\n")
 
 
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            parser.exit(0, f"lstm-parity {version('lstm-parity')}\n")
+        except PackageNotFoundError:
+            parser.exit(0, "lstm-parity, not installed\n")
+
+
 def _list_of(text: str) -> list[str]:
     return [part.strip() for part in text.split(",")]
 
@@ -72,6 +84,7 @@ def _build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="lstm-parity", description="Do LSTM implementations agree, and how fast are they when they do?", allow_abbrev=False
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
 
     backends = commands.add_parser("backends", help="each backend: can it run here, what does it promise", allow_abbrev=False)

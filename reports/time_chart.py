@@ -98,7 +98,7 @@ def time_chart(rows: pd.DataFrame, axis: str, kind: str, order: list[str]) -> Ch
     layers = alt.layer(*marks)
     notes = ["Vertical bars: 95% interval of the median.", "Both axes are logarithmic.", *notes]
     if unstable:
-        notes.insert(0, "Hollow marks: UNSTABLE, the interval is wider than 10%.")
+        notes.insert(0, "Hollow marks: UNSTABLE, for the reason in the table of rows that are not PASSED.")
     title = f"Time against {label(axis)}: {kind}"
     return Chart(slug(f"time vs {label(axis)} {kind}"), title, " ".join(notes), finish(layers, data, titles, 400, 280))
 

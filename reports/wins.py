@@ -55,6 +55,9 @@ def win_sentences(rows: pd.DataFrame, outcome: pd.DataFrame) -> list[str]:
             parts.append(f"{name} is fastest in {counts[name]} of {cells(total)}" if i == 0 else f"{name} in {counts[name]}")
             parts[-1] += where
         sentences.append("; ".join(parts) + ".")
+        shaky = rows.loc[rows["timed"] & (rows["status"] == "UNSTABLE") & rows["cell"].isin(wins.index), "cell"].nunique()
+        if shaky:
+            sentences.append(f"In {cells(shaky)} of these a time is UNSTABLE: measure there again before you believe it.")
     ties = int((contested["outcome"] == TIE).sum())
     if ties:
         sentences.append(f"A tie in {cells(ties)}: the 95% interval of the ratio to a rival includes 1.")

@@ -12,6 +12,9 @@ from ..streams import discard
 from .cell import Cell
 from .run import Progress
 
+LONGEST_REASON = 160
+"""Characters of a reason that a line shows; the store and the report have all of it."""
+
 
 def seconds_in_words(seconds: float) -> str:
     """Three significant digits with a unit that a person can read."""
@@ -26,7 +29,8 @@ def in_one_line(cell: Cell, rows: list[Row]) -> str:
     said = []
     for row in rows:
         if row.median_s is None:
-            said.append(f"{row.backend} {row.status}")
+            why = "" if row.status in ("UNAVAILABLE", "UNSUPPORTED") else f" ({(row.reason or '')[:LONGEST_REASON]})"
+            said.append(f"{row.backend} {row.status}{why}")
         else:
             mark = "" if row.status == "PASSED" else f" {row.status}"
             said.append(f"{row.backend} {seconds_in_words(row.median_s)}{mark}")

@@ -125,7 +125,7 @@ def _failure(error: BaseException) -> Any:
         return Failure("not_found", text)
     if isinstance(error, FormError):
         return Failure("wrong", text)
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "allocate memory" in text:
         return Failure("out_of_memory", f"{type(error).__name__}: {text}")
     return Failure("crashed", f"{type(error).__name__}: {text}{_where(error)}")
 

@@ -300,8 +300,8 @@ def test_what_a_backend_does_not_promise_is_unsupported(bench):
         ("float64", 2): False,
     }
     assert {row["reason"] for row in bench.rows() if row["status"] == "UNSUPPORTED"} == {
-        "precision float64 is not promised",
-        "more than 1 layer is not promised",
+        "not promised: precision float64",
+        "not promised: more than 1 layer",
     }
 
 
