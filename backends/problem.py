@@ -24,9 +24,6 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Precision = Literal["float64", "float32", "tf32", "float16", "bfloat16"]
 
-GATES = ("i", "f", "g", "o")
-"""The packing order of the gates."""
-
 STORAGE: Mapping[str, np.dtype[Any]] = {
     "float64": np.dtype(np.float64),
     "float32": np.dtype(np.float32),

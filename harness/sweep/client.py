@@ -10,6 +10,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from ..machine import oom_kills, process_seconds
+from ..store import Status
 from . import worker
 from .messages import Failure
 from .spawn import spawn
@@ -27,12 +28,12 @@ ENDING_S = 5.0
 class WorkerError(Exception):
     """A worker did not do what it was asked. status: the result row's; reason: one line."""
 
-    def __init__(self, status: str, reason: str) -> None:
+    def __init__(self, status: Status, reason: str) -> None:
         super().__init__(reason)
         self.status, self.reason = status, reason
 
 
-_STATUS = {
+_STATUS: dict[str, Status] = {
     "unsupported": "UNSUPPORTED",
     "unavailable": "UNAVAILABLE",
     "not_found": "UNAVAILABLE",

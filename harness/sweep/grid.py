@@ -22,7 +22,6 @@ from typing import Any, get_args, get_type_hints
 from ..errors import CallError
 from .cell import Cell
 
-DEFAULT_PRESET = "smoke"
 DEFAULT_BACKENDS = ("numpy", "torch-cpu", "torch-cudnn")
 DEFAULT_BUDGET_S = 10.0
 

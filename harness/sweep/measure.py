@@ -85,7 +85,7 @@ def measure_cell(
     with ledger.spend("setup"):
         for backend, client in clients.items():
             if isinstance(client, WorkerError):
-                states[backend].fail(client.status, client.reason)  # type: ignore[arg-type]
+                states[backend].fail(client.status, client.reason)
                 continue
             message = Open(cell, seed, context.weights_file, ring_size, flush_bytes)
             states[backend].opened = _ask(states[backend], client, message, limit_s)
@@ -115,7 +115,7 @@ def measure_cell(
         sampler.run(context.budget_s, audits, ledger.overhead() - before + audits * one_check, ring_size)
         for state in states.values():
             if state.contestant is not None and state.contestant.failure is not None:
-                state.fail(state.contestant.failure.status, state.contestant.failure.reason)  # type: ignore[arg-type]
+                state.fail(state.contestant.failure.status, state.contestant.failure.reason)
         with ledger.spend("checks"):
             for audit in sampler.audits:
                 _judge(cell, weights, seed, audit.call, ring_size, audit, states, promises, first=False)
@@ -156,7 +156,7 @@ def _ask(state: State, client: WorkerClient, message: Any, limit_s: float) -> An
     try:
         return client.ask(message, limit_s)
     except WorkerError as error:
-        state.fail(error.status, error.reason)  # type: ignore[arg-type]
+        state.fail(error.status, error.reason)
         return None
 
 

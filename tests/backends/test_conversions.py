@@ -7,7 +7,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from backends import DirectionWeights, LSTMSpec, LSTMWeights
+from backends import DirectionWeights, LSTMSpec, LSTMState, LSTMWeights, load_backend
 from backends.conversions import recurrent_kind, widen
 from backends.problem import Precision
 
@@ -291,3 +291,23 @@ def test_widen_loses_nothing() -> None:
     assert wide.w_hh[0, 0] == np.float32(brain)
     same = LSTMWeights(((DirectionWeights(np.full((4, 1), half), np.full((4, 1), half)),),))
     assert widen(same) is same
+
+
+def test_the_lectures_gates_there_and_back():
+    """One step by the lecture's own formulas on [a<t-1>, x<t>], against the packed weights."""
+    rng = np.random.default_rng(6)
+    gates = [rng.standard_normal((4, 7)) for _ in range(4)] + [rng.standard_normal(4) for _ in range(4)]
+    weights = LSTMWeights.from_gates(*gates)
+    for given, back in zip(gates, weights.to_gates(), strict=True):
+        np.testing.assert_array_equal(given, back)
+    w_c, w_u, w_f, w_o, b_c, b_u, b_f, b_o = gates
+    a, c, x = rng.standard_normal(4), rng.standard_normal(4), rng.standard_normal(3)
+    both = np.concatenate([a, x])
+    update, forget, output = (1 / (1 + np.exp(-(w @ both + b))) for w, b in ((w_u, b_u), (w_f, b_f), (w_o, b_o)))
+    new_c = update * np.tanh(w_c @ both + b_c) + forget * c
+    spec = weights.infer_spec("float64")
+    y, last = load_backend("numpy")(spec, weights).forward(x[None, None], LSTMState(a[None, None], c[None, None]))
+    np.testing.assert_allclose(last.c[0, 0], new_c, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(y[0, 0], output * np.tanh(new_c), rtol=0, atol=1e-14)
+    with pytest.raises(ValueError, match=r"w_o has shape \(4, 6\)"):
+        LSTMWeights.from_gates(w_c, w_u, w_f, w_o[:, 1:], b_c, b_u, b_f, b_o)
