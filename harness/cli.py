@@ -201,8 +201,8 @@ def _sweep(arguments: argparse.Namespace) -> int:
     from .store import Store
     from .sweep.progress import say, shown_progress
     from .sweep.run import refuse_too_large, run_sweep
-    from .sweep.spawn import interrupted_once
     from .sweep.words import how_it_went
+    from .worker.spawn import interrupted_once
 
     refuse_too_large(definition.cells)
     with interrupted_once(to_the_end=arguments.is_process):

@@ -15,9 +15,9 @@ from backends import Capabilities, LSTMWeights
 from ..machine import cache_bytes
 from ..store import RawSample, Row
 from ..verify.agreement import Expected
+from ..worker.client import WorkerClient, WorkerError
 from . import cost, verdict
 from .cell import Cell
-from .client import WorkerClient, WorkerError
 from .inputs import draw_batch, draw_weights
 from .ledger import Ledger
 from .messages import Check, Memory, Open

@@ -1,32 +1,16 @@
-"""What the parent asks of a worker and what comes back: plain values over a pipe.
+"""What a sweep asks of a worker and what comes back, beside what every worker can be asked (see worker/messages.py).
 
-describe -> Description; open -> Opened; check, sample, fetch -> as named below. A worker that cannot do what it is asked
-answers with a Failure; one that is gone answers nothing, which the parent sees as a closed pipe.
+open -> Opened; check, prepare, go, fetch, memory, close -> as named below.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from backends import Capabilities
 from backends.problem import Array
 
 from ..verify.agreement import Results
 from .cell import Cell
-
-
-@dataclass(frozen=True)
-class Describe:
-    """Load the backend class; answered with a Description."""
-
-
-@dataclass(frozen=True)
-class Description:
-    """What the backend is: its promises, and why it cannot run here (None if it can)."""
-
-    capabilities: Capabilities
-    unavailable: str | None
 
 
 @dataclass(frozen=True)
@@ -112,16 +96,3 @@ class Memory:
 @dataclass(frozen=True)
 class Close:
     """Close the backend of this cell; the worker stays for the next."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """What went wrong in a worker. kind: "unsupported", "unavailable", "out_of_memory", "not_found", "wrong" or
-    "crashed".
-    """
-
-    kind: str
-    reason: str
-
-
-Answer = Any

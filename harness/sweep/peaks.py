@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from ..machine import cpu_name
-from .inherit import die_with_parent
-from .spawn import spawn
+from ..worker.inherit import die_with_parent
+from ..worker.spawn import spawn
 
 Peaks = dict[tuple[str, str], float]
 """(device, kind) -> operations or bytes a second; kind is "gemm:<precision>" or "copy"."""

@@ -16,14 +16,16 @@ from backends import Capabilities, LSTMWeights
 from ..errors import CallError
 from ..machine import fingerprint, machine_id, memory_bytes
 from ..store import Row, Run, Store
+from ..worker.client import WorkerClient, WorkerError
+from ..worker.messages import Describe, Description
 from . import cost
 from .cell import Cell
-from .client import WorkerClient, WorkerError
 from .grid import Definition
 from .ledger import Ledger
 from .measure import CellContext, drawn_weights, measure_cell
-from .messages import Close, Describe, Description
+from .messages import Close
 from .peaks import Peaks, measure_peaks
+from .server import SweepServer
 
 IMPORT_LIMIT_S = 180.0
 CLOSE_LIMIT_S = 10.0
@@ -210,7 +212,7 @@ class _Workers:
         client = None
         try:
             with self._ledger.spend("setup"):
-                client = WorkerClient(backend, self._definition.threads)
+                client = WorkerClient(SweepServer, backend, self._definition.threads)
                 description: Description = client.ask(Describe(), IMPORT_LIMIT_S)
             if description.unavailable is not None:
                 raise WorkerError("UNAVAILABLE", " ".join(str(description.unavailable).split()))

@@ -17,8 +17,8 @@ import numpy as np
 from ..machine import busy_seconds, cpu_count
 from ..store import RawSample
 from ..verify.agreement import Results
+from ..worker.client import WorkerClient, WorkerError
 from .cell import Cell
-from .client import WorkerClient, WorkerError
 from .inputs import fresh_row
 from .ledger import Ledger
 from .messages import Fetch, Go, Prepare, Sample

@@ -7,8 +7,10 @@ import pytest
 
 from harness.store import TIMED
 from harness.sweep.cell import Cell
-from harness.sweep.client import WorkerClient
-from harness.sweep.messages import Describe, Open
+from harness.sweep.messages import Open
+from harness.sweep.server import SweepServer
+from harness.worker.client import WorkerClient
+from harness.worker.messages import Describe
 
 HEAD = """\
 import ctypes, os, signal, sys, threading, time
@@ -186,7 +188,8 @@ BACKWARD = {
     "backward_wrong": ("g.x[...] *= 2; return g", "WRONG", "gradient of x is first wrong .*"),
     "backward_nan": ("g.weights.layers[0][0].b_hh[1] = np.nan; return g", "WRONG", ".*b_hh.* nan.*"),
     "backward_shape": ("return type(g)(g.x[1:], g.h0, g.c0, g.weights)", "WRONG", "the gradient of x is float32 of shape .*"),
-    "backward_few": ("return type(g)(g.x, g.h0, g.c0, type(g.weights)(()))", "WRONG", ".+"),
+    "backward_few": ("return type(g)(g.x, g.h0, g.c0, type(g.weights)(()))", "WRONG", ".* have 0 layers, expected 1"),
+    "backward_list": ("return type(g)(g.x, g.h0, g.c0, [g.weights])", "WRONG", ".* are a list, expected LSTMWeights"),
     "backward_missing": (
         "d = g.weights.layers[0][0]; return type(g)(g.x, g.h0, g.c0, type(g.weights)(((type(d)(d.w_ih, d.w_hh),),)))",
         "WRONG",
@@ -306,7 +309,7 @@ def test_what_a_backend_prints_is_bounded(tmp_path):
     """A worker that prints without end fills no disk: what is kept is looked after while it runs."""
     path = tmp_path / "loud.py"
     path.write_text(forward("pass", "[print('z' * 1000) for _ in range(10**5)]; print('the end')"))
-    client = WorkerClient(f"{path}:X", 1)
+    client = WorkerClient(SweepServer, f"{path}:X", 1)
     try:
         assert client.ask(Describe(), 60).unavailable is None
         cell = Cell(input_size=3, hidden_size=4, sequence_length=2, batch_size=2)

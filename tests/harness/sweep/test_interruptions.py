@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.store import TIMED, Store
-from harness.sweep.spawn import spawn
+from harness.worker.spawn import spawn
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to look for processes")
 STEPS = (2, 3, 4, 5, 6)

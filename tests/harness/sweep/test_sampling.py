@@ -14,15 +14,16 @@ from harness.machine import cpu_count, cpu_name
 from harness.store import RawSample
 from harness.sweep import cost
 from harness.sweep.cell import Cell
-from harness.sweep.client import _STATUS, WorkerError
 from harness.sweep.ledger import Ledger
 from harness.sweep.measure import CellContext, drawn_weights, measure_cell
-from harness.sweep.messages import Failure, Fetch, Go, Opened, Prepare, Sample
+from harness.sweep.messages import Fetch, Go, Opened, Prepare, Sample
 from harness.sweep.sampling import LEAST_BLOCKS, Contestant, Sampler
+from harness.sweep.server import SweepServer
 from harness.sweep.statistics import Interval, median_interval
 from harness.sweep.verdict import State, too_fast
 from harness.sweep.verdict import figures as figures_of
-from harness.sweep.worker import _Server
+from harness.worker.client import _STATUS, WorkerError
+from harness.worker.messages import Failure
 
 CELL = Cell(input_size=3, hidden_size=4, sequence_length=3, batch_size=6)
 
@@ -204,7 +205,7 @@ class Local:
     alive, cpu_seconds = True, 0.0
 
     def __init__(self, tamper=lambda message, answer: answer):
-        self._server, self._tamper = _Server("numpy"), tamper
+        self._server, self._tamper = SweepServer("numpy"), tamper
 
     def ask(self, message, limit_s):
         answer = self._tamper(message, self._server.answer(message))

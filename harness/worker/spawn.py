@@ -1,4 +1,4 @@
-"""Starting a child process that does not outlive the sweep, and winding up after Ctrl-C."""
+"""Starting a child process that does not outlive the command, and winding up after Ctrl-C."""
 
 from __future__ import annotations
 

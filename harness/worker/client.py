@@ -11,8 +11,8 @@ from typing import Any
 
 from ..machine import oom_kills, process_seconds
 from ..store import Status
-from . import worker
-from .messages import Failure
+from .messages import Answer, Failure
+from .server import Server, main
 from .spawn import spawn
 
 LAST_WORDS = 600
@@ -44,16 +44,16 @@ _STATUS: dict[str, Status] = {
 
 
 class WorkerClient:
-    """One worker process for one backend."""
+    """One worker process for one backend. server_class: what answers in it; it must be importable there by its name."""
 
-    def __init__(self, backend: str, threads: int) -> None:
+    def __init__(self, server_class: type[Server], backend: str, threads: int) -> None:
         self.backend = backend
         handle, path = tempfile.mkstemp(prefix="lstm-parity-worker-")
         self._output, self._path = os.fdopen(handle, "r+b", buffering=0), Path(path)
         self._earlier_output = b""
         self._kills = oom_kills()
         try:
-            self._process, self._pipe = spawn(worker.main, threads, backend, path)
+            self._process, self._pipe = spawn(main, threads, server_class, backend, self._path)
         except BaseException:
             self._output.close()
             self._path.unlink(missing_ok=True)
@@ -64,7 +64,7 @@ class WorkerClient:
         """CPU time that the worker has used."""
         return process_seconds(self._process.pid or 0)
 
-    def ask(self, message: Any, limit_s: float) -> Any:
+    def ask(self, message: Any, limit_s: float) -> Answer:
         """The answer to a message. Raises WorkerError for a Failure, a crash, or no answer within limit_s (then killed)."""
         start = monotonic()
         try:

@@ -1,6 +1,8 @@
-"""The child process that holds one backend: it loads, opens, runs and times it, and answers the parent.
+"""The child process that holds one backend: it answers the parent's messages until the pipe closes.
 
-Nothing here decides anything: what a number means, and whether it is to be believed, is the parent's business.
+Nothing here decides anything: what a number means, and whether it is to be believed, is the parent's business. A subclass of
+`Server` adds what its parent may ask. Its module is imported before the worker's output is kept, so what it needs beyond the
+standard library it imports in its handlers.
 """
 
 from __future__ import annotations
@@ -14,26 +16,66 @@ from contextlib import suppress
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from time import perf_counter  # bound before any backend is loaded, so that none can replace it
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .inherit import die_with_parent, reset_peak_memory
+from .inherit import die_with_parent
+
+if TYPE_CHECKING:
+    from backends import LSTMBackend
+
+    from .messages import Answer, Describe, Description, Failure
 
 LONGEST_REASON = 2000
 """Characters of an exception's text."""
 
 
-def main(pipe: Connection, backend_name: str, output: str) -> None:
+class Server:
+    """The backend of one worker."""
+
+    def __init__(self, backend_name: str) -> None:
+        self._name = backend_name
+        self._class: type[LSTMBackend] | None = None
+
+    @property
+    def backend_class(self) -> type[LSTMBackend]:
+        """The backend's class, loaded when it is first asked for. Raises what backends.load_backend raises."""
+        if self._class is None:
+            from backends import load_backend
+
+            self._class = load_backend(self._name)
+        return self._class
+
+    def handlers(self) -> dict[type, Callable[[Any], Any]]:
+        """What answers each type of message; a subclass adds its own."""
+        from .messages import Describe
+
+        return {Describe: self._describe}
+
+    def answer(self, message: Any) -> Answer:
+        """Do what the message asks; a Failure where that raises."""
+        handlers = self.handlers()
+        try:
+            return handlers[type(message)](message)
+        except BaseException as error:  # SystemExit too: whatever a backend raises is an answer, not an end
+            return _failure(error)
+
+    def _describe(self, _: Describe) -> Description:
+        from .messages import Description
+
+        return Description(self.backend_class.capabilities, self.backend_class.unavailable())
+
+
+def main(pipe: Connection, server_class: type[Server], backend_name: str, output: Path) -> None:
     """Answer messages until the pipe closes. Standard output and error go to the file `output`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     die_with_parent()
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with suppress(OSError):  # the parent has it open; without a name it goes when both have gone, however they go
-        Path(output).unlink()
+        output.unlink()
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    server = _Server(backend_name)
+    server = server_class(backend_name)
     while True:
         try:
             message = pipe.recv()
@@ -54,64 +96,13 @@ def _leave_with_parent() -> None:
         os._exit(1)
 
 
-class _Server:
-    """The backend of one worker and the cell that is open."""
-
-    def __init__(self, backend_name: str) -> None:
-        self._name = backend_name
-        self._class: Any = None
-        self._session: Any = None
-
-    def answer(self, message: Any) -> Any:
-        """Do what the message asks; a Failure where that raises."""
-        from . import messages as m
-
-        handlers: dict[type, Callable[[Any], Any]] = {
-            m.Describe: self._describe,
-            m.Open: self._open,
-            m.Check: lambda x: self._session.check(x),
-            m.Prepare: lambda x: self._session.prepare(x),
-            m.Go: lambda _: self._session.go(),
-            m.Fetch: lambda x: self._session.fetch(x),
-            m.Memory: lambda _: self._session.memory(),
-            m.Close: self._close,
-        }
-        try:
-            return handlers[type(message)](message)
-        except BaseException as error:  # SystemExit too: whatever a backend raises is an answer, not an end
-            return _failure(error)
-
-    def _describe(self, _: Any) -> Any:
-        from backends import load_backend
-
-        from .messages import Description
-
-        self._class = load_backend(self._name)
-        return Description(self._class.capabilities, self._class.unavailable())
-
-    def _open(self, message: Any) -> Any:
-        from .session import Session
-
-        self._close(None)
-        reset_peak_memory()
-        if self._class is None:
-            self._describe(None)
-        self._session = Session(self._class, message, perf_counter)
-        return self._session.opened
-
-    def _close(self, _: Any) -> None:
-        if self._session is not None:
-            session, self._session = self._session, None
-            session.close()
-
-
-def _failure(error: BaseException) -> Any:
+def _failure(error: BaseException) -> Failure:
     """The exception as a Failure; libraries' out-of-memory errors are known by name, since they must not be imported."""
     from backends import UnavailableError, UnsupportedError
     from backends.registry import BackendNotFoundError
 
+    from .calls import FormError
     from .messages import Failure
-    from .session import FormError
 
     try:
         text = " ".join(str(error).split())[:LONGEST_REASON]

@@ -1,0 +1,53 @@
+"""What a sweep's worker answers: it opens a cell, checks, times and hands over what was returned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter  # bound before any backend is loaded, so that none can replace it
+from typing import TYPE_CHECKING, Any
+
+from ..worker.inherit import reset_peak_memory
+from ..worker.server import Server
+
+if TYPE_CHECKING:
+    from .messages import Close, Open, Opened
+    from .session import Session
+
+
+class SweepServer(Server):
+    """The backend of one worker and the cell that is open."""
+
+    def __init__(self, backend_name: str) -> None:
+        super().__init__(backend_name)
+        self._session: Session | None = None
+
+    def handlers(self) -> dict[type, Callable[[Any], Any]]:
+        """See Server; every message but Open and Close is about the cell that is open."""
+        from . import messages as m
+
+        return super().handlers() | {
+            m.Open: self._open,
+            m.Check: lambda x: self._opened().check(x),
+            m.Prepare: lambda x: self._opened().prepare(x),
+            m.Go: lambda _: self._opened().go(),
+            m.Fetch: lambda x: self._opened().fetch(x),
+            m.Memory: lambda _: self._opened().memory(),
+            m.Close: self._close,
+        }
+
+    def _opened(self) -> Session:
+        assert self._session is not None, "no cell is open"
+        return self._session
+
+    def _open(self, message: Open) -> Opened:
+        from .session import Session
+
+        self._close()
+        reset_peak_memory()
+        self._session = Session(self.backend_class, message, perf_counter)
+        return self._session.opened
+
+    def _close(self, _: Close | None = None) -> None:
+        if self._session is not None:
+            session, self._session = self._session, None
+            session.close()
