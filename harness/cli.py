@@ -18,6 +18,7 @@ from .streams import discard
 
 if TYPE_CHECKING:
     from .sweep.grid import Definition
+    from .verify.suite import BackendResult
 
 DEFAULT_STORE = Path("lstm-parity.sqlite")
 DEFAULT_REPORT = Path("lstm-parity-report")
@@ -70,6 +71,16 @@ def _positive(text: str) -> int:
     return value
 
 
+def _natural(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of 0 or more")
+    return value
+
+
 def _seconds(text: str) -> float:
     try:
         value = float(text)
@@ -90,6 +101,27 @@ def _build_parser() -> argparse.ArgumentParser:
     backends = commands.add_parser("backends", help="each backend: can it run here, what does it promise", allow_abbrev=False)
     backends.add_argument("--json", action="store_true", help="as JSON on standard output")
     backends.set_defaults(run=_backends)
+
+    verify = commands.add_parser("verify", help="is a backend right? The property suite decides", allow_abbrev=False)
+    verify.add_argument("backends", nargs="*", metavar="BACKEND", help="a registered name, module:Class or file.py:Class")
+    verify.add_argument("--examples", type=_positive, metavar="N", help="drawn problems a check (default: 30)")
+    verify.add_argument("--seed", type=_natural, metavar="S", help="which problems are drawn (default: other ones each time)")
+    verify.add_argument("--only", action="append", metavar="CHECK", help="this check alone; may be repeated")
+    verify.add_argument("--list-checks", action="store_true", help="every check and what it claims")
+    verify.add_argument(
+        "--timeout", type=_seconds, metavar="SECONDS", help="how long a backend may take to answer (default: 60)"
+    )
+    verify.add_argument("--threads", type=_positive, metavar="N", help="threads for the backend (default: all cores)")
+    verify.add_argument("--weights", metavar="FILE", help="the LSTM of a model file as one more regime of values")
+    verify.add_argument("--known-failures", type=Path, metavar="FILE", help='TOML: a table a backend, check = "reason"')
+    verify.add_argument("--json", type=Path, metavar="FILE", help="the verdicts for programs")
+    verify.set_defaults(run=_verify)
+
+    mutants = commands.add_parser(
+        "mutants", help="the property suite's own score on backends known to be wrong", allow_abbrev=False
+    )
+    mutants.add_argument("--json", type=Path, metavar="FILE", help="the score and the kill matrix for programs")
+    mutants.set_defaults(run=_mutants)
 
     sweep = commands.add_parser("sweep", help="measure backends over a grid of problems", allow_abbrev=False)
     sweep.add_argument("sweep", nargs="?", default="smoke", metavar="PRESET|FILE.toml", help="what to measure (default: smoke)")
@@ -148,10 +180,43 @@ def _backends(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _verify(arguments: argparse.Namespace) -> int:
+    from .verify.checks import CHECKS
+    from .verify.command import chosen_checks, exit_code, list_checks, options_of, say, verify_all
+    from .worker.spawn import interrupted_once
+
+    if arguments.list_checks:
+        print(list_checks(CHECKS))
+        return 0
+    if not arguments.backends:
+        raise CallError(
+            "name a backend to verify: a registered one (`lstm-parity backends` lists them), module:Class or file.py:Class"
+        )
+    backends = tuple(dict.fromkeys(arguments.backends))
+    checks = chosen_checks(arguments.only)
+    options, known = options_of(arguments, backends)
+    results: list[BackendResult] = []
+    try:
+        with interrupted_once(to_the_end=arguments.is_process):
+            results.extend(verify_all(backends, checks, options, known))
+    finally:
+        if arguments.json is not None:
+            from .machine import fingerprint
+            from .verify.words import as_json
+
+            arguments.json.write_text(as_json(results, fingerprint(), options.seed), encoding="utf-8")
+    say(f"seed {options.seed} draws the same problems again")
+    return exit_code(results)
+
+
+def _mutants(arguments: argparse.Namespace) -> int:
+    from .verify.command import score_mutants
+
+    return score_mutants(arguments.json)
+
+
 def _definition(arguments: argparse.Namespace) -> tuple[Definition, Any]:
     """The sweep that the words describe, and the weights that they name."""
-    from backends import UnavailableError
-
     from .machine import cpu_count
     from .sweep.grid import AXES, Definition, axis_values, cells_of, file_digests, load_sweep, with_weights
 
@@ -165,22 +230,13 @@ def _definition(arguments: argparse.Namespace) -> tuple[Definition, Any]:
     if arguments.weights is None:
         cells = cells_of(said.grids, words)
     else:
-        from backends.model_files import WeightsFileError, load_weights
+        from .weights_file import check_precisions, read_weights
 
-        try:
-            model = load_weights(arguments.weights)
-        except WeightsFileError as error:
-            raise CallError(str(error)) from error
-        except UnavailableError as error:
-            raise CallError(str(error)) from error
+        model = read_weights(arguments.weights)
         spec = model.spec("float32")
         sizes = {name: getattr(spec, name) for name in vars(spec) if name != "precision"}
         cells = with_weights(said, words, sizes, arguments.weights)
-        try:
-            for precision in {cell.precision for cell in cells}:
-                model.weights_for(precision)
-        except WeightsFileError as error:
-            raise CallError(str(error)) from error
+        check_precisions(model, {cell.precision for cell in cells})
         weights = model.weights
     backends = tuple(dict.fromkeys(arguments.backend)) if arguments.backend else said.backends
     definition = Definition(

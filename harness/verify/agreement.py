@@ -19,7 +19,7 @@ from backends.problem import Array
 from harness.values import Inputs
 
 from .certificate import certify
-from .location import Location
+from .location import Location, Spot
 from .results import FormError as FormError
 from .results import Results as Results
 from .results import named_tensors
@@ -33,7 +33,7 @@ class Judgement:
 
     max_error: largest |y - reference|. error_bound_ratio: largest error of any tensor over what is allowed to it, 1 is the
     limit. Both are infinite where the results do not have the right form. effective_bits: see audit.py; None for stacks, and
-    where there is too little to tell.
+    where there is too little to tell. first_wrong: the element that the reason is about; its index is into the checked rows.
     """
 
     agrees: bool
@@ -41,6 +41,7 @@ class Judgement:
     max_error: float
     error_bound_ratio: float
     effective_bits: float | None = None
+    first_wrong: Spot | None = None
 
 
 def project(gradients: LSTMWeights, seed: int) -> list[Array]:
@@ -118,22 +119,27 @@ class Expected:
             judgements[0],  # that of y
             agrees=first_wrong.agrees,
             reason=first_wrong.reason,
+            first_wrong=first_wrong.first_wrong,
             error_bound_ratio=max(j.error_bound_ratio for j in judgements),
         )
 
     def _certified(self, results: Results, activation_ulps: float) -> Judgement:
         inputs, last = self.checked, LSTMState(results.h_n, results.c_n)
         found = certify(self.spec, self.weights, inputs.x, inputs.state, inputs.lengths, results.y, last, activation_ulps)
-        reason = "" if found.first_bad is None else self._reason(found.first_bad)
         bits = None if np.isnan(found.effective_bits) else found.effective_bits
-        return Judgement(found.agrees, reason, found.max_error, found.error_bound_ratio, bits)
+        bad = None if found.first_bad is None else self._spot(found.first_bad)
+        reason = "" if bad is None else str(bad)
+        return Judgement(found.agrees, reason, found.max_error, found.error_bound_ratio, bits, bad)
 
-    def _reason(self, bad: Location) -> str:
+    def _spot(self, bad: Location) -> Spot:
         where = [f"step {bad.step}"] if bad.quantity == "y" else []
         where += [f"row {self.rows[bad.row]}", f"unit {bad.unit}"]
         if self.spec.bidirectional:
             where.append(("forward", "reverse")[bad.direction] + " direction")
-        return _sentence(bad.quantity, ", ".join(where), bad.got, bad.expected, bad.allowed, bad.ratio)
+        index = (bad.direction, bad.row, bad.unit)
+        if bad.quantity == "y":
+            index = (bad.step, bad.row, bad.direction * self.spec.state_size + bad.unit)
+        return Spot(bad.quantity, index, ", ".join(where), bad.got, bad.expected, bad.allowed)
 
     def _compare(self, name: str, array: Array, tolerance: Tolerance) -> Judgement:
         ratio, error = tolerance.ratios(array)
@@ -143,8 +149,8 @@ class Expected:
         first = tuple(int(i) for i in np.unravel_index(int((ratio > 1).argmax()), ratio.shape))
         got, expected = float(array[first]), float(tolerance.reference[first])
         allowed = float(np.broadcast_to(tolerance.allowed, ratio.shape)[first])
-        reason = _sentence(name, self._place(name, first), got, expected, allowed, float(ratio[first]))
-        return Judgement(False, reason, error, highest)
+        spot = Spot(name, first, self._place(name, first), got, expected, allowed)
+        return Judgement(False, str(spot), error, highest, first_wrong=spot)
 
     def _place(self, name: str, index: tuple[int, ...]) -> str:
         """An index of a tensor in words."""
@@ -155,8 +161,3 @@ class Expected:
         side = f"{('forward', 'reverse')[index[0] % 2]} direction, " if self.spec.bidirectional else ""
         layer = f"layer {index[0] // self.spec.num_directions}, " if "last layer" not in name else ""
         return f"{layer}{side}row {self.rows[index[1]]}, unit {index[2]}"
-
-
-def _sentence(quantity: str, where: str, got: float, expected: float, allowed: float, ratio: float) -> str:
-    times = f"{ratio:.3g} times the allowed error {allowed:.2g}" if np.isfinite(ratio) else f"allowed error {allowed:.2g}"
-    return f"{quantity} is first wrong at {where}: got {got:.9g}, expected {expected:.9g}, {times}"

@@ -32,6 +32,32 @@ class Location:
         return float(error_ratio(*(np.array(v) for v in (self.got, self.expected, self.allowed))))
 
 
+@dataclass(frozen=True)
+class Spot:
+    """One element of a result by the name of its tensor: y, h_n, c_n or "gradient of ...".
+
+    index: into the tensor. where: the index in words. got, expected, allowed: as in Location.
+    """
+
+    tensor: str
+    index: tuple[int, ...]
+    where: str
+    got: float
+    expected: float
+    allowed: float
+
+    @property
+    def ratio(self) -> float:
+        """|got - expected| / allowed; see error_ratio."""
+        return float(error_ratio(*(np.array(v) for v in (self.got, self.expected, self.allowed))))
+
+    def __str__(self) -> str:
+        times = f"allowed error {self.allowed:.2g}"
+        if np.isfinite(self.ratio):
+            times = f"{self.ratio:.3g} times the {times}"
+        return f"{self.tensor} is first wrong at {self.where}: got {self.got:.9g}, expected {self.expected:.9g}, {times}"
+
+
 def error_ratio(got: Array, expected: Array, allowed: Array) -> Array:
     """|got - expected| / allowed, elementwise.
 

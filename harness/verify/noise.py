@@ -22,6 +22,9 @@ from .rows import take_rows
 NOISY_RUNS = 8
 """How many noisy runs there are; even. Half of them go side by side as one batch, which costs far fewer calls."""
 
+AHEAD = 1 << 14
+"""Random numbers that are drawn at a time, at least."""
+
 ROW_AXIS = {"y": 1, "h_n": 1, "c_n": 1, "gradient of x": 1, "gradient of h0": 1, "gradient of c0": 1}
 """Tensors in which the rows of the batch are independent, and where the batch's axis is."""
 
@@ -41,14 +44,20 @@ class NoisyArithmetic(Arithmetic):
     activation: float = 0.0
     truncate: bool = False
     rng: np.random.Generator = field(default_factory=np.random.default_rng)
+    _ahead: list[Array] = field(default_factory=lambda: [np.empty(0, np.float32)], repr=False, compare=False)
     _left: dict[Any, tuple[Array, Array, Array]] = field(default_factory=dict, repr=False, compare=False)
 
     def _noise(self, array: Array) -> Array:
         """Uniform in -1..1, shaped like the array."""
-        xi = self.rng.random(array.shape, np.float32)
-        xi *= 2
-        xi -= 1
-        return xi
+        if (
+            len(self._ahead[0]) < array.size
+        ):  # drawn ahead, since most arrays are small and each call costs as much as thousands
+            drawn = self.rng.random(max(array.size, AHEAD), np.float32)
+            drawn *= 2
+            drawn -= 1
+            self._ahead[0] = drawn
+        xi, self._ahead[0] = self._ahead[0][: array.size], self._ahead[0][array.size :]
+        return xi.reshape(array.shape)
 
     def stored(self, array: Array) -> Array:
         """With the rounding of the storage dtype."""

@@ -58,16 +58,26 @@ def upload(backend: LSTMBackend, inputs: Inputs, put: Callable[[Array], Any] | N
 
 def call(backend: LSTMBackend, arguments: tuple[Any, ...], training: bool) -> Output:
     """Forward and, for training, backward, on what `upload` gave. Raises FormError where they return another kind of thing."""
+    output = call_forward(backend, arguments, training)
+    return call_backward(backend, arguments, output) if training else output
+
+
+def call_forward(backend: LSTMBackend, arguments: tuple[Any, ...], training: bool) -> Output:
+    """Forward alone, on what `upload` gave; see `call`."""
+    x, state, lengths, *_ = arguments
     if not training:
-        return Output(*_pair(backend.forward(*arguments[:3])), None)
-    x, before, lengths, grad_y, grad_state = arguments
-    y, state = _pair(backend.forward(x, before, lengths, training=True))
-    gradients = backend.backward(grad_y, grad_state)
+        return Output(*_pair(backend.forward(x, state, lengths)), None)
+    return Output(*_pair(backend.forward(x, state, lengths, training=True)), None)
+
+
+def call_backward(backend: LSTMBackend, arguments: tuple[Any, ...], output: Output) -> Output:
+    """The output of a training forward with the gradients of its backward; see `call`."""
+    gradients = backend.backward(*arguments[3:])
     if not isinstance(gradients, LSTMGradients):
         raise FormError(f"backward returned a {type(gradients).__name__}, expected LSTMGradients")
     if not isinstance(gradients.weights, LSTMWeights):
         raise FormError(f"the gradients of the weights are a {type(gradients.weights).__name__}, expected LSTMWeights")
-    return Output(y, state, gradients)
+    return Output(output.y, output.state, gradients)
 
 
 def _pair(returned: Any) -> tuple[Any, LSTMState]:

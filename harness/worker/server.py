@@ -118,7 +118,8 @@ def _failure(error: BaseException) -> Failure:
         return Failure("wrong", text)
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "allocate memory" in text:
         return Failure("out_of_memory", f"{type(error).__name__}: {text}")
-    return Failure("crashed", f"{type(error).__name__}: {text}{_where(error)}")
+    said = f": {text}" if text else ""
+    return Failure("crashed", f"{type(error).__name__}{said}{_where(error)}")
 
 
 def _where(error: BaseException) -> str:

@@ -14,14 +14,15 @@ from typing import Any
 from ..machine import thread_environment
 
 
-def spawn(target: Callable[..., None], threads: int, *arguments: Any) -> tuple[SpawnProcess, Connection]:
+def spawn(target: Callable[..., None], threads: int, *arguments: Any, daemon: bool = True) -> tuple[SpawnProcess, Connection]:
     """Run target(pipe, *arguments) in a new process with that many threads; returns it and the other end of its pipe.
 
-    Never forked: a child must not inherit the parent's threads and libraries. Ctrl-C does not reach it.
+    daemon: it ends with this one, and may start no process itself. Never forked: a child must not inherit the parent's threads
+    and libraries. Ctrl-C does not reach it.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=target, args=(theirs, *arguments), daemon=True)
+    process = context.Process(target=target, args=(theirs, *arguments), daemon=daemon)
     try:
         with thread_environment(threads), _deaf_to_interrupts():
             process.start()

@@ -1,0 +1,68 @@
+"""Could this example show an error at all?
+
+The reference answers, before an example counts: were x, h0, c0, W, U or b replaced (by its negative), would the result that
+comes out be judged wrong? Where it would not, the example is blind to whatever a backend does with that operand: zero states
+hide an ignored h0, saturated gates a wrong bias.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from backends import DirectionWeights, LSTMState
+from backends.numpy_reference import EXACT, Trace, backward, forward
+from backends.problem import Array
+
+from .agreement import Expected
+from .problems import Problem
+from .results import Results
+
+OPERANDS = ("x", "h0", "c0", "W", "U", "b")
+"""What must matter, under the names of the equations; b where the spec has a bias."""
+
+ROWS, STEPS = 2, 6
+"""As many of the longest rows and of the first steps are looked at: what moves them moves the whole."""
+
+
+def blind_to(problem: Problem, operands: tuple[str, ...], activation_ulps: float) -> list[str]:
+    """The operands whose replacement this problem would not show."""
+    part = problem.first_rows_and_steps(ROWS, STEPS)
+    expected = Expected(part.spec, part.weights, part.inputs, activation_ulps=activation_ulps)
+    asked = [name for name in operands if name != "b" or part.spec.bias]
+    return [name for name in asked if expected.judge(reference_results(_replaced(part, name))).agrees]
+
+
+def reference_results(problem: Problem) -> Results:
+    """The float64 reference's results, rounded to the storage dtype."""
+    spec, weights, inputs = problem.spec, problem.weights, problem.inputs
+    arithmetic = replace(EXACT, storage=spec.dtype)
+    trace = Trace() if problem.training else None
+    # h is kept wide between steps: only what is handed out is rounded
+    y, last = forward(spec, weights, inputs.x, inputs.state, inputs.lengths, EXACT, trace)
+    results = Results(y.astype(spec.dtype), last.h.astype(spec.dtype), last.c.astype(spec.dtype))
+    if trace is None:
+        return results
+    assert inputs.grad_y is not None
+    assert inputs.grad_state is not None
+    return replace(results, gradients=backward(spec, weights, trace, inputs.grad_y, inputs.grad_state, arithmetic))
+
+
+def _replaced(problem: Problem, operand: str) -> Problem:
+    """The problem with one operand negated."""
+    i = problem.inputs
+    match operand:
+        case "x":
+            return problem.with_inputs(x=-i.x)
+        case "h0":
+            return problem.with_inputs(state=LSTMState(-i.state.h, i.state.c))
+        case "c0":
+            return problem.with_inputs(state=LSTMState(i.state.h, -i.state.c))
+    names = {"W": ("w_ih",), "U": ("w_hh",), "b": ("b_ih", "b_hh")}[operand]
+
+    def negated(w: DirectionWeights, *_: int) -> DirectionWeights:
+        found: dict[str, Array] = {name: np.negative(getattr(w, name)) for name in names}
+        return replace(w, **found)
+
+    return problem.with_weights(negated)

@@ -1,0 +1,37 @@
+"""What a check is: a claim about a backend, the problems it needs, and a body that looks whether the claim holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from backends import Capabilities
+
+from .ability import OPERANDS
+from .strategies import Wish
+from .trial import Trial
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the list.
+
+    claim: what must hold, in one sentence. body: runs one example; raises DisagreementError. wish: the problems it needs.
+    must_matter: operands that an example must be able to show an error in (see ability.py). needs: promises beside those of the
+    wish, as names of Capabilities' flags. fewer: it runs one example for so many of the others, since they are dear, or alike.
+    """
+
+    name: str
+    claim: str
+    body: Callable[[Trial], None]
+    wish: Wish = field(default_factory=Wish)
+    must_matter: tuple[str, ...] = OPERANDS
+    needs: tuple[str, ...] = ()
+    fewer: int = 1
+
+    def why_skipped(self, capabilities: Capabilities) -> str | None:
+        """The first promise that the check is about and the backend does not make; None if it makes all."""
+        missing = next((name for name in self.needs if not getattr(capabilities, name)), None)
+        if missing is not None:
+            return f"not promised: {missing.replace('_', ' ')}"
+        return self.wish.unmet(capabilities)

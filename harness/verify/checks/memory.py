@@ -1,0 +1,78 @@
+"""Whose arrays are they? Inputs are only read, results belong to the caller, and calls and instances leave each other alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from ..check import Check
+from ..execute import Layout, tensors_of
+from ..problems import Problem
+from ..regimes import draw_problem
+from ..trial import Trial
+
+
+def _another(problem: Problem) -> Problem:
+    """Other values, and other lengths, for the same spec, weights and sizes."""
+    lengths = None if problem.inputs.lengths is None else np.maximum(problem.lengths - 1, problem.lengths.min())[::-1].copy()
+    other = draw_problem(problem.spec, problem.steps, problem.batch, 1, lengths=lengths, training=problem.training)
+    return replace(other, weights=problem.weights)
+
+
+def _deterministic(trial: Trial) -> None:
+    problem = trial.problem()
+    first, second = trial.run_all([problem, problem]).results
+    trial.same_bits(tensors_of(second), tensors_of(first), "the same call before it")
+    trial.same_bits(tensors_of(trial.run(problem)), tensors_of(first), "the same call of another instance")
+
+
+def _untouched(trial: Trial) -> None:
+    ran = trial.run_all([trial.problem()])
+    trial.require(not ran.remarks, "; ".join(ran.remarks))
+
+
+def _in_layout(layout: Layout) -> Callable[[Trial], None]:
+    def body(trial: Trial) -> None:
+        problem = trial.problem()
+        found, plain = trial.run(problem, layout), trial.run(problem)
+        trial.same(problem, tensors_of(found), tensors_of(plain), "the run with plain arrays")
+
+    return body
+
+
+def _kept(trial: Trial) -> None:
+    problem = trial.problem()
+    ran = trial.run_all([problem, _another(problem), problem], keep=True)
+    trial.require(not ran.remarks, "; ".join(ran.remarks))
+
+
+def _fresh(trial: Trial) -> None:
+    problem = trial.problem()
+    another = _another(problem)
+    same_x = another.with_inputs(x=problem.inputs.x)
+    problems = [problem, same_x, another, problem]
+    for one, results in zip(problems, trial.run_all(problems, reuse=True).results, strict=True):
+        trial.same(one, tensors_of(results), tensors_of(trial.run(one)), "the first call of an instance")
+
+
+def _instances(trial: Trial) -> None:
+    problem = trial.problem()
+    other = draw_problem(
+        problem.spec, problem.steps, problem.batch, 1, lengths=problem.inputs.lengths, training=problem.training
+    )
+    together = trial.run_all([problem, other], shared=False).results
+    for one, results in zip([problem, other], together, strict=True):
+        trial.same(one, tensors_of(results), tensors_of(trial.run(one)), "the run with no other instance")
+
+
+CHECKS = (
+    Check("deterministic", "the same call gives the same bits", _deterministic, needs=("deterministic",)),
+    Check("inputs-untouched", "a call writes to nothing that it is given", _untouched),
+    Check("read-only-inputs", "inputs may be read-only", _in_layout("read-only")),
+    Check("strided-inputs", "inputs may be strided", _in_layout("strided")),
+    Check("outputs-kept", "what was returned is never changed by a later call", _kept),
+    Check("calls-independent", "a call's result does not depend on the calls before it, nor on what became of theirs", _fresh),
+    Check("two-instances", "two live instances do not disturb each other", _instances),
+)

@@ -1,0 +1,76 @@
+"""Are the numbers right? Results against the equations, in each precision."""
+
+from __future__ import annotations
+
+from backends.problem import STORAGE
+
+from ..check import Check
+from ..execute import tensors_of
+from ..strategies import BORDERS, LONG, Wish
+from ..trial import Trial
+
+MOST_STEPS = BORDERS[-1]
+
+
+def _form(trial: Trial) -> None:
+    trial.run(trial.problem())
+
+
+def _agrees(trial: Trial) -> None:
+    problem = trial.problem()
+    trial.agrees(problem, trial.run(problem))
+
+
+def _changing_shapes(trial: Trial) -> None:
+    long = trial.problem()
+    fewer_rows = long.first_rows_and_steps(max(1, long.batch - 1), long.steps)
+    problems = [fewer_rows, long, long.first_rows_and_steps(long.batch, long.steps // 2), long]
+    for problem, results in zip(problems, trial.run_all(problems).results, strict=True):
+        alone = tensors_of(trial.run(problem))
+        trial.same(problem, tensors_of(results), alone, "the run of an instance that was called with nothing else")
+
+
+CHECKS = (
+    Check(
+        "form", "forward returns (y, LSTMState(h_n, c_n)), arrays of the promised kind, shape and dtype", _form, must_matter=()
+    ),
+    *(
+        Check(
+            f"forward-{precision}",
+            f"the result of one layer satisfies the equations to within the rounding of {precision}",
+            _agrees,
+            Wish(precision=precision, several_layers=False, training=False, most_steps=LONG[-1]),
+        )
+        for precision in STORAGE
+    ),
+    *(
+        Check(name, f"{claim} the equations", _agrees, wish)
+        for name, claim, wish in (
+            (
+                "stack",
+                "the results of several layers satisfy",
+                Wish(several_layers=True, training=False, most_steps=MOST_STEPS),
+            ),
+            ("bidirectional", "the results of both directions satisfy", Wish(bidirectional=True)),
+            ("lengths", "the results of rows of different lengths satisfy", Wish(lengths=True)),
+            ("projection", "the results of an LSTM with projection satisfy", Wish(projection=True, least_hidden=2)),
+            ("peepholes", "the results of an LSTM with peepholes satisfy", Wish(peephole=True)),
+            ("no-bias", "the results of an LSTM without biases satisfy", Wish(bias=False)),
+        )
+    ),
+    *(
+        Check(
+            f"gradients-{precision}",
+            f"every gradient agrees with backpropagation in float64 to within the rounding of {precision}",
+            _agrees,
+            Wish(precision=precision, training=True, most_steps=MOST_STEPS),
+        )
+        for precision in STORAGE
+    ),
+    Check(
+        "changing-shapes",
+        "one instance takes any sequence length and batch size, whatever it was called with before",
+        _changing_shapes,
+        Wish(least_steps=2),
+    ),
+)

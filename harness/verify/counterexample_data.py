@@ -1,0 +1,104 @@
+"""The arrays, weights and specs of a counterexample's script: its lines that define them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backends import LSTMSpec, LSTMWeights
+from backends.problem import Array
+from harness.values import Inputs
+
+from .literals import array_source
+from .trial import Asked
+
+
+def numbers(asked: Asked) -> int:
+    """How many numbers a program is made of."""
+    found = [a for _, weights in asked.program.instances for _, a in weights.items()]
+    found += [a for _, inputs in asked.program.calls for a in arrays(inputs).values()]
+    return sum(a.size for a in {id(a): a for a in found}.values())
+
+
+def arrays(inputs: Inputs) -> dict[str, Array]:
+    """What a call gets, by the names of the script."""
+    found = {"x": inputs.x, "h0": inputs.state.h, "c0": inputs.state.c}
+    if inputs.lengths is not None:
+        found["lengths"] = inputs.lengths
+    if inputs.grad_y is not None and inputs.grad_state is not None:
+        found |= {"grad_y": inputs.grad_y, "grad_h": inputs.grad_state.h, "grad_c": inputs.grad_state.c}
+    return found
+
+
+@dataclass
+class Data:
+    """The script's lines that define specs, weights and arrays; equal ones are written once."""
+
+    path: Path
+    in_file: bool
+    lines: list[str] = field(default_factory=list)
+    stored: dict[str, Array] = field(default_factory=dict)
+    _known: dict[tuple[Any, ...], str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.in_file:
+            self.lines.append('ARRAYS = np.load(Path(__file__).with_suffix(".npz"))')
+
+    def array(self, name: str, array: Array) -> str:
+        """The name under which the array is defined."""
+        return self._named(name, (array.dtype.name, array.shape, array.tobytes()), lambda n: self._source(n, array, 0))
+
+    def spec(self, spec: LSTMSpec) -> str:
+        """The name of the spec."""
+        return self._named("spec", (spec,), lambda _: _spec_source(spec))
+
+    def weights(self, weights: LSTMWeights) -> str:
+        """The name of the weights."""
+        key = tuple((path, a.dtype.name, a.shape, a.tobytes()) for path, a in weights.items())
+
+        def source(name: str) -> str:
+            lines = ["LSTMWeights((", *(f"    {line}" for line in self._layers(name, weights)), "))"]
+            return "\n".join(lines)
+
+        return self._named("weights", key, source)
+
+    def _layers(self, name: str, weights: LSTMWeights) -> list[str]:
+        lines = []
+        for l, layer in enumerate(weights.layers):
+            lines.append(f"(  # layer {l}")
+            for d, w in enumerate(layer):
+                lines.append("    DirectionWeights(" + ("  # " + ("forward", "reverse")[d] if len(layer) > 1 else ""))
+                for n, a in w.items():
+                    source = self._source(f"{name}_{l}_{d}_{n}", a, 12).split("\n")
+                    first, *rest = source
+                    lines += [f"        {n}={first}", *(line[4:] for line in rest)]
+                    lines[-1] += ","
+                lines.append("    ),")
+            lines.append("),")
+        return lines
+
+    def _source(self, name: str, array: Array, indent: int) -> str:
+        if not self.in_file:
+            return array_source(array, indent)
+        brain = array.dtype.name == "bfloat16"  # a dtype that NumPy's files do not know
+        self.stored[name] = array.view(np.uint16) if brain else array
+        return f'ARRAYS["{name}"]' + ".view(ml_dtypes.bfloat16)" * brain
+
+    def _named(self, name: str, key: tuple[Any, ...], source: Any) -> str:
+        key = (name, *key)
+        if key not in self._known:
+            number = sum(k[0] == name for k in self._known)
+            self._known[key] = f"{name}_{number + 1}" if number else name
+            self.lines.append(f"{self._known[key]} = {source(self._known[key])}")
+        return self._known[key]
+
+
+def _spec_source(spec: LSTMSpec) -> str:
+    plain = LSTMSpec(spec.input_size, spec.hidden_size)
+    names = ("num_layers", "bidirectional", "proj_size", "bias", "peephole", "precision")
+    said = [f"{n}={getattr(spec, n)!r}" for n in names if getattr(spec, n) != getattr(plain, n)]
+    arguments = ", ".join([f"input_size={spec.input_size}", f"hidden_size={spec.hidden_size}", *said])
+    return f"LSTMSpec({arguments})".replace("'", '"')

@@ -1,0 +1,80 @@
+"""Runs programs in a process of the backend's own, which may crash, hang or end without taking the suite with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..worker.client import WorkerClient, WorkerError
+from ..worker.messages import Describe, Description
+from .execute import Program, Ran
+from .server import VerifyServer
+from .trial import BackendFaultError
+
+IMPORT_S = 120.0
+"""Seconds for starting a process and importing the backend in it, beside the limit of a call."""
+
+
+class NotThereError(Exception):
+    """The backend cannot be imported or found, or not run on this machine. The message says why."""
+
+
+class RemoteExecutor:
+    """One backend by name. timeout_s: limit of one program."""
+
+    def __init__(self, backend: str, threads: int, timeout_s: float) -> None:
+        self._backend, self._threads, self._timeout_s = backend, threads, timeout_s
+        self._client: WorkerClient | None = None
+
+    def describe(self) -> Description:
+        """What the backend promises. Raises NotThereError, or BackendFaultError for a class that is no backend."""
+        try:
+            found: Description = self._ask(Describe(), self._timeout_s + IMPORT_S)
+        except WorkerError as error:
+            if error.status == "UNAVAILABLE" or not self._alive:
+                raise NotThereError(error.reason) from error
+            raise BackendFaultError("raised", error.reason) from error
+        if found.unavailable is not None:
+            raise NotThereError(str(found.unavailable))
+        return found
+
+    def run(self, program: Program) -> Ran:
+        """See trial.Executor."""
+        try:
+            if not self._alive:
+                self._ask(Describe(), self._timeout_s + IMPORT_S)
+            ran: Ran = self._ask(program, self._timeout_s)
+        except WorkerError as error:
+            raise self._fault(error) from error
+        return ran
+
+    def close(self) -> None:
+        """End the process."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    @property
+    def _alive(self) -> bool:
+        return self._client is not None and self._client.alive
+
+    def _ask(self, message: Any, limit_s: float) -> Any:
+        if not self._alive:
+            self.close()
+            self._client = WorkerClient(VerifyServer, self._backend, self._threads)
+        assert self._client is not None
+        return self._client.ask(message, limit_s)
+
+    def _fault(self, error: WorkerError) -> BackendFaultError:
+        match error.status:
+            case "WRONG":
+                return BackendFaultError("form", error.reason)
+            case "TIMEOUT":
+                return BackendFaultError("hung", f"no result within {self._timeout_s:g} s; --timeout gives a slow backend more")
+            case "OUT_OF_MEMORY":
+                return BackendFaultError("out of memory", f"{error.reason}, expected results")
+            case "UNSUPPORTED" | "UNAVAILABLE":
+                raised = f"the backend refused what its capabilities promise: {error.reason}"
+                return BackendFaultError("raised", raised)
+        if not self._alive:
+            return BackendFaultError("ended", f"{error.reason}, expected results")
+        return BackendFaultError("raised", f"the backend raised {error.reason}, expected results")

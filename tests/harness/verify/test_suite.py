@@ -1,0 +1,174 @@
+"""What becomes of a check: statuses, verdicts, shrinking, blindness, and who may say that an example counts."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from backends import LSTMSpec, LSTMState
+from harness.verify.ability import OPERANDS, blind_to
+from harness.verify.check import Check
+from harness.verify.checks import CHECKS
+from harness.verify.local import LocalExecutor
+from harness.verify.regimes import REGIMES, draw_problem
+from harness.verify.search import search
+from harness.verify.strategies import Wish
+from harness.verify.suite import CheckResult, Options, run_check, verdict_of
+
+BY_NAME = {check.name: check for check in CHECKS}
+FORWARD = BY_NAME["forward-float32"]
+
+
+def result_of(check, backend, **options):
+    return run_check(check, "a test's", LocalExecutor(backend), backend.capabilities, Options(**options))
+
+
+def swapped(plain):
+    return type("Swapped", (plain,), {"gates": "figo"})
+
+
+@pytest.mark.parametrize(
+    ("statuses", "verdict"),
+    [
+        (["PASS", "SKIP", "KNOWN"], "PASS"),
+        (["PASS", "UNVERIFIED", "FAIL"], "FAIL"),
+        (["PASS", "UNVERIFIED"], "UNVERIFIED"),
+        (["SKIP", "SKIP"], "UNVERIFIED"),
+        ([], "UNVERIFIED"),
+        (["KNOWN"], "PASS"),
+    ],
+)
+def test_verdict(statuses, verdict):
+    assert verdict_of([CheckResult("a", status) for status in statuses]) == verdict
+
+
+def test_right_passes_and_counts_its_examples(plain):
+    found = result_of(FORWARD, plain, examples=12)
+    assert (found.status, found.examples, found.reason) == ("PASS", 12, "")
+
+
+def test_swapped_gates_fail_on_the_smallest_problem(plain):
+    found = result_of(FORWARD, swapped(plain))
+    assert found.status == "FAIL"
+    assert found.reason.startswith("T=1 B=1 I=1 H=1, float32")
+    assert "y is first wrong at step 0, row 0, unit 0" in found.reason
+    assert found.hints == ("matches exactly if gates i and f are swapped",)
+
+
+def test_what_is_not_promised_is_skipped_with_its_reason(plain):
+    for name, reason in (
+        ("gradients-float32", "gradients"),
+        ("forward-float16", "precision float16"),
+        ("lengths-full", "lengths"),
+    ):
+        found = result_of(BY_NAME[name], plain)
+        assert (found.status, found.reason) == ("SKIP", f"not promised: {reason}")
+
+
+def test_known_failure(plain):
+    known = {"forward-float32": "gates are Keras's, see the table"}
+    assert result_of(FORWARD, swapped(plain), known=known).status == "KNOWN"
+    cured = result_of(FORWARD, plain, known=known, examples=3)
+    assert cured.status == "FAIL"
+    assert "it holds: take it off the list" in cured.reason
+
+
+def test_a_check_that_could_show_nothing_is_unverified(plain):
+    blind = Check("blind", "zeros stay zeros", lambda trial: trial.run(trial.use(_all_zero(trial.problem()))), Wish(bias=True))
+    found = result_of(blind, plain, examples=5)
+    assert found.status == "UNVERIFIED"
+    assert found.reason.startswith("no drawn problem could show an error in x, h0, c0, W, U, b")
+
+
+def _all_zero(problem):
+    zeros = problem.with_weights(lambda w, *_: replace(w, **{n: np.zeros_like(a) for n, a in w.items()}))
+    state = problem.inputs.state
+    return zeros.with_inputs(x=np.zeros_like(problem.inputs.x), state=LSTMState(np.zeros_like(state.h), np.zeros_like(state.c)))
+
+
+def test_spread_values_show_every_operand():
+    for precision in ("float64", "float32", "tf32", "float16", "bfloat16"):
+        for options in ({}, {"num_layers": 2}, {"bidirectional": True}):
+            problem = draw_problem(LSTMSpec(9, 13, precision=precision, **options), 7, 5, seed=0)
+            assert blind_to(problem, OPERANDS, 4) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "blind"),
+    [
+        ({"x": 0.0}, {"x", "W"}),
+        ({"h0": 0.0}, {"h0", "U"}),
+        ({"c0": 0.0}, {"c0"}),
+        ({"b_ih": 0.0, "b_hh": 0.0}, {"b"}),
+        ({"b_ih": 100.0, "w_ih": 0.0, "w_hh": 0.0}, {"x", "h0", "W", "U"}),
+    ],
+)
+def test_ability_knows_what_cannot_be_seen(changed, blind):
+    problem = draw_problem(LSTMSpec(3, 4, precision="float32"), 1, 2, seed=0)
+    weights = {name: value for name, value in changed.items() if "_" in name}
+    problem = problem.with_weights(lambda w, *_: replace(w, **{n: np.full_like(getattr(w, n), v) for n, v in weights.items()}))
+    state = problem.inputs.state
+    fill = {name: value for name, value in changed.items() if name not in weights}
+    arrays = {"x": problem.inputs.x, "h0": state.h, "c0": state.c}
+    arrays |= {name: np.full_like(arrays[name], value) for name, value in fill.items()}
+    problem = problem.with_inputs(x=arrays["x"], state=LSTMState(arrays["h0"], arrays["c0"]))
+    assert set(blind_to(problem, OPERANDS, 4)) == blind
+
+
+def test_drawn_sizes_reach_the_borders(plain):
+    """T=1, B=1, H=1, sizes at borders and beyond them, long T: all in one default run of the suite's forward checks."""
+    seen = []
+
+    class Watched(plain):
+        def forward(self, x, state, lengths=None, training=False):
+            seen.append((*x.shape, state.h.shape[2]))
+            return super().forward(x, state, lengths, training)
+
+    for number in range(8):
+        search(FORWARD, LocalExecutor(Watched), plain.capabilities, examples=30, seed_value=number)
+    for axis, most in ((0, 257), (1, 100), (2, 100), (3, 100)):
+        sizes = {sizes[axis] for sizes in seen}
+        assert 1 in sizes
+        assert max(sizes) >= most
+        assert len(sizes) > 18, f"axis {axis}: {sorted(sizes)}"
+
+
+@pytest.mark.parametrize("regime", ["spread", *REGIMES])
+@pytest.mark.parametrize("precision", ["float64", "float32", "tf32", "float16", "bfloat16"])
+def test_regimes_are_finite_and_pure(regime, precision):
+    spec = LSTMSpec(3, 5, bidirectional=True, proj_size=2, peephole=True, precision=precision)
+    first, second = (draw_problem(spec, 4, 3, seed=7, regime=regime, training=True) for _ in range(2))
+    first.weights.validate(spec)
+    for a, b in zip(_arrays(first), _arrays(second), strict=True):
+        assert a.dtype == spec.dtype
+        assert np.isfinite(a.astype(np.float64)).all()
+        assert a.tobytes() == b.tobytes()
+
+
+def _arrays(problem):
+    i = problem.inputs
+    return [i.x, i.state.h, i.state.c, i.grad_y, i.grad_state.h, i.grad_state.c, *(a for _, a in problem.weights.items())]
+
+
+def test_the_same_seed_draws_the_same_problems(plain):
+    def drawn(seed):
+        seen = []
+
+        class Watched(plain):
+            def forward(self, x, state, lengths=None, training=False):
+                seen.append(x.tobytes())
+                return super().forward(x, state, lengths, training)
+
+        search(FORWARD, LocalExecutor(Watched), plain.capabilities, examples=10, seed_value=seed)
+        return seen
+
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
+
+
+def test_names_are_unique_and_claims_are_sentences():
+    assert len(BY_NAME) == len(CHECKS)
+    for check in CHECKS:
+        assert check.name == check.name.lower()
+        assert 10 < len(check.claim) < 120
+        assert "\n" not in check.claim

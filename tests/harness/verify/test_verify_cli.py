@@ -1,0 +1,196 @@
+"""`lstm-parity verify` as its user meets it: words, exit codes, files."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from harness.verify.checks import CHECKS
+from harness.verify.known import load_known_failures
+from harness.verify.pytest_checks import parity_tests
+
+PLAIN = (Path(__file__).parent / "conftest.py").read_text()
+SWAPPED = PLAIN.replace('gates = "ifgo"', 'gates = "figo"')
+assert SWAPPED != PLAIN
+
+
+def refused(words, capfd):
+    try:
+        code = main(words)
+    except SystemExit as error:
+        code = error.code
+    err = capfd.readouterr().err
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1, err
+    return err
+
+
+@pytest.fixture
+def in_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["verify"], "name a backend to verify"),
+        (["verify", "numpy", "--only", "foward-float32"], "did you mean forward-float32?"),
+        (["verify", "numpy", "--examples", "0"], "not an integer above 0"),
+        (["verify", "numpy", "--examples", "many"], "not an integer above 0"),
+        (["verify", "numpy", "--seed", "-1"], "not an integer of 0 or more"),
+        (["verify", "numpy", "--timeout", "0"], "not a number of seconds above 0"),
+        (["verify", "numpy", "--threads", "0"], "not an integer above 0"),
+        (["verify", "numpy", "--json", "nowhere/out.json"], "there is no folder nowhere"),
+        (["verify", "numpy", "--known-failures", "none.toml"], "none.toml: No such file"),
+        (["verify", "numpy", "--weights", "none.onnx"], "none.onnx: no such file"),
+        (["mutants", "--json", "nowhere/out.json"], "there is no folder nowhere"),
+    ],
+)
+def test_words_that_cannot_be_carried_out(words, said, in_folder, capfd):
+    assert said in refused(words, capfd)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[numpy]\nforward-float = 'x'\n", "there is no check 'forward-float'"),
+        ("[nunpy]\nform = 'x'\n", "'nunpy' is neither asked for"),
+        ("[numpy]\nform = ''\n", "expected a table"),
+        ("numpy = 1\n", "expected a table"),
+        ("[numpy\n", "no TOML"),
+    ],
+)
+def test_known_failures_that_match_nothing(text, said, in_folder, capfd):
+    Path("known.toml").write_text(text)
+    assert said in refused(["verify", "numpy", "--known-failures", "known.toml"], capfd)
+
+
+def test_one_file_of_known_failures_serves_several_calls(in_folder):
+    Path("known.toml").write_text("[numpy]\nform = 'a reason'\n[torch-cudnn]\nform = 'another'\n")
+    found = load_known_failures(Path("known.toml"), ["numpy"], {"form"})
+    assert found["numpy"] == {"form": "a reason"}
+
+
+def test_list_checks(capsys):
+    assert main(["verify", "--list-checks"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [check.name for check in CHECKS]
+
+
+def test_swapped_gates_from_the_command_line(bench):
+    bench.file("mine.py", SWAPPED)
+    words = ("mine.py:Plain", "--only", "forward-float32", "--only", "bounded", "--json", "v.json", "--seed", "3")
+    done = bench.run("verify", *words)
+    assert done.returncode == 1, done.stderr
+    assert "mine.py:Plain: FAIL (1 FAIL, 1 PASS" in done.stdout
+    assert "hint: matches exactly if gates i and f are swapped" in done.stdout
+    assert "run it: python counterexample-forward-float32.py" in done.stdout
+    assert "seed 3" in done.stderr
+    found = json.loads((bench.folder / "v.json").read_text())
+    assert found["schema"] == 1
+    assert found["machine"]["cores"] >= 1
+    (backend,) = found["backends"]
+    assert (backend["backend"], backend["verdict"], backend["effective_bits"]) == ("mine.py:Plain", "FAIL", {})
+    forward, bounded = backend["checks"]
+    assert (forward["check"], forward["status"], forward["counterexample"]) == (
+        "forward-float32",
+        "FAIL",
+        "counterexample-forward-float32.py",
+    )
+    assert (bounded["status"], bounded["examples"], bounded["counterexample"]) == ("PASS", 30, None)
+    script = subprocess.run(
+        [sys.executable, str(bench.folder / "counterexample-forward-float32.py")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=bench.environment(),
+    )
+    assert script.returncode == 1, script.stderr
+    bench.file("mine.py", PLAIN)
+    mended = subprocess.run(
+        [sys.executable, "counterexample-forward-float32.py"], cwd=bench.folder, env=bench.environment(), check=False
+    )
+    assert mended.returncode == 0
+    again = bench.run("verify", *words)
+    assert again.returncode == 0
+    assert "mine.py:Plain: PASS (2 PASS; 60 examples)" in again.stdout
+
+
+def test_several_backends_are_all_tried_and_the_worst_decides(bench):
+    bench.file("mine.py", PLAIN)
+    done = bench.run("verify", "nowhere.py:Thing", "mine.py:Plain", "--only", "form", "--json", "v.json")
+    assert done.returncode == 2
+    assert "nowhere.py:Thing: UNVERIFIED: no such file" in done.stdout
+    assert "mine.py:Plain: PASS" in done.stdout
+    missing, there = json.loads((bench.folder / "v.json").read_text())["backends"]
+    assert (missing["verdict"], there["verdict"]) == ("UNVERIFIED", "PASS")
+    assert {check["status"] for check in missing["checks"]} == {"UNVERIFIED"}
+
+
+def test_weights_of_a_file_are_one_more_regime(bench):
+    pytest.importorskip("safetensors", reason="safetensors is an extra")
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    rng = np.random.default_rng(0)
+    shapes = {"weight_ih_l0": (20, 3), "weight_hh_l0": (20, 5), "bias_ih_l0": (20,), "bias_hh_l0": (20,)}
+    tensors = {
+        f"{name}{end}": rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items() for end in ("", "_reverse")
+    }
+    save_file(tensors, bench.folder / "both.safetensors")
+    save_file({name: a for name, a in tensors.items() if not name.endswith("_reverse")}, bench.folder / "one.safetensors")
+    bench.file("mine.py", PLAIN)
+    refused = bench.run("verify", "mine.py:Plain", "--only", "form", "--weights", "both.safetensors")
+    assert refused.returncode == 2
+    assert "both.safetensors: mine.py:Plain: not promised: bidirectional" in refused.stderr
+    start = "    def initial(self, state):\n"
+    assert start in PLAIN
+    bench.file("mine.py", PLAIN.replace(start, start + "        assert self.w.w_ih.shape != (20, 3)\n"))
+    used = bench.run("verify", "mine.py:Plain", "--only", "forward-float32", "--weights", "one.safetensors", "--seed", "1")
+    assert used.returncode == 1
+    assert "I=3 H=5, float32, file values" in used.stdout
+
+
+def test_one_line_in_an_outsiders_tests(bench):
+    bench.file("mine.py", SWAPPED)
+    bench.file(
+        "test_mine.py",
+        "from harness.verify.pytest_checks import parity_tests\n"
+        'known = dict.fromkeys(["memory-holds", "lecture-long-periods"], "its gates come in another order")\n'
+        'test_parity = parity_tests("mine.py:Plain", examples=5, known_failures=known)\n',
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"],
+        cwd=bench.folder,
+        env=bench.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout
+    assert "test_parity[forward-float32]" in done.stdout
+    assert "hint: matches exactly if gates i and f are swapped" in done.stdout
+    assert "2 failed" in done.stdout, done.stdout
+    assert "2 xfailed" in done.stdout
+    (bench.folder / "test_mine.py").write_text(
+        'from harness.verify.pytest_checks import parity_tests\ntest_parity = parity_tests("nowhere.py:Thing")\n'
+    )
+    absent = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "test_mine.py"],
+        cwd=bench.folder,
+        env=bench.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "UNVERIFIED: no such file" in absent.stdout
+    assert " passed" not in absent.stdout
+
+
+def test_a_known_failure_that_is_no_check():
+    with pytest.raises(Exception, match="there is no check 'fom'"):
+        parity_tests("numpy", known_failures={"fom": "x"})
