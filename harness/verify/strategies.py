@@ -50,7 +50,7 @@ class Wish:
     """What a check needs of its problems. None: as it comes, where the backend promises it.
 
     several_layers: more than one (False: exactly one). lengths: rows of different lengths. least_*: smallest sizes.
-    regimes: names of regimes.REGIMES, or "spread"; "file" counts as "spread".
+    regimes: names of regimes.REGIMES, or "spread"; "file" counts as "spread". small: no size is at a border.
     """
 
     precision: str | None = None
@@ -66,6 +66,7 @@ class Wish:
     least_hidden: int = 1
     most_steps: int = USUAL_STEPS
     regimes: tuple[str, ...] = ("spread", *REGIMES)
+    small: bool = False
 
     def unmet(self, capabilities: Capabilities) -> str | None:
         """The first need that the backend does not promise, in words; None if it promises all."""
@@ -107,7 +108,7 @@ def problems(draw: st.DrawFn, capabilities: Capabilities, wish: Wish, file_weigh
     usual = [r for r in regimes if r == "spread"] * (len(regimes) + 1)  # half of all, and the first
     from_file = file_weights is not None and wish.fits(file_weights.infer_spec()) and "spread" in regimes
     regime = draw(st.sampled_from([*usual, *regimes, *["file"] * (from_file * len(regimes))]))
-    at_border = draw(st.sampled_from(AT_BORDER))
+    at_border = () if wish.small else draw(st.sampled_from(AT_BORDER))
 
     steps = draw(_size("steps", at_border, wish.least_steps, wish.most_steps))
     batch = draw(_size("batch", at_border, wish.least_batch))

@@ -13,8 +13,8 @@ from typing import Literal
 from backends import Capabilities, LSTMWeights
 
 from .check import Check
-from .counterexample import write_counterexample
-from .hints import hints
+from .counterexamples.script import write_counterexample
+from .explain.hints import hints
 from .search import Search, search
 from .trial import DisagreementError, Executor, Finding, locate
 

@@ -2,7 +2,7 @@
 
 Each example is four or five runs: a spread problem, one step whose terms of W x cancel, one whose terms of U h0 cancel, one
 step without products, and the first of the steps with powers of two moved from x to W (not for float16, which has no room for
-them). Each must lose at most MOST_LOST bits on the promise (promise.py). Projections are not audited here.
+them). Each must lose at most MOST_LOST bits on the promise (precision/promise.py). Projections are not audited here.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from backends.problem import STORAGE
 
-from ..cancelling import cancelling, scaled, still
 from ..check import Check
-from ..naming import name_rounding
-from ..promise import bits_lost
+from ..precision.cancelling import cancelling, scaled, still
+from ..precision.naming import name_rounding
+from ..precision.promise import bits_lost
 from ..strategies import Wish
 from ..trial import Trial
 

@@ -12,11 +12,11 @@ import pytest
 import harness
 from backends import LSTMSpec, load_backend
 from harness.verify.checks import CHECKS
-from harness.verify.counterexample import write_counterexample
-from harness.verify.counterexample_parts import equations
+from harness.verify.counterexamples.literals import COLUMNS, array_source
+from harness.verify.counterexamples.parts import equations
+from harness.verify.counterexamples.script import write_counterexample
 from harness.verify.execute import Program
-from harness.verify.hints import find_hints
-from harness.verify.literals import COLUMNS, array_source
+from harness.verify.explain.hints import find_hints
 from harness.verify.local import LocalExecutor
 from harness.verify.noise import run_once
 from harness.verify.regimes import draw_problem
@@ -264,7 +264,7 @@ def test_the_script_fails_until_the_backend_is_mended(name, tmp_path):
 
 
 def test_a_call_that_hung_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr("harness.verify.counterexample.HANG_S", 1)
+    monkeypatch.setattr("harness.verify.counterexamples.script.HANG_S", 1)
     mine = backend_file(tmp_path, "", "    def forward(self, *a, **k):\n        while True:\n            pass\n")
     problem = draw_problem(LSTMSpec(2, 3), 2, 1, 0)
     program = Program(((problem.spec, problem.weights),), ((0, problem.inputs),))
@@ -342,7 +342,7 @@ def test_the_equations_in_the_script_are_the_reference(features, ragged):
 
 
 def test_many_numbers_go_to_a_file_beside_the_script(tmp_path, monkeypatch):
-    monkeypatch.setattr("harness.verify.counterexample.MOST_NUMBERS", 10)
+    monkeypatch.setattr("harness.verify.counterexamples.script.MOST_NUMBERS", 10)
     check_name, promises, body = WRONG["h0 ignored"]
     mine = backend_file(tmp_path, promises, body)
     check, failure, finding, said = failure_of(mine, check_name)

@@ -8,19 +8,19 @@ import pytest
 
 from backends import Capabilities, LSTMSpec, LSTMState
 from backends.numpy_lstm import NumpyLSTM
-from harness.verify.blame import gate_blame
-from harness.verify.cases import run_case
 from harness.verify.checks import CHECKS
 from harness.verify.execute import Program
-from harness.verify.hints import find_hints, hints
+from harness.verify.explain.blame import gate_blame
+from harness.verify.explain.cases import run_case
+from harness.verify.explain.hints import find_hints, hints
+from harness.verify.explain.suspects import RIGHT_BACKWARD, forward_suspects, gradient_suspects, vary_backward
+from harness.verify.explain.variation import RIGHT, vary
 from harness.verify.local import LocalExecutor
 from harness.verify.location import Spot
 from harness.verify.noise import run_once
 from harness.verify.regimes import draw_problem
 from harness.verify.search import search
-from harness.verify.suspects import RIGHT_BACKWARD, forward_suspects, gradient_suspects, vary_backward
 from harness.verify.trial import Asked, BackendFaultError, DisagreementError, Finding, locate
-from harness.verify.variation import RIGHT, vary
 
 EVERYTHING = LSTMSpec(4, 3, num_layers=2, bidirectional=True, proj_size=2, peephole=True, precision="float64")
 PLAIN = LSTMSpec(3, 3, precision="float64")

@@ -7,15 +7,15 @@ import pytest
 
 from backends import Capabilities, LSTMSpec, LSTMState, load_backend
 from backends.problem import STORAGE
-from harness.verify.cancelling import LARGER, SHIFT, cancelling, scaled, still
 from harness.verify.checks import precision as audit
 from harness.verify.checks.precision import CHECKS
-from harness.verify.exact_sums import exact_residuals
 from harness.verify.local import LocalExecutor
 from harness.verify.mutants.catalogue import right, wrong
 from harness.verify.mutants.rounding import rounded_to, tf32_rounded
 from harness.verify.mutants.subject import EVERYTHING, Subject
-from harness.verify.promise import bits_lost
+from harness.verify.precision.cancelling import LARGER, SHIFT, cancelling, scaled, still
+from harness.verify.precision.exact_sums import exact_residuals
+from harness.verify.precision.promise import bits_lost
 from harness.verify.regimes import draw_problem
 from harness.verify.results import Results
 from harness.verify.search import search

@@ -11,7 +11,7 @@ import numpy as np
 from backends import DirectionWeights, LSTMState
 from backends.problem import Array
 
-from ..problems import Problem
+from ...problems import Problem
 from ..variation import Tensors, Variation
 from .changes import all_weights, no_bias, with_state, with_y
 

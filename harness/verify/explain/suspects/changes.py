@@ -8,7 +8,7 @@ from dataclasses import replace
 from backends import DirectionWeights, LSTMState
 from backends.problem import Array
 
-from ..problems import Problem
+from ...problems import Problem
 from ..variation import Tensors
 
 Change = Callable[[DirectionWeights], DirectionWeights | None]

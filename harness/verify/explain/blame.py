@@ -7,8 +7,8 @@ import numpy as np
 from backends.numpy_reference import reverse_valid
 from backends.problem import Array
 
+from ..location import Spot, error_ratio
 from .cases import FORWARD, Case
-from .location import Spot, error_ratio
 from .variation import RIGHT, vary
 
 FEW = 3

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from ..problems import Problem
+from ..regimes import draw_problem
+from ..trial import DisagreementError, Executor, Finding, locate
 from .blame import gate_blame, places
 from .cases import Case, run_case
-from .problems import Problem
-from .regimes import draw_problem
 from .suspects import PRECISION_SUSPECTS, RIGHT_BACKWARD, forward_suspects, gradient_suspects, vary_backward
-from .trial import DisagreementError, Executor, Finding, locate
 from .variation import RIGHT, Tensors, Variation, vary
 
 FRESH = (7, 5, 9, 13, 4)

@@ -10,13 +10,13 @@ import numpy as np
 
 from backends.problem import Array
 
-from .agreement import Expected, Judgement
-from .execute import Program, tensors_of
-from .location import error_ratio
-from .problems import Problem
-from .results import Results
-from .tolerance import Tolerance
-from .trial import BackendFaultError, Executor
+from ..agreement import Expected, Judgement
+from ..execute import Program, tensors_of
+from ..location import error_ratio
+from ..problems import Problem
+from ..results import Results
+from ..tolerance import Tolerance
+from ..trial import BackendFaultError, Executor
 
 FORWARD = ("y", "h_n", "c_n")
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from .counterexample_data import Data, arrays, numbers
-from .counterexample_ends import comparison, expected_source, is_gradient, other_end
-from .counterexample_parts import calling, equations
+from ..problems import Problem
+from ..trial import Asked, DisagreementError, Finding
+from .data import Data, arrays, numbers
+from .ends import comparison, expected_source, is_gradient, other_end
 from .literals import COLUMNS
-from .problems import Problem
-from .trial import Asked, DisagreementError, Finding
+from .parts import calling, equations
 
 MOST_NUMBERS = 20_000
 """Beyond so many, the arrays go to a file beside the script."""

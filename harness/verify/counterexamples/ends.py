@@ -9,12 +9,12 @@ import numpy as np
 from backends import LSTMSpec
 from harness.values import Inputs
 
-from .counterexample_data import Data, arrays
-from .counterexample_parts import SEEN_FINDING
-from .execute import tensors_of
+from ..execute import tensors_of
+from ..problems import Problem
+from ..trial import Asked, DisagreementError, Finding
+from .data import Data, arrays
 from .literals import array_source, number_source
-from .problems import Problem
-from .trial import Asked, DisagreementError, Finding
+from .parts import SEEN_FINDING
 
 
 def is_gradient(finding: Finding) -> bool:

@@ -14,9 +14,9 @@ import numpy as np
 
 from backends.problem import Array
 
-from .problems import Problem
+from ..problems import Problem
+from ..results import Results
 from .promise import NOTHING, Rounding, Suspicion, bits_lost
-from .results import Results
 
 EXPLAINED = 1.5
 """Bits that may still be lost where a suspicion is right: what it is held against is itself rounded in float64."""

@@ -12,8 +12,8 @@ from backends import DirectionWeights, LSTMState
 from backends.numpy_reference import EXACT, Step, Trace, backward, forward
 from backends.problem import Array
 
-from ..noise import gradient_tensors
-from ..problems import Problem
+from ...noise import gradient_tensors
+from ...problems import Problem
 from ..variation import Tensors
 from .changes import Change, all_weights
 from .of_weights import GATES, blocks

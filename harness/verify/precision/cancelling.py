@@ -15,7 +15,7 @@ import numpy as np
 from backends import LSTMState
 from backends.problem import Array
 
-from .problems import Problem
+from ..problems import Problem
 
 LARGER = 32.0
 """Terms are about so many times as large as their sum."""

@@ -12,8 +12,8 @@ from backends import LSTMSpec, LSTMWeights
 from backends.problem import Array
 from harness.values import Inputs
 
+from ..trial import Asked
 from .literals import array_source
-from .trial import Asked
 
 
 def numbers(asked: Asked) -> int:

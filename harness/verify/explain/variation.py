@@ -16,7 +16,7 @@ from backends import DirectionWeights
 from backends.numpy_reference import reverse_valid
 from backends.problem import Array
 
-from .problems import Problem
+from ..problems import Problem
 
 Tensors = dict[str, Array]
 

@@ -27,11 +27,11 @@ import numpy as np
 
 from backends.problem import Array
 
-from .audit import ROUNDING
+from ..audit import ROUNDING
+from ..problems import Problem
+from ..results import Results
+from ..roundoff import OWN, ROUNDOFF
 from .exact_sums import exact_residuals
-from .problems import Problem
-from .results import Results
-from .roundoff import OWN, ROUNDOFF
 
 EXACT_VALUES = 288
 """About as many elements of y does float64 hold against exact sums: the more steps, the fewer at each."""

@@ -12,8 +12,8 @@ import numpy as np
 from backends import DirectionWeights
 from backends.problem import Array
 
-from ..noise import truncated
-from ..problems import Problem
+from ...noise import truncated
+from ...problems import Problem
 from ..variation import RIGHT, Tensors, Variation, sigmoid, vary
 from .changes import all_weights, with_state, with_x
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from backends.problem import Array
 
-from ..problems import Problem
+from ...problems import Problem
 from ..variation import Tensors, Variation
 from .changes import with_state, with_x, with_y
 

@@ -1,0 +1,1 @@
+"""The precision audit: is what is computed inside as precise as promised?"""
