@@ -27,6 +27,9 @@ from .suite import DEFAULT_EXAMPLES, DEFAULT_TIMEOUT_S, BackendResult, Options
 from .trial import BackendFaultError
 from .words import check_as_text, lead, skips_as_text
 
+MANY = 100
+"""A log tells how far things are where there are so many."""
+
 
 def chosen_checks(names: Sequence[str] | None) -> tuple[Check, ...]:
     """The checks of these names in the list's order; None: all. Raises CallError for a name that is no check."""
@@ -166,9 +169,9 @@ def database_folder() -> Path | None:
 
 @contextmanager
 def _bar(name: str, total: int) -> Iterator[Callable[[str], None]]:
-    """A live bar on a terminal, moved on by each call, which may name what failed; elsewhere nothing, to keep logs short."""
+    """A live bar on a terminal, moved on by each call, which may name what failed; elsewhere a line now and then."""
     if not sys.stderr.isatty():
-        yield lambda _: None
+        yield _plain(name, total)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -184,3 +187,16 @@ def _bar(name: str, total: int) -> Iterator[Callable[[str], None]]:
             bar.update(task, advance=1, description=f"{name}: {', '.join(told)}" if told else name)
 
         yield show
+
+
+def _plain(name: str, total: int) -> Callable[[str], None]:
+    """For logs: a line when a tenth more is done, where there is much to do."""
+    done = 0
+
+    def show(failed: str) -> None:
+        nonlocal done
+        done += 1
+        if total >= MANY and done * 10 // total > (done - 1) * 10 // total:
+            say(f"{name}: {done} of {total}")
+
+    return show

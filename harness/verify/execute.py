@@ -130,9 +130,13 @@ def _put(instance: LSTMBackend, layout: Layout) -> Callable[[Array], Any]:
 
     def strided(array: Array) -> Any:
         larger = np.full(tuple(2 * n for n in array.shape), np.nan, array.dtype)
-        larger[tuple(slice(None, None, 2) for _ in array.shape)] = array
-        device = instance.to_device(np.ascontiguousarray(larger.swapaxes(0, 1)))
-        return device[tuple(slice(None, None, 2) for _ in array.shape)].swapaxes(0, 1)
+        every_other = tuple(slice(None, None, 2) for _ in array.shape)
+        larger[every_other] = array
+        swapped = np.ascontiguousarray(larger.swapaxes(0, 1))
+        try:
+            return instance.to_device(swapped)[every_other].swapaxes(0, 1)
+        except (TypeError, AttributeError):  # a kind of array that has no such views: strided is what it is made of
+            return instance.to_device(swapped[every_other].swapaxes(0, 1))
 
     def plain(array: Array) -> Any:
         copy = np.array(array, order="C")

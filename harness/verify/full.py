@@ -18,7 +18,7 @@ from .command import database_folder, verify_all
 from .suite import Options
 from .words import as_json, as_markdown
 
-FULL_EXAMPLES = 300
+FULL_EXAMPLES = 100
 
 
 def main() -> int:

@@ -23,7 +23,7 @@ class Judges:
     def __init__(self, backend: str, options: Options, checks: int) -> None:
         count = max(1, min(cpu_count(), MOST, checks))
         # one thread each: their matrices are small, and there are several of them
-        self._running = [spawn(_judge, 1, backend, options, daemon=False) for _ in range(count)]
+        self.running = [spawn(_judge, 1, backend, options, daemon=False) for _ in range(count)]
 
     def __enter__(self) -> Judges:
         """Ready."""
@@ -31,7 +31,7 @@ class Judges:
 
     def __exit__(self, *_: object) -> None:
         """End all of them, with the backends' processes."""
-        for process, pipe in self._running:
+        for process, pipe in self.running:
             pipe.close()
             process.kill()
             process.join(10)
@@ -40,7 +40,7 @@ class Judges:
         """The result of each check, as they come. To leave off early, close the iterator."""
         left = list(checks)[::-1]
         asked: dict[Connection, Check] = {}
-        idle = [pipe for _, pipe in self._running]
+        idle = [pipe for _, pipe in self.running]
         while left or asked:
             while idle and left:
                 pipe = idle.pop()

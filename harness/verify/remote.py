@@ -10,7 +10,7 @@ from .execute import Program, Ran
 from .server import VerifyServer
 from .trial import BackendFaultError
 
-IMPORT_S = 120.0
+IMPORT_S = 60.0
 """Seconds for starting a process and importing the backend in it, beside the limit of a call."""
 
 

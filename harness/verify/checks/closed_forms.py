@@ -41,10 +41,15 @@ def holding(problem: Problem) -> Problem:
 
 
 def drift_allowed(problem: Problem, ulps: float) -> Array:
-    """2 a u T |c0|, and the rounding of what is handed out: of c [L*D, B, H] after T steps of a shut cell."""
+    """How far c [L*D, B, H] of a shut cell may be from c0 after T steps, and the rounding of what is handed out.
+
+    With d = a u a step multiplies c by at most 1 + d and adds at most d (1 + d), so |c| + 1 + d grows by 1 + d. The drift is
+    within ((1 + d)^T - 1) (|c0| + 1 + d), and |c0| >= 1: 2 a u T |c0| where a u T is small.
+    """
     kind = ROUNDOFF[problem.spec.precision]
     c0 = np.abs(np.asarray(problem.inputs.state.c, np.float64))
-    return np.asarray((2 * ulps * kind.arithmetic * problem.steps + kind.inside) * c0)
+    d = ulps * kind.arithmetic
+    return np.asarray(((2 + d) * np.expm1(problem.steps * np.log1p(d)) + kind.inside) * c0)
 
 
 def _holds(trial: Trial) -> None:

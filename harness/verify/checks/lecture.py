@@ -57,9 +57,15 @@ def _teddy(trial: Trial) -> None:
 def _teddy_both_ways(trial: Trial) -> None:
     bears, roosevelt = _sentences(trial)
     one, other = (np.asarray(trial.run(p).y[:SHARED], np.float64) for p in (bears, roosevelt))
-    allowed = sum(trial.expected(p).tolerances(trial.ulps)["y"].allowed[:SHARED] for p in (bears, roosevelt))
-    differs = (np.abs(one - other) > allowed)[..., bears.spec.hidden_size :]
-    trial.require(bool(differs.any(axis=2).all()), "the reverse direction gives the same for both, though what follows differs")
+    tolerances = [trial.expected(p).tolerances(trial.ulps)["y"] for p in (bears, roosevelt)]
+    allowed = sum(t.allowed[:SHARED] for t in tolerances)
+    apart = np.abs(tolerances[0].reference[:SHARED] - tolerances[1].reference[:SHARED])
+    # each may be off by its share of what is allowed, so only what is twice as far apart must stay apart
+    same = (apart > 2 * allowed) & (np.abs(one - other) <= allowed)
+    trial.require(
+        not same[..., bears.spec.hidden_size :].any(),
+        "the reverse direction gives the same for both, though what follows differs",
+    )
 
 
 def _long_periods(trial: Trial) -> None:

@@ -1,16 +1,21 @@
 """`lstm-parity verify` as its user meets it: words, exit codes, files."""
 
 import json
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from harness.cli import main
 from harness.verify.checks import CHECKS
+from harness.verify.judges import Judges
 from harness.verify.known import load_known_failures
 from harness.verify.pytest_checks import parity_tests
+from harness.verify.suite import Options
 
 PLAIN = (Path(__file__).parent / "conftest.py").read_text()
 SWAPPED = PLAIN.replace('gates = "ifgo"', 'gates = "figo"')
@@ -194,3 +199,63 @@ def test_one_line_in_an_outsiders_tests(bench):
 def test_a_known_failure_that_is_no_check():
     with pytest.raises(Exception, match="there is no check 'fom'"):
         parity_tests("numpy", known_failures={"fom": "x"})
+
+
+START = "    def initial(self, state):\n"
+SLOW = PLAIN.replace(START, START + "        __import__('time').sleep(0.05)\n")
+assert SLOW != PLAIN
+
+
+def children_of(pid):
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            child = int(status.parent.name)
+            found += [child, *children_of(child)]
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted(bench, signal_number):
+    """Ctrl-C keeps what is finished; after a kill nothing of it goes on running."""
+    bench.file("mine.py", SLOW)
+    running = bench.start("verify", "mine.py:Plain", "--json", "v.json", "--examples", "200")
+    deadline = time.monotonic() + 60
+    while len(started := children_of(running.pid)) < 4 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(1)
+    running.send_signal(signal_number)
+    out, err = running.communicate(timeout=60)
+    assert len(started) >= 4, err
+    while any(Path(f"/proc/{pid}").exists() for pid in started) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert [pid for pid in started if Path(f"/proc/{pid}").exists()] == []
+    if signal_number == signal.SIGINT:
+        assert running.returncode == 130, err
+        assert "Traceback" not in err
+        assert "mine.py:Plain: UNVERIFIED" in out
+        (backend,) = json.loads((bench.folder / "v.json").read_text())["backends"]
+        assert {"UNVERIFIED", "SKIP"} <= {check["status"] for check in backend["checks"]}
+
+
+def test_a_judge_that_is_ended_from_outside(plain, tmp_path):
+    """Its check is UNVERIFIED, and the others are judged by those that are left."""
+    path = tmp_path / "mine.py"
+    path.write_text(SLOW)
+    checks = [check for check in CHECKS if check.name in ("forward-float32", "bounded", "memory-holds")]
+    options = Options(examples=20)
+    with Judges(f"{path}:Plain", options, 2) as judges:
+        results = judges.results(checks)
+        victim = judges.running[0][0]
+        threading.Timer(1.5, victim.kill).start()
+        found = {result.check: result for result in results}
+    assert set(found) == {check.name for check in checks}
+    lost = [result for result in found.values() if result.status == "UNVERIFIED"]
+    assert len(lost) == 1
+    assert lost[0].reason == "the process that judged it was ended from outside"
+    assert sum(result.status == "PASS" for result in found.values()) == 2
