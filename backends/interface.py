@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from .problem import Array, LSTMGradients, LSTMSpec, LSTMState, LSTMWeights
+from .problem import STORAGE, Array, LSTMGradients, LSTMSpec, LSTMState, LSTMWeights
 
 
 class UnsupportedError(Exception):
@@ -67,6 +67,33 @@ class Capabilities:
     deterministic: bool = True
     max_hidden_size: int | None = None
     activation_ulps: float = 4
+
+    def __post_init__(self) -> None:
+        """Raises ValueError, naming the field and what it is, for a promise that cannot be understood."""
+        if self.device not in ("cpu", "cuda"):
+            raise ValueError(f'device must be "cpu" or "cuda", not {self.device!r}')
+        if not isinstance(self.precisions, (frozenset, set)) or not self.precisions or not self.precisions <= STORAGE.keys():
+            raise ValueError(f"precisions must be a set with some of {', '.join(STORAGE)}, not {self.precisions!r}")
+        object.__setattr__(self, "precisions", frozenset(self.precisions))
+        for name in ("num_layers", "max_hidden_size"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ValueError(f"{name} must be None or an integer of at least 1, not {value!r}")
+        for name in (
+            "bidirectional",
+            "projection",
+            "peephole",
+            "no_bias",
+            "lengths",
+            "zero_lengths",
+            "gradients",
+            "deterministic",
+        ):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be True or False, not {getattr(self, name)!r}")
+        ulps = self.activation_ulps
+        if isinstance(ulps, bool) or not isinstance(ulps, (int, float)) or not 0 <= ulps < float("inf"):
+            raise ValueError(f"activation_ulps must be a number of 0 or more, not {ulps!r}")
 
     def why_unsupported(
         self, spec: LSTMSpec, *, lengths: bool = False, zero_lengths: bool = False, gradients: bool = False

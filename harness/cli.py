@@ -204,7 +204,7 @@ def _verify(arguments: argparse.Namespace) -> int:
             from .machine import fingerprint
             from .verify.words import as_json
 
-            arguments.json.write_text(as_json(results, fingerprint(), options.seed), encoding="utf-8")
+            arguments.json.write_text(as_json(results, fingerprint(), options), encoding="utf-8")
     say(f"seed {options.seed} draws the same problems again")
     return exit_code(results)
 

@@ -11,6 +11,9 @@ from .ability import OPERANDS
 from .strategies import Wish
 from .trial import Trial
 
+IN_WORDS = {"lengths": "sequences of different lengths"}
+"""Promises as Capabilities.why_unsupported says them."""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -19,6 +22,7 @@ class Check:
     claim: what must hold, in one sentence. body: runs one example; raises DisagreementError. wish: the problems it needs.
     must_matter: operands that an example must be able to show an error in (see ability.py). needs: promises beside those of the
     wish, as names of Capabilities' flags. fewer: it runs one example for so many of the others, since they are dear, or alike.
+    more: so many for one of the others, since they are cheap and tell most.
     """
 
     name: str
@@ -28,10 +32,15 @@ class Check:
     must_matter: tuple[str, ...] = OPERANDS
     needs: tuple[str, ...] = ()
     fewer: int = 1
+    more: int = 1
+
+    def examples(self, asked: int) -> int:
+        """How many it runs where so many are asked for."""
+        return max(1, asked * self.more // self.fewer)
 
     def why_skipped(self, capabilities: Capabilities) -> str | None:
         """The first promise that the check is about and the backend does not make; None if it makes all."""
         missing = next((name for name in self.needs if not getattr(capabilities, name)), None)
         if missing is not None:
-            return f"not promised: {missing.replace('_', ' ')}"
+            return f"not promised: {IN_WORDS.get(missing, missing)}"
         return self.wish.unmet(capabilities)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -97,12 +98,13 @@ class _Call:
         if self._training:
             self.output = call_backward(self._instance, self._arguments, self.output)
         self._instance.synchronize()
+        self._after = _bits_given(self._instance, self._arguments)
+        _spoil(self._arguments[0])  # the call is over: x is the caller's again, and nothing may still depend on it
         return _read(self.reader, self.output, self.steps, self.batch)
 
     def written_to(self) -> list[str]:
         """The arguments that are no longer what they were."""
-        after = _bits_given(self._instance, self._arguments)
-        return [name for name, bits in self._before.items() if bits != after[name]]
+        return [name for name, bits in self._before.items() if bits != self._after[name]]
 
 
 def tensors_of(results: Results) -> dict[str, Array]:
@@ -144,6 +146,11 @@ def _put(instance: LSTMBackend, layout: Layout) -> Callable[[Array], Any]:
         return instance.to_device(copy)
 
     return strided if layout == "strided" else plain
+
+
+def _spoil(array: Any) -> None:
+    with suppress(TypeError, ValueError, RuntimeError):  # an array that cannot be written to
+        array[...] = float("nan")
 
 
 def _overwriting(put: Callable[[Array], Any], held: dict[tuple[Any, ...], Any]) -> Callable[[Array], Any]:

@@ -42,7 +42,7 @@ def main() -> int:
     results = list(verify_all(backend_names(), CHECKS, options, {}))
     command = shlex.join(["python", "-m", "harness.verify.full", *sys.argv[1:]])
     machine = fingerprint()
-    (arguments.out / "verdicts.json").write_text(as_json(results, machine, arguments.seed), encoding="utf-8")
+    (arguments.out / "verdicts.json").write_text(as_json(results, machine, options), encoding="utf-8")
     (arguments.out / "verdicts.md").write_text(as_markdown(results, machine, command), encoding="utf-8")
     print(f"{arguments.out / 'verdicts.md'}, {arguments.out / 'verdicts.json'}")
     return int(any(result.verdict == "FAIL" for result in results))

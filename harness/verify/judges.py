@@ -12,6 +12,7 @@ from ..worker.inherit import die_with_parent
 from ..worker.spawn import spawn
 from .check import Check
 from .suite import CheckResult, Options, run_check
+from .trial import BackendFaultError
 
 MOST = 4
 """More would only load the machine: each has a second process beside it."""
@@ -68,7 +69,7 @@ def _judge(pipe: Connection, backend: str, options: Options) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     die_with_parent()
     from .checks import CHECKS
-    from .remote import RemoteExecutor
+    from .remote import NotThereError, RemoteExecutor
 
     by_name = {check.name: check for check in CHECKS}
     executor = RemoteExecutor(backend, options.threads, options.timeout_s)
@@ -77,7 +78,12 @@ def _judge(pipe: Connection, backend: str, options: Options) -> None:
         while True:
             name = pipe.recv()
             if promises is None:
-                promises = executor.describe().capabilities
+                try:
+                    promises = executor.describe().capabilities
+                except (NotThereError, BackendFaultError) as error:  # the parent has seen it there
+                    reason = f"imported once and then no more, expected the same each time: {error}"
+                    pipe.send(CheckResult(name, "FAIL", reason))
+                    continue
             pipe.send(run_check(by_name[name], backend, executor, promises, options))
     except (EOFError, OSError):
         executor.close()

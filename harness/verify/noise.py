@@ -25,6 +25,9 @@ NOISY_RUNS = 8
 AHEAD = 1 << 14
 """Random numbers that are drawn at a time, at least."""
 
+ACTIVATIONS = 5
+"""Calls of `activated` a step: i, f, g, o and tanh(c)."""
+
 ROW_AXIS = {"y": 1, "h_n": 1, "c_n": 1, "gradient of x": 1, "gradient of h0": 1, "gradient of c0": 1}
 """Tensors in which the rows of the batch are independent, and where the batch's axis is."""
 
@@ -34,24 +37,26 @@ class NoisyArithmetic(Arithmetic):
     """float64 with random errors of a lower precision's size, uniform in -1..1 times the roundoff.
 
     runs, rows: the batch holds that many runs side by side, of that many rows each. kind: the precision. activation: absolute
-    error of sigmoid and tanh. truncate: operands of products are cut to TF32 where
-    the precision allows that, instead of being blurred: truncation pulls every operand the same way, which no blur shows.
+    error of sigmoid and tanh. one_way: errors that may all point the same way do, which no blur shows: operands of products are
+    cut to TF32 where the precision allows that, and each unit's activations err by all that is allowed, up or down, at every
+    step alike, since a library's error is a function of the argument and no chance.
     """
 
     runs: int = 1
     rows: int = 1
     kind: Roundoff = ROUNDOFF["float64"]
     activation: float = 0.0
-    truncate: bool = False
+    one_way: bool = False
     rng: np.random.Generator = field(default_factory=np.random.default_rng)
     _ahead: list[Array] = field(default_factory=lambda: [np.empty(0, np.float32)], repr=False, compare=False)
+    _calls: list[int] = field(default_factory=lambda: [0], repr=False, compare=False)
+    _sides: dict[Any, Array] = field(default_factory=dict, repr=False, compare=False)
     _left: dict[Any, tuple[Array, Array, Array]] = field(default_factory=dict, repr=False, compare=False)
 
     def _noise(self, array: Array) -> Array:
         """Uniform in -1..1, shaped like the array."""
-        if (
-            len(self._ahead[0]) < array.size
-        ):  # drawn ahead, since most arrays are small and each call costs as much as thousands
+        # drawn ahead, since most arrays are small and each call costs as much as thousands of numbers
+        if len(self._ahead[0]) < array.size:
             drawn = self.rng.random(max(array.size, AHEAD), np.float32)
             drawn *= 2
             drawn -= 1
@@ -70,7 +75,13 @@ class NoisyArithmetic(Arithmetic):
 
     def activated(self, array: Array) -> Array:
         """With the error allowed to an activation, and then rounded."""
-        return self.rounded(array + self._noise(array) * self.activation)
+        if not self.one_way:
+            return self.rounded(array + self._noise(array) * self.activation)
+        self._calls[0] = (self._calls[0] + 1) % ACTIVATIONS
+        key = (self._calls[0], array.shape)
+        if key not in self._sides:
+            self._sides[key] = np.sign(self._noise(array)) * self.activation
+        return self.rounded(array + self._sides[key])
 
     def product(self, a: Array, b: Array, out: Array | None = None) -> Array:
         """a @ b with the errors of its operands, of its sums, and of rounding the result to 16 bits."""
@@ -78,7 +89,7 @@ class NoisyArithmetic(Arithmetic):
         a, squares = self._prepared(a)
         size = np.sqrt(squares @ np.square(b))
         blur = kind.arithmetic * np.sqrt(a.shape[1])
-        if kind.operands and self.truncate:
+        if kind.operands and self.one_way:
             b = truncated(b)
         elif kind.operands:
             blur += np.sqrt(2) * kind.operands
@@ -105,7 +116,7 @@ class NoisyArithmetic(Arithmetic):
         if key not in self._left:
             while len(self._left) >= 2:
                 del self._left[next(iter(self._left))]
-            cut = truncated(a) if self.kind.operands and self.truncate else a
+            cut = truncated(a) if self.kind.operands and self.one_way else a
             self._left[key] = (a, cut, np.square(a))  # a itself, too: while it is held, its address is no other array's
         return self._left[key][1:]
 
@@ -142,9 +153,9 @@ def noisy_runs(
     kind, rng = ROUNDOFF[spec.precision], np.random.default_rng([seed, 1])
     batch, runs = inputs.x.shape[1], NOISY_RUNS // 2
     side_by_side = take_rows(inputs, np.tile(np.arange(batch), runs))
-    for truncate in (True, False):
+    for one_way in (True, False):
         activation = activation_ulps * kind.arithmetic
-        noisy = NoisyArithmetic(runs=runs, rows=batch, kind=kind, activation=activation, truncate=truncate, rng=rng)
+        noisy = NoisyArithmetic(runs=runs, rows=batch, kind=kind, activation=activation, one_way=one_way, rng=rng)
         tensors = run_once(spec, weights, side_by_side, noisy)
         for k in range(runs):
             one = {

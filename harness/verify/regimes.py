@@ -57,12 +57,12 @@ def _default(p: Problem, rng: np.random.Generator) -> Problem:
 
 
 def _saturated(p: Problem, rng: np.random.Generator) -> Problem:
-    """Half of the gates of each unit far from zero, either way."""
+    """A third of the gates far from zero, a third where sigmoid and tanh come to within rounding of their ends."""
 
     def change(name: str, a: Array) -> Array:
         if name != "b_ih" and (name != "w_ih" or p.spec.bias):
             return a
-        far = rng.choice([-40.0, 0.0, 0.0, 40.0], len(a)).reshape(-1, *(1,) * (a.ndim - 1))
+        far = rng.choice([-40.0, -7.0, 0.0, 0.0, 7.0, 40.0], len(a)).reshape(-1, *(1,) * (a.ndim - 1))
         return np.asarray(a + far)
 
     return replace(p, weights=_map_weights(p.weights, p.spec.dtype, change))
@@ -98,11 +98,11 @@ def _large(p: Problem, rng: np.random.Generator) -> Problem:
 
 
 def _outlier(p: Problem, rng: np.random.Generator) -> Problem:
-    """One element of x, and one of c0, a hundred times as large."""
+    """One element of x a hundred times as large, and one of c0 a thousand times: the forget gate leaves a part of it."""
     x, c = np.array(p.inputs.x), np.array(p.inputs.state.c)
-    for array in (x, c):
+    for array, factor in ((x, 100), (c, 1000)):
         at = tuple(rng.integers(0, n) for n in array.shape)
-        array[at] = array[at] * array.dtype.type(100)
+        array[at] = array[at] * array.dtype.type(factor)
     return p.with_inputs(x=x, state=LSTMState(p.inputs.state.h, c))
 
 

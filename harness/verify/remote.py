@@ -33,8 +33,13 @@ class RemoteExecutor:
             if error.status == "UNAVAILABLE" or not self._alive:
                 raise NotThereError(error.reason) from error
             raise BackendFaultError("raised", error.reason) from error
-        if found.unavailable is not None:
-            raise NotThereError(str(found.unavailable))
+        why: object = found.unavailable
+        if why is not None and not (isinstance(why, str) and why.strip()):
+            raise BackendFaultError(
+                "form", f"unavailable() returned {why!r}, expected None, or in words why it cannot run here"
+            )
+        if why is not None:
+            raise NotThereError(str(why))
         return found
 
     def run(self, program: Program) -> Ran:
@@ -71,10 +76,10 @@ class RemoteExecutor:
             case "TIMEOUT":
                 return BackendFaultError("hung", f"no result within {self._timeout_s:g} s; --timeout gives a slow backend more")
             case "OUT_OF_MEMORY":
-                return BackendFaultError("out of memory", f"{error.reason}, expected results")
+                return BackendFaultError("out of memory", f"{error.reason}, expected (y, LSTMState(h_n, c_n))")
             case "UNSUPPORTED" | "UNAVAILABLE":
                 raised = f"the backend refused what its capabilities promise: {error.reason}"
                 return BackendFaultError("raised", raised)
         if not self._alive:
-            return BackendFaultError("ended", f"{error.reason}, expected results")
-        return BackendFaultError("raised", f"the backend raised {error.reason}, expected results")
+            return BackendFaultError("ended", f"{error.reason}, expected (y, LSTMState(h_n, c_n))")
+        return BackendFaultError("raised", f"the backend raised {error.reason}, expected (y, LSTMState(h_n, c_n))")

@@ -20,10 +20,10 @@ from .regimes import FORWARD_ONLY, REGIMES, draw_problem
 SMALL = 9
 """Sizes up to this one are drawn for the axes that are not at a border."""
 
-BORDERS = tuple(sorted({n + d for n in (4, 8, 16, 32, 64, 128) for d in (-1, 0, 1)} | {100, 101}))
+BORDERS = tuple(sorted({n + d for n in (4, 8, 16, 32, 64, 128) for d in (-1, 0, 1)} | {100, 101, 256, 257}))
 """Sizes around which tiles, warps, blocks and vector registers end."""
 
-LONG = (*BORDERS, 257, 1000)
+LONG = (*BORDERS, 1000)
 """Numbers of steps, where nothing else is large."""
 
 AT_BORDER: tuple[tuple[str, ...], ...] = (
@@ -32,6 +32,9 @@ AT_BORDER: tuple[tuple[str, ...], ...] = (
     *combinations(("steps", "batch", "input", "hidden"), 2),
 )
 """Which axes of a problem may be at a border at once: any one, any two."""
+
+EQUAL = ("", "", "", "", "batch to steps", "batch to hidden", "input to hidden", "input to gates")
+"""Which size is made equal to another one: a transposed or mistaken axis passes unseen, or shows, only there. gates: 4H."""
 
 USUAL_STEPS = 65
 """The most steps where a check says nothing else: a tolerance is measured step by step."""
@@ -112,6 +115,7 @@ def problems(draw: st.DrawFn, capabilities: Capabilities, wish: Wish, file_weigh
 
     steps = draw(_size("steps", at_border, wish.least_steps, wish.most_steps))
     batch = draw(_size("batch", at_border, wish.least_batch))
+    equal = draw(st.sampled_from(EQUAL))
     weights = None
     if regime == "file" and file_weights is not None:
         spec = replace(file_weights.infer_spec(), precision=precision)
@@ -120,6 +124,15 @@ def problems(draw: st.DrawFn, capabilities: Capabilities, wish: Wish, file_weigh
         steps = max(wish.least_steps, min(steps, FILE_VALUES // (spec.hidden_size * batch)))
     else:
         spec = _spec(draw, capabilities, wish, precision, at_border)
+        room = SMALL if len(at_border) > 1 else BORDERS[-1]  # two large sizes are enough
+        if equal == "batch to steps" and wish.least_batch <= steps <= room:
+            batch = steps
+        elif equal == "batch to hidden" and wish.least_batch <= spec.hidden_size <= room:
+            batch = spec.hidden_size
+        elif equal == "input to hidden" and spec.hidden_size <= room:
+            spec = replace(spec, input_size=spec.hidden_size)
+        elif equal == "input to gates" and 4 * spec.hidden_size <= BORDERS[-1] and spec.hidden_size <= room:
+            spec = replace(spec, input_size=4 * spec.hidden_size)
     lengths = None
     if _flag(draw, wish.lengths, capabilities.lengths):
         kinds = LENGTHS if capabilities.zero_lengths else LENGTHS[:3]

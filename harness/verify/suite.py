@@ -88,7 +88,7 @@ def run_check(check: Check, backend: str, executor: Executor, promises: Capabili
         check,
         executor,
         promises,
-        examples=max(1, options.examples // check.fewer),
+        examples=check.examples(options.examples),
         seed_value=zlib.crc32(f"{options.seed} {check.name}".encode()),
         shrink=options.shrink and known is None,
         database=None if options.database is None else options.database / _slug(backend) / check.name,

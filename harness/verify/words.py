@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from .suite import BackendResult, CheckResult
+from .suite import BackendResult, CheckResult, Options
 
 STATUSES = ("FAIL", "UNVERIFIED", "KNOWN", "SKIP", "PASS")
 WIDTH = 110
@@ -58,7 +58,7 @@ def skips_as_text(checks: Sequence[CheckResult]) -> list[str]:
     return lines
 
 
-def as_json(results: Sequence[BackendResult], machine: dict[str, Any], seed: int) -> str:
+def as_json(results: Sequence[BackendResult], machine: dict[str, Any], options: Options) -> str:
     """For programs."""
     backends = [
         {
@@ -80,7 +80,8 @@ def as_json(results: Sequence[BackendResult], machine: dict[str, Any], seed: int
         }
         for r in results
     ]
-    return json.dumps({"schema": 1, "machine": machine, "seed": seed, "backends": backends}, indent=2) + "\n"
+    asked = {"seed": options.seed, "examples": options.examples, "threads": options.threads}
+    return json.dumps({"schema": 1, "machine": machine, **asked, "backends": backends}, indent=2) + "\n"
 
 
 def as_markdown(results: Sequence[BackendResult], machine: dict[str, Any], command: str) -> str:

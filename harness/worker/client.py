@@ -89,8 +89,7 @@ class WorkerClient:
             raise WorkerError("TIMEOUT", f"no answer to {what!r} within {limit_s:.3g} s{self._last_words()}")
         self._bound_output()
         if isinstance(answer, Failure):
-            words = self._last_words() if answer.kind == "crashed" else ""
-            raise WorkerError(_STATUS[answer.kind], answer.reason + words)
+            raise WorkerError(_STATUS[answer.kind], answer.reason)  # what was printed may be of earlier calls
         return answer
 
     @property

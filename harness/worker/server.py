@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing import parent_process
+from multiprocessing import current_process, parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,6 +75,8 @@ def main(pipe: Connection, server_class: type[Server], backend_name: str, output
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
+    # this process ends with its parent, for which Python would forbid it children; but a backend may have a pool of processes
+    current_process()._config["daemon"] = False  # type: ignore[attr-defined]
     server = server_class(backend_name)
     while True:
         try:
@@ -105,9 +107,10 @@ def _failure(error: BaseException) -> Failure:
     from .messages import Failure
 
     try:
-        text = " ".join(str(error).split())[:LONGEST_REASON]
+        text = "".join(c if c.isprintable() else "?" for c in " ".join(str(error).split()))[:LONGEST_REASON]
     except Exception:  # a backend's own exception may not even have a text
         text = "(without a text)"
+    said = f": {text}" if text else ""
     if isinstance(error, UnsupportedError):
         return Failure("unsupported", text)
     if isinstance(error, UnavailableError):
@@ -117,16 +120,18 @@ def _failure(error: BaseException) -> Failure:
     if isinstance(error, FormError):
         return Failure("wrong", text)
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "allocate memory" in text:
-        return Failure("out_of_memory", f"{type(error).__name__}: {text}")
-    said = f": {text}" if text else ""
+        return Failure("out_of_memory", f"{type(error).__name__}{said}")
     return Failure("crashed", f"{type(error).__name__}{said}{_where(error)}")
 
 
 def _where(error: BaseException) -> str:
-    """The innermost file and line of the traceback."""
-    trace = error.__traceback__
-    if trace is None:
-        return ""
-    while trace.tb_next is not None:
+    """The innermost file and line of the traceback that are not this package's; "" where all are."""
+    ours = {Path(__file__).parent, Path(__file__).parents[1] / "verify", Path(__file__).parents[1] / "sweep"}
+    ours.add(Path(__file__).parents[2] / "backends")
+    found, trace = "", error.__traceback__
+    while trace is not None:
+        path = Path(trace.tb_frame.f_code.co_filename)
+        if path.parent not in ours or path.name.endswith("_lstm.py"):  # a backend of ours is a backend
+            found = f" ({path.name}:{trace.tb_lineno})"
         trace = trace.tb_next
-    return f" ({Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})"
+    return found

@@ -6,12 +6,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from hypothesis import strategies as st
 
 from ..check import Check
 from ..execute import Layout, tensors_of
 from ..problems import Problem
 from ..regimes import draw_problem
 from ..trial import Trial
+
+MANY = 16
+"""Rounds of four calls, for what goes wrong only after a while: a ring of buffers that comes round, a count that overflows."""
 
 
 def _another(problem: Problem) -> Problem:
@@ -50,11 +54,16 @@ def _kept(trial: Trial) -> None:
 
 def _fresh(trial: Trial) -> None:
     problem = trial.problem()
+    rounds = trial.draw(st.sampled_from([1] * 5 + [MANY]))
+    if rounds > 1:
+        problem = trial.use(problem.first_rows_and_steps(min(problem.batch, 2), min(problem.steps, 3)))
     another = _another(problem)
     same_x = another.with_inputs(x=problem.inputs.x)
     problems = [problem, same_x, another, problem]
-    for one, results in zip(problems, trial.run_all(problems, reuse=True).results, strict=True):
-        trial.same(one, tensors_of(results), tensors_of(trial.run(one)), "the first call of an instance")
+    ran = trial.run_all(problems * rounds, reuse=True)
+    alone = [tensors_of(trial.run(one)) for one in problems[:3]]
+    for k, results in enumerate(ran.results):
+        trial.same(problems[k % 4], tensors_of(results), alone[k % 4 % 3], "the first call of an instance")
 
 
 def _instances(trial: Trial) -> None:

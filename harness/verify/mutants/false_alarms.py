@@ -55,8 +55,9 @@ def _try(unit: Unit) -> tuple[int, str]:
     check = next(c for c in CHECKS if c.name == unit.check)
     small = replace(check, wish=replace(check.wish, small=True))
     seed = zlib.crc32(f"{unit.seed} {unit.backend} {unit.check}".encode())
-    examples = max(1, EACH // check.fewer)
-    found = search(small, LocalExecutor(backend), backend.capabilities, examples=examples, seed_value=seed, shrink=False)
+    found = search(
+        small, LocalExecutor(backend), backend.capabilities, examples=check.examples(EACH), seed_value=seed, shrink=False
+    )
     if found.failure is None:
         return found.examples, ""
     problem = found.failure.asked[-1].problems[0].in_words() if found.failure.asked else ""

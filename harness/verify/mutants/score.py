@@ -16,10 +16,10 @@ from ..search import search
 from .catalogue import right, wrong
 from .mutant import Mutant
 
-EXAMPLES = 10
-"""Drawn problems a check, for each wrong one; those that survive them get SECOND_LOOK, and right ones do."""
+EXAMPLES = 6
+"""Drawn problems a check; a wrong one that survives them gets SECOND_LOOK."""
 
-SECOND_LOOK = 40
+SECOND_LOOK = 60
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def try_mutant(mutant: Mutant, examples: int, *, first_only: bool = False) -> Ou
             continue
         tried.append(check.name)
         seed = zlib.crc32(f"{mutant.name} {check.name}".encode())
-        found = search(check, executor, promises, examples=max(1, examples // check.fewer), seed_value=seed, shrink=False)
+        found = search(check, executor, promises, examples=check.examples(examples), seed_value=seed, shrink=False)
         if found.failure is not None:
             killed_by.append(check.name)
             reason = reason or f"{check.name}: {found.failure.reason}"
@@ -98,10 +98,8 @@ def measure_score(on_outcome: Callable[[Outcome], None] = lambda _: None) -> Sco
 
 def _try_by_name(kind: str, name: str) -> Outcome:
     mutant = next(m for m in (wrong() if kind == "wrong" else right()) if m.name == name)
-    if kind == "right":
-        return try_mutant(mutant, SECOND_LOOK)
     outcome = try_mutant(mutant, EXAMPLES)
-    return outcome if outcome.killed_by else try_mutant(mutant, SECOND_LOOK)
+    return outcome if outcome.killed_by or kind == "right" else try_mutant(mutant, SECOND_LOOK)
 
 
 def as_json(score: Score) -> str:

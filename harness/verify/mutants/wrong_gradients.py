@@ -25,7 +25,7 @@ DEEP: dict[str, Any] = {"gradients": True, "num_layers": 3}
 SIXTEEN = ("float16", "bfloat16")
 
 
-@wrong("gradients", **TRAINED, also=SIXTEEN)
+@wrong("gradients", **TRAINED, also=("float64", "tf32", *SIXTEEN))
 class ForgetPathMissing(Subject):
     """dc goes to the step before without the forget gate."""
 

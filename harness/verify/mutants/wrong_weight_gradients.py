@@ -48,6 +48,26 @@ class MeanOverTheBatch(_Weights):
         return DirectionWeights(**{name: array / batch for name, array in w.items()})
 
 
+@wrong("gradients", **TRAINED)
+class WeightDecayAdded(_Weights):
+    """A ten-thousandth of each weight is added to its gradient."""
+
+    def weight_gradients(self, p: Packed, run: Run, dz: Array, total: Array) -> DirectionWeights:
+        w = super().weight_gradients(p, run, dz, total)
+        return replace(w, w_hh=w.w_hh + 1e-4 * p.w_hh.T)
+
+
+@wrong("gradients", **TRAINED)
+class LastUnitsGradientMissing(_Weights):
+    """The gradients of the last unit's recurrent weights are 0, where there are others."""
+
+    def changed(self, w: DirectionWeights, batch: int) -> DirectionWeights:
+        w_hh, hidden = w.w_hh.copy(), len(w.w_hh) // 4
+        if hidden > 1:
+            w_hh[hidden - 1 :: hidden] = 0
+        return replace(w, w_hh=w_hh)
+
+
 @wrong("gradients", **PEEPING)
 class PeepholeGradientMissing(_Weights):
     """The gradient of the peepholes is 0."""

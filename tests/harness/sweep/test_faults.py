@@ -63,7 +63,7 @@ FAULTS = {
     "segfault": (forward("ctypes.string_at(0)"), "CRASHED", "killed by SIGSEGV"),
     "exits": (forward("os._exit(3)"), "CRASHED", "the process exited with code 3"),
     "system_exit": (forward("sys.exit(5)"), "CRASHED", f"SystemExit: 5{WHERE}"),
-    "interrupt": (forward("raise KeyboardInterrupt"), "CRASHED", f"KeyboardInterrupt: {WHERE}"),
+    "interrupt": (forward("raise KeyboardInterrupt"), "CRASHED", f"KeyboardInterrupt{WHERE}"),
     "memory": (forward("raise MemoryError('no room')"), "OUT_OF_MEMORY", "MemoryError: no room"),
     "allocates": (forward("np.empty(2**60, np.uint8)"), "OUT_OF_MEMORY", ".*Unable to allocate.*"),
     "killed": (forward("os.kill(os.getpid(), signal.SIGKILL)"), "CRASHED", "killed by SIGKILL"),

@@ -23,6 +23,8 @@ from harness.verify.regimes import draw_problem
 from harness.verify.search import search
 from harness.verify.trial import Asked, DisagreementError, Finding, locate
 
+pytestmark = pytest.mark.deep
+
 ROOT = Path(harness.__file__).resolve().parent.parent
 BACKEND = """\
 import numpy as np

@@ -22,6 +22,8 @@ from harness.verify.regimes import draw_problem
 from harness.verify.search import search
 from harness.verify.trial import Asked, BackendFaultError, DisagreementError, Finding, locate
 
+pytestmark = pytest.mark.deep
+
 EVERYTHING = LSTMSpec(4, 3, num_layers=2, bidirectional=True, proj_size=2, peephole=True, precision="float64")
 PLAIN = LSTMSpec(3, 3, precision="float64")
 

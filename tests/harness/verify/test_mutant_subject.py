@@ -13,6 +13,8 @@ from harness.verify.agreement import Expected, Results
 from harness.verify.mutants import Mutant, right, wrong
 from harness.verify.mutants.subject import Subject
 
+pytestmark = pytest.mark.deep
+
 WRONG, RIGHT = wrong(), right()
 FAMILIES = {
     *("gates", "state", "time", "layout", "lengths", "direction", "layers", "projection", "peephole", "activation"),

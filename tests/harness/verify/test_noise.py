@@ -43,10 +43,10 @@ def test_a_product_errs_by_its_terms(precision):
 def test_truncated_operands_pull_every_product_towards_zero():
     a, b = np.abs(VALUES), np.abs(VALUES.T)
     exact = a @ b
-    for truncate, least, most in ((True, -(2.0**-9), -(2.0**-11)), (False, -(2.0**-13), 2.0**-13)):
-        pull = (noisy("tf32", truncate=truncate).product(a, b) / exact - 1).mean()
+    for one_way, least, most in ((True, -(2.0**-9), -(2.0**-11)), (False, -(2.0**-13), 2.0**-13)):
+        pull = (noisy("tf32", one_way=one_way).product(a, b) / exact - 1).mean()
         assert least < pull < most
-    assert np.abs(noisy("float32", truncate=True).product(a, b) / exact - 1).max() < 2.0**-18
+    assert np.abs(noisy("float32", one_way=True).product(a, b) / exact - 1).max() < 2.0**-18
 
 
 def test_squares_kept_for_one_operand_are_not_used_for_another():
@@ -65,3 +65,15 @@ def test_truncation_keeps_the_ten_bits_of_tf32():
     a = VALUES.astype(np.float32)
     cut = (a.view(np.int32) & np.int32(-1 << 13)).view(np.float32)
     assert np.array_equal(truncated(a.astype(np.float64)), cut)
+
+
+def test_activations_may_err_the_same_way_at_every_step():
+    one_way = noisy("float32", one_way=True, activation=4 * 2.0**-24)
+    zero = np.zeros((3, 4))
+    first, second = ([one_way.activated(zero) for _ in range(5)] for _ in range(2))
+    for before, after in zip(first, second, strict=True):
+        assert np.array_equal(np.sign(before), np.sign(after))
+        assert np.allclose(np.abs(before), 4 * 2.0**-24, rtol=1e-6)
+    assert len({np.sign(array).tobytes() for array in first}) > 1
+    blurred = noisy("float32", activation=4 * 2.0**-24)
+    assert not np.array_equal(blurred.activated(zero), blurred.activated(zero))

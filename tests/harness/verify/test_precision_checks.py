@@ -20,6 +20,8 @@ from harness.verify.regimes import draw_problem
 from harness.verify.results import Results
 from harness.verify.search import search
 
+pytestmark = pytest.mark.deep
+
 WIDE = ("float64", "float32")
 AUDITS = {check.name.removeprefix("precision-"): check for check in CHECKS}
 
