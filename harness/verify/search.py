@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis import strategies as st
-from hypothesis.database import DirectoryBasedExampleDatabase
+from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
 from hypothesis.errors import Flaky, Unsatisfiable
 
 from backends import Capabilities, LSTMWeights
@@ -44,6 +45,27 @@ class Search:
     bits: list[float] = field(default_factory=list)
 
 
+class _Failures(ExampleDatabase):
+    """Keeps examples that failed. Hypothesis would also keep the one in which a search that found nothing is ended."""
+
+    def __init__(self, folder: Path, search: Search) -> None:
+        super().__init__()
+        self._inner, self._search = DirectoryBasedExampleDatabase(folder), search
+
+    def save(self, key: bytes, value: bytes) -> None:
+        """Once something has failed."""
+        if self._search.failure is not None:
+            self._inner.save(key, value)
+
+    def fetch(self, key: bytes) -> Iterable[bytes]:
+        """What was kept."""
+        return self._inner.fetch(key)
+
+    def delete(self, key: bytes, value: bytes) -> None:
+        """What no longer fails."""
+        self._inner.delete(key, value)
+
+
 class _EnoughError(BaseException):
     """Ends the search at once; no Exception, which Hypothesis would take for a failure of the example."""
 
@@ -68,7 +90,7 @@ def search(
     @settings(
         max_examples=CALLS_PER_EXAMPLE * examples,
         deadline=None,
-        database=None if database is None else DirectoryBasedExampleDatabase(database),
+        database=None if database is None else _Failures(database, found),
         phases=(Phase.reuse, Phase.generate, *([Phase.shrink] if shrink else [])),
         suppress_health_check=list(HealthCheck),
         verbosity=Verbosity.quiet,

@@ -13,8 +13,6 @@ from harness.verify.strategies import Wish
 from harness.verify.suite import Options, run_check
 from harness.verify.trial import Trial
 
-pytestmark = pytest.mark.deep
-
 EXAMPLES = 5
 
 

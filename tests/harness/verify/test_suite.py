@@ -172,3 +172,11 @@ def test_names_are_unique_and_claims_are_sentences():
         assert check.name == check.name.lower()
         assert 10 < len(check.claim) < 120
         assert "\n" not in check.claim
+
+
+def test_only_failures_are_kept_for_the_next_time(plain, tmp_path):
+    search(FORWARD, LocalExecutor(plain), plain.capabilities, examples=5, seed_value=0, database=tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    backend = swapped(plain)
+    search(FORWARD, LocalExecutor(backend), backend.capabilities, examples=5, seed_value=0, database=tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()]
