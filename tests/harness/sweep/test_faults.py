@@ -12,6 +12,8 @@ from harness.sweep.server import SweepServer
 from harness.worker.client import WorkerClient
 from harness.worker.messages import Describe
 
+pytestmark = [pytest.mark.deep, pytest.mark.quiet]
+
 HEAD = """\
 import ctypes, os, signal, sys, threading, time
 import numpy as np

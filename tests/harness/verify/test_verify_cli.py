@@ -122,7 +122,7 @@ def test_swapped_gates_from_the_command_line(bench):
     assert mended.returncode == 0
     again = bench.run("verify", *words)
     assert again.returncode == 0
-    assert "mine.py:Plain: PASS (2 PASS; 60 examples)" in again.stdout
+    assert "mine.py:Plain: PASS (2 PASS; 150 examples)" in again.stdout
 
 
 def test_several_backends_are_all_tried_and_the_worst_decides(bench):
