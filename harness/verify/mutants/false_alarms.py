@@ -43,9 +43,11 @@ def _backends() -> dict[str, type[LSTMBackend]]:
     found: dict[str, type[LSTMBackend]] = {mutant.name: mutant.backend for mutant in right()}
     for name in ("numpy", "torch-cpu"):
         try:
-            found[name] = load_backend(name)
+            backend = load_backend(name)
         except UnavailableError:
             continue
+        if backend.unavailable() is None:
+            found[name] = backend
     return found
 
 

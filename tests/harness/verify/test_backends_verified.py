@@ -18,17 +18,18 @@ EXAMPLES = 5
 
 def backend_of(name):
     try:
-        return load_backend(name)
+        backend = load_backend(name)
     except UnavailableError as error:
         pytest.skip(f"UNVERIFIED: {error}")
+    if unavailable := backend.unavailable():
+        pytest.skip(f"UNVERIFIED: {unavailable}")
+    return backend
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 @pytest.mark.parametrize("name", ["numpy", "torch-cpu", pytest.param("torch-cudnn", marks=pytest.mark.gpu)])
 def test_verified(name, check):
     backend = backend_of(name)
-    if unavailable := backend.unavailable():
-        pytest.skip(f"UNVERIFIED: {unavailable}")
     found = run_check(check, name, LocalExecutor(backend), backend.capabilities, Options(examples=EXAMPLES, shrink=False))
     if found.status == "SKIP":
         pytest.skip(found.reason)
