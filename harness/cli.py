@@ -104,7 +104,7 @@ def _build_parser() -> argparse.ArgumentParser:
 
     verify = commands.add_parser("verify", help="is a backend right? The property suite decides", allow_abbrev=False)
     verify.add_argument("backends", nargs="*", metavar="BACKEND", help="a registered name, module:Class or file.py:Class")
-    verify.add_argument("--examples", type=_positive, metavar="N", help="drawn problems a check (default: 30)")
+    verify.add_argument("--examples", type=_positive, metavar="N", help="drawn problems a check (default: 20)")
     verify.add_argument("--seed", type=_natural, metavar="S", help="which problems are drawn (default: other ones each time)")
     verify.add_argument("--only", action="append", metavar="CHECK", help="this check alone; may be repeated")
     verify.add_argument("--list-checks", action="store_true", help="every check and what it claims")

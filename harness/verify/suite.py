@@ -21,7 +21,7 @@ from .trial import DisagreementError, Executor, Finding, locate
 Status = Literal["PASS", "FAIL", "SKIP", "KNOWN", "UNVERIFIED"]
 Verdict = Literal["PASS", "FAIL", "UNVERIFIED"]
 
-DEFAULT_EXAMPLES = 30
+DEFAULT_EXAMPLES = 20
 DEFAULT_TIMEOUT_S = 60.0
 
 

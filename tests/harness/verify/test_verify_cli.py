@@ -106,7 +106,7 @@ def test_swapped_gates_from_the_command_line(bench):
         "FAIL",
         "counterexample-forward-float32.py",
     )
-    assert (bounded["status"], bounded["examples"], bounded["counterexample"]) == ("PASS", 30, None)
+    assert (bounded["status"], bounded["examples"], bounded["counterexample"]) == ("PASS", 20, None)
     script = subprocess.run(
         [sys.executable, str(bench.folder / "counterexample-forward-float32.py")],
         capture_output=True,
@@ -122,7 +122,7 @@ def test_swapped_gates_from_the_command_line(bench):
     assert mended.returncode == 0
     again = bench.run("verify", *words)
     assert again.returncode == 0
-    assert "mine.py:Plain: PASS (2 PASS; 150 examples)" in again.stdout
+    assert "mine.py:Plain: PASS (2 PASS; 100 examples)" in again.stdout
 
 
 def test_several_backends_are_all_tried_and_the_worst_decides(bench):
