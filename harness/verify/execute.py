@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -13,7 +12,7 @@ from backends import LSTMBackend, LSTMSpec, LSTMWeights
 from backends.problem import Array
 from harness.values import Inputs
 
-from ..worker.calls import HostReader, Output, call_backward, call_forward, spoil, upload
+from ..worker.calls import HostReader, Output, call_backward, call_forward, fill_with_nan, spoil, upload
 from .noise import gradient_tensors
 from .results import Results
 
@@ -99,7 +98,7 @@ class _Call:
             self.output = call_backward(self._instance, self._arguments, self.output)
         self._instance.synchronize()
         self._after = _bits_given(self._instance, self._arguments)
-        _spoil(self._arguments[0])  # the call is over: x is the caller's again, and nothing may still depend on it
+        fill_with_nan(self._arguments[0])  # the call is over: x is the caller's again, and nothing may still depend on it
         return _read(self.reader, self.output, self.steps, self.batch)
 
     def written_to(self) -> list[str]:
@@ -146,11 +145,6 @@ def _put(instance: LSTMBackend, layout: Layout) -> Callable[[Array], Any]:
         return instance.to_device(copy)
 
     return strided if layout == "strided" else plain
-
-
-def _spoil(array: Any) -> None:
-    with suppress(TypeError, ValueError, RuntimeError):  # an array that cannot be written to
-        array[...] = float("nan")
 
 
 def _overwriting(put: Callable[[Array], Any], held: dict[tuple[Any, ...], Any]) -> Callable[[Array], Any]:

@@ -29,7 +29,7 @@ class Location:
     @property
     def ratio(self) -> float:
         """|got - expected| / allowed; see error_ratio."""
-        return float(error_ratio(*(np.array(v) for v in (self.got, self.expected, self.allowed))))
+        return _ratio(self.got, self.expected, self.allowed)
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Spot:
     @property
     def ratio(self) -> float:
         """|got - expected| / allowed; see error_ratio."""
-        return float(error_ratio(*(np.array(v) for v in (self.got, self.expected, self.allowed))))
+        return _ratio(self.got, self.expected, self.allowed)
 
     def __str__(self) -> str:
         times = f"allowed error {self.allowed:.2g}"
@@ -69,6 +69,10 @@ def error_ratio(got: Array, expected: Array, allowed: Array) -> Array:
         same = (got == expected) | (np.isnan(got) & np.isnan(expected))
         ratio = np.where(np.isfinite(error) & (allowed > 0), error / allowed, np.inf)
     return np.where(same, 0.0, ratio)
+
+
+def _ratio(got: float, expected: float, allowed: float) -> float:
+    return float(error_ratio(np.array(got), np.array(expected), np.array(allowed)))
 
 
 class Found:

@@ -134,11 +134,11 @@ def _explained(
 
 
 def _finding(failure: DisagreementError, promises: Capabilities) -> Finding | None:
-    if failure.spot is not None:
-        last = len(failure.asked) - 1
-        found = locate(failure, promises.activation_ulps)
-        return found or Finding(last, len(failure.asked[last].problems) - 1, failure.spot)
-    return locate(failure, promises.activation_ulps)
+    found = locate(failure, promises.activation_ulps)
+    if found is not None or failure.spot is None:
+        return found
+    last = len(failure.asked) - 1
+    return Finding(last, len(failure.asked[last].problems) - 1, failure.spot)
 
 
 def describe_failure(failure: DisagreementError, finding: Finding | None) -> str:

@@ -7,6 +7,7 @@ NumPy array of the promised shape and dtype. Whether its values are right is not
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -169,7 +170,10 @@ def spoil(outputs: Iterable[Output]) -> None:
     """Fill what was returned with NaN: a backend that hands the same buffer out again must not find its answer in it."""
     for output in outputs:
         for array in output.arrays():
-            try:
-                array[...] = float("nan")
-            except (TypeError, ValueError, RuntimeError):  # an array that cannot be written cannot be handed out again changed
-                continue
+            fill_with_nan(array)
+
+
+def fill_with_nan(array: Any) -> None:
+    """The backend's array, where it can be written to: one that cannot be cannot be handed out again changed, either."""
+    with suppress(TypeError, ValueError, RuntimeError):
+        array[...] = float("nan")
