@@ -292,23 +292,43 @@ class LSTMGradients:
     weights: LSTMWeights
 
 
-def validate_inputs(spec: LSTMSpec, x: Array, state: LSTMState, lengths: Array | None = None) -> None:
-    """Raise ValueError, naming the argument with its shape and dtype, unless these are host inputs for `spec`.
+def validate_inputs(spec: LSTMSpec, x: Array, state: LSTMState, lengths: Array | None = None, dtype: Any = None) -> None:
+    """Raise ValueError, naming the argument with its shape and dtype, unless these are inputs for `spec`.
 
-    x [T, B, I]; state.h [L*D, B, R]; state.c [L*D, B, H]; lengths int64 [B] with values in 0..T, or None.
+    x [T, B, I]; state.h [L*D, B, R]; state.c [L*D, B, H]; lengths int64 [B] on the host with values in 0..T, or None. dtype: of
+    the arrays; the spec's storage dtype if None.
     """
     if np.ndim(x) != 3 or x.shape[2] != spec.input_size or min(x.shape[:2]) < 1:
         raise ValueError(f"x has shape {np.shape(x)}, expected [T >= 1, B >= 1, I = {spec.input_size}]")
     t, b = x.shape[:2]
-    rows = spec.num_layers * spec.num_directions
-    for name, array, width in (("state.h", state.h, spec.state_size), ("state.c", state.c, spec.hidden_size)):
-        if np.shape(array) != (rows, b, width):
-            raise ValueError(f"{name} has shape {np.shape(array)}, expected {(rows, b, width)}")
-    for name, array in (("x", x), ("state.h", state.h), ("state.c", state.c)):
-        if array.dtype != spec.dtype:
-            raise ValueError(f"{name} has dtype {array.dtype}, expected {spec.dtype}")
+    dtype = spec.dtype if dtype is None else np.dtype(dtype)
+    _check_input("x", x, x.shape, dtype)
+    _check_state("state", spec, state, b, dtype)
     if lengths is not None:
         if not isinstance(lengths, np.ndarray) or lengths.dtype != np.int64 or lengths.shape != (b,):
             raise ValueError(f"lengths must be an int64 array of shape ({b},), not {lengths!r}")
         if lengths.min() < 0 or lengths.max() > t:
             raise ValueError(f"lengths must lie in 0..{t}, not {lengths.min()}..{lengths.max()}")
+
+
+def validate_gradients(spec: LSTMSpec, steps: int, batch: int, grad_y: Array, grad_state: LSTMState, dtype: Any = None) -> None:
+    """Raise ValueError, naming the argument with its shape and dtype, unless these are gradients of results of `spec`.
+
+    grad_y [T, B, D*R]; grad_state shaped like the state. dtype: of the arrays; the spec's storage dtype if None.
+    """
+    dtype = spec.dtype if dtype is None else np.dtype(dtype)
+    _check_input("grad_y", grad_y, (steps, batch, spec.output_size), dtype)
+    _check_state("grad_state", spec, grad_state, batch, dtype)
+
+
+def _check_state(name: str, spec: LSTMSpec, state: LSTMState, batch: int, dtype: np.dtype[Any]) -> None:
+    rows = spec.num_layers * spec.num_directions
+    _check_input(f"{name}.h", state.h, (rows, batch, spec.state_size), dtype)
+    _check_input(f"{name}.c", state.c, (rows, batch, spec.hidden_size), dtype)
+
+
+def _check_input(name: str, array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    if np.shape(array) != shape:
+        raise ValueError(f"{name} has shape {np.shape(array)}, expected {shape}")
+    if array.dtype != dtype:
+        raise ValueError(f"{name} has dtype {array.dtype}, expected {dtype}")

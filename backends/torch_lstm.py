@@ -13,10 +13,8 @@ torch is imported when a backend is constructed, not before: `capabilities` and 
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import re
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +24,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from .driver import why_no_device
 from .interface import Capabilities, LSTMBackend, UnavailableError, UnsupportedError
 from .problem import Array, DirectionWeights, LSTMGradients, LSTMSpec, LSTMState, LSTMWeights
 
@@ -251,7 +250,7 @@ class TorchCuDNNLSTM(_TorchLSTM):
             return "torch is not installed"
         if not _built_for_cuda(Path(found.origin).with_name("version.py")):
             return "the installed torch is built without CUDA"
-        return _why_no_device()
+        return why_no_device()
 
     def __init__(self, spec: LSTMSpec, weights: LSTMWeights) -> None:
         import torch
@@ -290,17 +289,3 @@ def _built_for_cuda(version_file: Path) -> bool:
     """Whether torch's version.py, read as text, names a CUDA version."""
     found = re.search(r"^cuda\b.*=\s*(.+)$", version_file.read_text(encoding="utf-8"), re.MULTILINE)
     return found is not None and found[1].strip() != "None"
-
-
-def _why_no_device() -> str | None:
-    """Why NVIDIA's driver offers no device; None if it offers one."""
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return "no NVIDIA driver on this machine"
-    if code := driver.cuInit(0):
-        return f"the NVIDIA driver does not start (cuInit returns {code})"
-    count = ctypes.c_int()
-    if code := driver.cuDeviceGetCount(ctypes.byref(count)):
-        return f"the NVIDIA driver lists no devices (cuDeviceGetCount returns {code})"
-    return None if count.value else "the NVIDIA driver sees no GPU"
