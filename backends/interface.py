@@ -161,6 +161,10 @@ class LSTMBackend(ABC):
         """The backend's array as a NumPy array. Default: numpy.asarray."""
         return np.asarray(array)
 
+    def remark(self) -> str:
+        """What a reader of the last call's time should know of how it was computed, in a few words. Default: nothing."""
+        return ""
+
     def synchronize(self) -> None:  # noqa: B027  a backend whose calls return when the work is done has nothing to wait for
         """Wait until the work of every earlier call is done. Default: nothing."""
 

@@ -225,7 +225,7 @@ def _rows(
             threads=context.threads,
             seed=seed,
             status=state.status,
-            reason=state.reason,
+            reason=state.reason or (checked.remark if checked is not None and checked.remark else None),
             samples=len(samples),
             setup_s=None if opened is None or checked is None else opened.setup_s + checked.first_call_s,
             transfer_s=None if checked is None else checked.transfer_s,

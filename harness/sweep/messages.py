@@ -42,11 +42,15 @@ class Check:
 
 @dataclass(frozen=True)
 class Checked:
-    """What the untimed call gave, the seconds of this first call, and those of moving its arrays in and out."""
+    """What the untimed call gave, the seconds of this first call, and those of moving its arrays in and out.
+
+    remark: how the backend says that it computed; "" where it says nothing.
+    """
 
     results: Results
     first_call_s: float
     transfer_s: float
+    remark: str = ""
 
 
 @dataclass(frozen=True)

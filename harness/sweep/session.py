@@ -17,6 +17,9 @@ from .device import Stopwatch, stopwatch
 from .inputs import InputRing, draw_weights
 from .messages import Check, Checked, Fetch, Open, Opened, Prepare, Ready, Sample
 
+LONGEST_REMARK = 300
+"""Characters of what a backend says of itself."""
+
 
 class Session:
     """A constructed backend and the inputs of its calls."""
@@ -61,7 +64,8 @@ class Session:
         results = self._results(output, message.rows, message.projection_seed)
         spoil([output])
         self._ring.renew(0)
-        return Checked(results, called - uploaded, (uploaded - start) + (downloaded - called))
+        remark = "".join(c for c in " ".join(self._backend.remark().split()) if c.isprintable())[:LONGEST_REMARK]
+        return Checked(results, called - uploaded, (uploaded - start) + (downloaded - called), remark)
 
     def prepare(self, message: Prepare) -> Ready:
         """Spoil and drop what the last sample returned, renew its inputs, and put the next ones in place."""
