@@ -1,0 +1,1 @@
+"""The project's own CUDA kernels: on a GPU through CuPy, on any machine under an emulator that checks every access."""

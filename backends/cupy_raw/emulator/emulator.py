@@ -1,0 +1,210 @@
+"""Launches kernels on the CPU."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...interface import UnavailableError
+from .compiler import NAMES, compile_library, compiler, default_cache
+from .findings import Access, EmulationError, Finding
+from .library import ArrayRecord, Deed, Kernel, KernelFile, Runtime
+from .schedule import KINDS, Schedule
+
+KERNELS = Path(__file__).parents[1] / "kernels"
+"""The project's own kernels."""
+
+PRECISIONS = ("float64", "float32", "tf32", "float16", "bfloat16")
+FOLDER = Path(__file__).parent
+ALIGNMENT = 256  # of an allocation on a GPU, in bytes
+MOST_THREADS = 1024
+IN_ORDER = Schedule()
+
+_lock = threading.RLock()  # there is one runtime in a process, and it runs one launch at a time
+_runtimes: list[Runtime] = []
+
+
+class Emulator:
+    """Runs the kernels of a folder. Nothing is compiled before it is needed; what is compiled is kept in `cache`."""
+
+    def __init__(self, kernels: Path = KERNELS, cache: Path | None = None) -> None:
+        self.kernels = kernels
+        self.cache = cache or default_cache()
+        self.switches = 0
+        """From one thread to another, in the last launch."""
+        self._files: dict[tuple[str, str], KernelFile] = {}
+
+    @staticmethod
+    def unavailable() -> str | None:
+        """Why kernels cannot be run on this machine's CPU; None if they can."""
+        if os.name != "posix":
+            return "the emulator of CUDA kernels needs Linux, macOS or another POSIX system"
+        if compiler() is None:
+            return f"no C++ compiler: install one ({', '.join(NAMES)}) or the Python package ziglang"
+        return None
+
+    def empty(self, shape: int | Sequence[int], dtype: Any, detect: bool) -> np.ndarray[Any, Any]:
+        """An array aligned as on a GPU, of bytes 0xFF, which are NaN. detect: who reads what nothing wrote is found."""
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        dtype = np.dtype(dtype)
+        size = math.prod(shape) * dtype.itemsize
+        memory = np.empty(size + ALIGNMENT, np.uint8)
+        memory.fill(0xFF)
+        skip = -_address(memory) % ALIGNMENT
+        if detect and size:
+            with _lock:
+                _runtime(self.cache).register(_address(memory) + skip, size, dtype.itemsize)
+            weakref.finalize(memory, _unregister, _address(memory) + skip).atexit = False
+        array: np.ndarray[Any, Any] = memory[skip : skip + size].view(dtype).reshape(shape)
+        return array
+
+    def launch(
+        self,
+        kernel: str,
+        precision: str,
+        *,
+        file: str | None = None,
+        grid: tuple[int, int, int],
+        threads: int,
+        shared_bytes: int = 0,
+        sizes: Mapping[str, int],
+        arguments: Sequence[np.ndarray[Any, Any] | int | None],
+        cooperative: bool = False,
+        cluster: int = 1,
+        schedule: Schedule = IN_ORDER,
+        detect: bool = True,
+    ) -> None:
+        """Run a kernel of `file`.cu (its own name, if None) to its end.
+
+        arguments: an array for each pointer, or None for a null one; an int for each int. detect=False: no access is
+        checked, which is many times faster; what cannot go on is found all the same.
+
+        Raises EmulationError if anything is wrong in what the kernel did, ValueError if this is no launch, CompileError,
+        and UnavailableError where nothing can be compiled.
+        """
+        with _lock:
+            kernels = self._file(file or kernel, precision)
+            found = kernels.kernel(kernel)
+            kernels.set_sizes(sizes)
+            _set_arguments(found, arguments, detect)
+            blocks = grid[0] * grid[1] * grid[2]
+            if min(grid) < 1 or blocks * max(threads, 32) >= 2**32 or not 1 <= threads <= MOST_THREADS:
+                raise ValueError(f"{kernel}: no grid of {grid} blocks of {threads} threads can be launched")
+            if cluster < 1 or grid[0] % cluster:
+                raise ValueError(f"{kernel}: {grid[0]} blocks along x are no whole number of clusters of {cluster}")
+            if shared_bytes < 0:
+                raise ValueError(f"{kernel}: shared_bytes must be at least 0, not {shared_bytes}")
+            request = found.request
+            request.grid = grid
+            request.threads = threads
+            request.shared_bytes = shared_bytes
+            request.cluster = cluster
+            request.cooperative = cooperative
+            request.schedule = KINDS.index(schedule.kind)
+            request.seed = schedule.seed
+            request.detect = detect
+            runtime = _runtimes[0]
+            count = runtime.launch(found.address)
+            self.switches = runtime.switches()
+            if count:
+                raise EmulationError([_finding(runtime.finding(i).contents, kernel) for i in range(count)])
+
+    def _file(self, name: str, precision: str) -> KernelFile:
+        found = self._files.get((name, precision))
+        if found is None:
+            if precision not in PRECISIONS:
+                raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+            source = self.kernels / f"{name}.cu"
+            if not source.is_file():
+                raise ValueError(f"there is no kernel file {source}")
+            _runtime(self.cache)
+            flags = ("-DEMULATED", f"-DPRECISION_{precision}=1", "-Werror=frame-larger-than=16384")
+            path = compile_library(source, (self.kernels, KERNELS, FOLDER), flags, self.cache)
+            found = self._files[name, precision] = KernelFile(path, name)
+        return found
+
+
+def _runtime(cache: Path) -> Runtime:
+    if not _runtimes:
+        reason = Emulator.unavailable()
+        if reason is not None:
+            raise UnavailableError(*reason.split(": ", 1))
+        _runtimes.append(Runtime(compile_library(FOLDER / "runtime.cpp", (FOLDER,), (), cache)))
+    return _runtimes[0]
+
+
+def _unregister(address: int) -> None:
+    with _lock:
+        _runtimes[0].unregister(address)
+
+
+def _address(array: np.ndarray[Any, Any]) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
+
+
+def _set_arguments(kernel: Kernel, arguments: Sequence[Any], detect: bool) -> None:
+    parameters, words, count = kernel.parameters, kernel.words, 0
+    if len(arguments) != len(parameters):
+        raise ValueError(f"{kernel.name} takes {len(parameters)} arguments, not {len(arguments)}")
+    for i, (argument, (kind, itemsize)) in enumerate(zip(arguments, parameters, strict=True)):
+        if kind == "i":
+            if not isinstance(argument, (int, np.integer)) or not -(2**31) <= argument < 2**31:
+                raise ValueError(f"argument {i + 1} of {kernel.name} must be an int of 32 bits, not {argument!r}")
+            words[i] = int(argument) & 0xFFFFFFFF
+        elif argument is None:
+            words[i] = 0
+        elif not isinstance(argument, np.ndarray):
+            raise ValueError(f"argument {i + 1} of {kernel.name} must be an array or None, not {argument!r}")
+        else:
+            if argument.itemsize not in (itemsize, 1):
+                raise ValueError(
+                    f"argument {i + 1} of {kernel.name} must be of {itemsize} bytes an element, not {argument.dtype}"
+                )
+            if kind == "p" and not argument.flags.writeable:
+                raise ValueError(f"argument {i + 1} of {kernel.name} is read-only, and the kernel may write to it")
+            words[i] = address = _address(argument)
+            if detect:
+                record = kernel.arrays[count]
+                _set_record(record, argument, address)
+                record.itemsize = itemsize
+                record.is_const = kind == "c"
+                record.number = i + 1
+                count += 1
+    kernel.request.array_count = count
+
+
+def _set_record(record: ArrayRecord, array: np.ndarray[Any, Any], address: int) -> None:
+    """Where an array is, and the memory that it is a part of: all that its outermost base has."""
+    whole = array
+    while isinstance(whole.base, np.ndarray):
+        whole = whole.base
+    first, end = _address(whole), 0
+    if whole.flags.forc:
+        end = first + whole.nbytes
+    elif whole.size:
+        reaches = [stride * (extent - 1) for stride, extent in zip(whole.strides, whole.shape, strict=True)]
+        end = first + sum(reach for reach in reaches if reach > 0) + whole.itemsize
+        first += sum(reach for reach in reaches if reach < 0)
+    record.address = address
+    record.first = first
+    record.bytes = max(0, end - first)
+
+
+def _finding(record: Any, kernel: str) -> Finding:
+    deed, other = record.deed, record.other
+    access = Access(*_place(other), is_write=record.access == 2) if record.access else None
+    return Finding(record.kind.decode(), record.message.decode(), kernel, *_place(deed), access, record.count)
+
+
+def _place(deed: Deed) -> tuple[str, int, tuple[int, int, int], int, int | None]:
+    file = Path(deed.site.file.decode()).name if deed.site.file else ""
+    x, y, z = deed.block
+    return file, deed.site.line, (x, y, z), deed.thread, deed.step if deed.step >= 0 else None

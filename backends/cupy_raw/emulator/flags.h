@@ -1,0 +1,96 @@
+// Flags and atomics: what a release leaves at a flag, and who waits for which.
+#pragma once
+
+#include <unordered_map>
+
+#include "warps.h"
+
+namespace emulator {
+
+inline std::unordered_map<const void*, Released> released;  // with detectors on
+constexpr std::size_t BUCKETS = 1024;
+inline Thread* waiting[BUCKETS];  // by the flag's address
+inline unsigned waiting_count;
+
+inline Thread*& bucket(const void* address) { return waiting[reinterpret_cast<std::uintptr_t>(address) / 4 % BUCKETS]; }
+
+inline void forget_flags() {
+    for (auto& entry : released) forget(entry.second);
+    released.clear();
+    if (waiting_count) std::memset(waiting, 0, sizeof waiting);
+    waiting_count = 0;
+}
+
+inline void wake_waiting(const void* address) {
+    launch.idle = 0;
+    if (waiting_count == 0) return;
+    for (Thread** link = &bucket(address); *link;) {
+        Thread& thread = **link;
+        if (thread.awaited == address && *thread.awaited >= thread.value) {
+            *link = thread.next;
+            --waiting_count;
+            wake(thread);
+        } else {
+            link = &thread.next;
+        }
+    }
+}
+
+inline void acquire_flag(const void* address) {
+    const auto found = released.find(address);
+    if (found != released.end()) acquire(self(), found->second);
+}
+
+inline void store_flag(Region* region, unsigned* address, unsigned value, Order order, Site site) {
+    Thread& me = self();
+    if (launch.request->detect) {
+        if (!checked_atomic(region, address, sizeof value, me, Access::atomic_write, false, site)) return;
+        if (order == Order::ordered) {
+            release(me, released[address]);
+        } else if (const auto old = released.find(address); old != released.end()) {
+            forget(old->second);
+        }
+    }
+    *address = value;
+    wake_waiting(address);
+    yield();
+}
+
+inline unsigned load_flag(Region* region, const unsigned* address, Order order, Site site) {
+    Thread& me = self();
+    if (launch.request->detect && !checked_atomic(region, address, sizeof *address, me, Access::atomic_read, true, site)) return 0;
+    constexpr int PATIENCE = 16;
+    if (me.awaited == address && me.value == *address && me.polls >= PATIENCE) {
+        scheduler.step_back(me);
+        me.doing = Doing::polling;
+        me.site = site;
+        switch_to(scheduler.pick());
+        me.doing = Doing::computing;
+    } else {
+        me.polls = me.awaited == address && me.value == *address ? me.polls + 1 : 0;
+        yield();
+    }
+    me.awaited = address;
+    me.value = *address;
+    if (launch.request->detect && order == Order::ordered) acquire_flag(address);
+    return *address;
+}
+
+inline void wait_for_flag(Region* region, const unsigned* address, int index, unsigned value, Order order, Site site) {
+    Thread& me = self();
+    if (launch.request->detect && !checked_atomic(region, address, sizeof value, me, Access::atomic_read, true, site)) return;
+    yield();
+    while (*address < value) {
+        me.awaited = address;
+        me.value = value;
+        me.index = index;
+        me.next = bucket(address);
+        bucket(address) = &me;
+        ++waiting_count;
+        wait(Doing::flag, site);
+    }
+    me.awaited = nullptr;
+    if (launch.request->detect && order == Order::ordered) acquire_flag(address);
+}
+
+}  // namespace emulator

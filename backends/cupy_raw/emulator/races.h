@@ -1,0 +1,260 @@
+// Each checked access: inside its region, of something that was written, not in flight, and ordered with all earlier accesses
+// that it conflicts with.
+#pragma once
+
+#include "memory.h"
+
+namespace emulator {
+
+// ---- a place in the source and a step, in 32 bits
+constexpr unsigned SITE_BITS = 12, STEP_BITS = 32 - SITE_BITS;
+inline std::vector<Site> sites;
+inline unsigned recent_sites[256];  // numbers of sites, by line
+
+inline unsigned number_of(Site site) {
+    unsigned& recent = recent_sites[site.line & 255];
+    if (recent < sites.size() && sites[recent].line == site.line && sites[recent].file == site.file) return recent;
+    for (unsigned i = 1; i < sites.size(); ++i) {
+        if (sites[i].line == site.line && sites[i].file == site.file) return recent = i;
+    }
+    if (sites.size() >> SITE_BITS) return 0;
+    sites.push_back(site);
+    return recent = static_cast<unsigned>(sites.size() - 1);
+}
+inline unsigned where(const Thread& thread, Site site) {
+    return number_of(site) | std::min(static_cast<unsigned>(thread.step + 1), (1u << STEP_BITS) - 1) << SITE_BITS;
+}
+inline Deed deed_at(unsigned warp, unsigned lanes, unsigned where) {
+    const unsigned block = warp / launch.warps_a_block;
+    const unsigned thread = warp % launch.warps_a_block * LANES + static_cast<unsigned>(__builtin_ctz(lanes));
+    return {sites[where & ((1u << SITE_BITS) - 1)], place_of(block), int(thread), int(where >> SITE_BITS) - 1};
+}
+
+inline std::string name_of(const Region& region, std::size_t element) {
+    if (region.argument) return text("element %zu of argument %d", element, region.argument);
+    return text("byte %zu of shared memory", static_cast<std::size_t>(region.base - region.block->shared) + (element << region.shift));
+}
+
+inline void report_race(const Region& region, std::size_t element, const Thread& thread, Access mine, Site site, const Deed& other, Access theirs) {
+    static const char* const names[] = {"read", "write", "atomic read", "atomic write"};
+    static const char* const other_names[] = {"a read", "a write", "an atomic read", "an atomic write"};
+    report("race", deed_of(thread, site), other, writes(theirs) ? OtherAccess::write : OtherAccess::read,
+           text("%s of %s, unordered with %s: put a barrier between them, or a release after the one and an acquire before the other",
+                names[int(mine)], name_of(region, element).c_str(), other_names[int(theirs)]));
+}
+
+// Drops from a cell what is older than the region's floor.
+inline void refresh(const Region& region, Cell& cell) {
+    if (cell.read_clock < region.floor) {
+        cell.flags &= static_cast<unsigned short>(~(LISTED | ATOMIC));
+        cell.readers = 0;
+    }
+    if (cell.write_clock < region.floor) cell.flags &= static_cast<unsigned short>(~IN_FLIGHT);
+}
+
+inline void report_in_flight(const Region& region, std::size_t element, const Cell& cell, const Thread& thread, Access mine, Site site) {
+    const bool to = cell.flags & IN_FLIGHT;
+    const Deed other = to ? deed_at(cell.writer / LANES, 1u << cell.writer % LANES, cell.write_where) : Deed{{nullptr, 0}, {}, -1, -1};
+    report("in flight", deed_of(thread, site), other, to ? OtherAccess::write : OtherAccess::none,
+           text("%s of %s, which an asynchronous copy %s: copy_async_wait() and a barrier must come between them",
+                writes(mine) ? "write" : "read", name_of(region, element).c_str(),
+                to ? "is still to fill" : "may still be reading"));
+}
+
+inline bool check_last_write(const Region& region, std::size_t element, const Cell& cell, const Thread& thread, Access mine, Site site) {
+    if (cell.write_clock < region.floor || cell.writer == thread_id(thread)) return true;
+    const unsigned warp = cell.writer / LANES, lane = 1u << cell.writer % LANES;
+    if (knows(thread, warp, lane, cell.write_clock)) return true;
+    report_race(region, element, thread, mine, site, deed_at(warp, lane, cell.write_where), Access::write);
+    return false;
+}
+
+inline bool check_group(const Region& region, std::size_t element, const Group& group, const Thread& thread, Access mine, Site site) {
+    if (!conflict(mine, group.access)) return true;
+    unsigned lanes = group.lanes;
+    if (group.warp == thread.warp_number) lanes &= ~thread.bit;
+    if (lanes == 0 || knows(thread, group.warp, lanes, group.clock)) return true;
+    report_race(region, element, thread, mine, site, deed_at(group.warp, lanes, group.where), group.access);
+    return false;
+}
+
+// The set that was last found to be all before an access of this thread.
+struct Harmless {
+    unsigned set, thread;
+    Access access;
+    std::uint64_t stamp;
+};
+inline Harmless harmless;
+
+// All that is in a cell beside its last write.
+inline void check_others(const Region& region, std::size_t element, const Cell& cell, const Thread& thread, Access mine, Site site) {
+    if (cell.flags & LISTED) {
+        if (cell.read_warp == harmless.set && thread_id(thread) == harmless.thread && mine == harmless.access &&
+            harmless.stamp == knowledge_stamp) {
+            return;
+        }
+        bool ordered = true;
+        sets.each(cell.read_warp, [&](const Group& g) { ordered = check_group(region, element, g, thread, mine, site) && ordered; });
+        if (ordered) harmless = {cell.read_warp, thread_id(thread), mine, knowledge_stamp};
+    } else if (cell.readers) {
+        check_group(region, element, {cell.read_warp, cell.readers, cell.read_clock, cell.read_where, Access::read}, thread, mine, site);
+    }
+}
+
+inline void add_to_set(Cell& cell, const Thread& thread, Access access, unsigned here) {
+    if (!(cell.flags & LISTED)) {
+        const bool any = cell.readers != 0;
+        const Group inline_group{cell.read_warp, cell.readers, cell.read_clock, cell.read_where, Access::read};
+        cell.flags |= LISTED;
+        cell.read_warp = any ? sets.with(0, inline_group) : 0;
+        cell.readers = 0;
+        if (!any) cell.read_clock = 0;
+    }
+    cell.read_warp = sets.add(cell.read_warp, thread, access, here);
+    cell.read_clock = std::max(cell.read_clock, thread.clock);
+}
+
+inline void read_cell(const Region& region, std::size_t element, Cell& cell, const Thread& thread, Site site, unsigned here) {
+    if (cell.flags) {
+        refresh(region, cell);
+        if (cell.flags & IN_FLIGHT) report_in_flight(region, element, cell, thread, Access::read, site);
+    }
+    const bool listed_already = cell.flags & LISTED;
+    if (!listed_already && cell.read_warp == thread.warp_number && cell.read_clock == thread.clock && (cell.readers & thread.bit)) {
+        cell.read_where = here;
+        return;
+    }
+    check_last_write(region, element, cell, thread, Access::read, site);
+    if (!listed_already) {
+        if (cell.readers == 0 || cell.read_clock < region.floor) {
+            cell.read_warp = thread.warp_number;
+            cell.read_clock = thread.clock;
+            cell.readers = thread.bit;
+        } else if (cell.read_warp == thread.warp_number && cell.read_clock == thread.clock) {
+            cell.readers |= thread.bit;
+        } else if (knows(thread, cell.read_warp, cell.readers, cell.read_clock)) {
+            cell.read_warp = thread.warp_number;
+            cell.read_clock = thread.clock;
+            cell.readers = thread.bit;
+        } else {
+            add_to_set(cell, thread, Access::read, here);
+        }
+        cell.read_where = here;
+        return;
+    }
+    if (cell.flags & ATOMIC) check_others(region, element, cell, thread, Access::read, site);
+    add_to_set(cell, thread, Access::read, here);
+}
+
+inline void write_cell(const Region& region, std::size_t element, Cell& cell, const Thread& thread, Site site, unsigned here) {
+    const unsigned id = thread_id(thread);
+    if (cell.flags || cell.copied_from) {
+        refresh(region, cell);
+        if ((cell.flags & IN_FLIGHT) || cell.copied_from) report_in_flight(region, element, cell, thread, Access::write, site);
+    }
+    if (cell.writer != id || cell.write_clock != thread.clock) check_last_write(region, element, cell, thread, Access::write, site);
+    if ((cell.readers && cell.read_clock >= region.floor) || (cell.flags & LISTED)) {
+        check_others(region, element, cell, thread, Access::write, site);
+        cell.flags &= static_cast<unsigned short>(~(LISTED | ATOMIC));
+    }
+    cell.readers = 0;
+    cell.writer = id;
+    cell.write_clock = thread.clock;
+    cell.write_where = here;
+}
+
+inline void atomic_cell(const Region& region, std::size_t element, Cell& cell, const Thread& thread, Access mine, Site site, unsigned here) {
+    refresh(region, cell);
+    if ((cell.flags & IN_FLIGHT) || (writes(mine) && cell.copied_from)) report_in_flight(region, element, cell, thread, mine, site);
+    check_last_write(region, element, cell, thread, mine, site);
+    if (writes(mine)) check_others(region, element, cell, thread, mine, site);
+    cell.flags |= ATOMIC;
+    add_to_set(cell, thread, mine, here);
+}
+
+// ---- an access as a whole
+inline void check_remote(Region& region, const Thread& thread, Site site);  // clusters.h
+
+struct Elements {
+    std::size_t first, last;
+};
+// False, and reported, if the access is not inside one region.
+inline bool locate(Region* region, const void* address, unsigned bytes, const Thread& thread, Site site, Elements& elements) {
+    if (!address) return false;  // reported when it was indexed
+    if (!region) {
+        report("out of bounds", thread, site, "access outside of every array of this launch");
+        return false;
+    }
+    const std::size_t offset = static_cast<std::size_t>(static_cast<const char*>(address) - region->base);
+    if (offset >= region->bytes || bytes > region->bytes - offset) {
+        report("out of bounds", thread, site,
+               text("access outside of what is allocated for %s: its view is larger than the array, or has other strides",
+                    region->argument ? text("argument %d", region->argument).c_str() : "shared memory"));
+        return false;
+    }
+    elements = {offset >> region->shift, (offset + bytes - 1) >> region->shift};
+    if (region->block && region->block != thread.block) check_remote(*region, thread, site);
+    return true;
+}
+
+// The host may have written into an allocation, which was filled with ones: whatever differs from that was written.
+inline bool written_by_host(const Region& region, std::size_t element) {
+    if (!region.argument) return false;
+    const char* first = region.base + (element << region.shift);
+    for (std::size_t i = 0; i < std::size_t(1) << region.shift; ++i) {
+        if (first[i] != char(0xff)) return true;
+    }
+    return false;
+}
+
+inline bool check_written(Region& region, std::size_t element, const Thread& thread, Site site) {
+    if (!region.written || region.written[element]) return true;
+    if (region.cells && (region.cells[element].flags & IN_FLIGHT)) return true;  // reported as that
+    if (written_by_host(region, element)) {
+        region.written[element] = 1;
+        return true;
+    }
+    if (!repeated("never written", site)) {
+        report("never written", thread, site, text("read of %s, which nothing has written", name_of(region, element).c_str()));
+    }
+    return false;
+}
+
+inline bool checked_read(Region* region, const void* address, unsigned bytes, const Thread& thread, Site site) {
+    Elements elements;
+    if (!locate(region, address, bytes, thread, site, elements)) return false;
+    const unsigned here = region->cells ? where(thread, site) : 0;
+    for (std::size_t i = elements.first; i <= elements.last; ++i) {
+        check_written(*region, i, thread, site);
+        if (region->cells) read_cell(*region, i, region->cells[i], thread, site, here);
+    }
+    return true;
+}
+
+inline bool checked_write(Region* region, const void* address, unsigned bytes, const Thread& thread, Site site, bool lands) {
+    Elements elements;
+    if (!locate(region, address, bytes, thread, site, elements)) return false;
+    if (!region->cells) {
+        report("out of bounds", thread, site, text("write to %s, which the kernel takes as const", name_of(*region, elements.first).c_str()));
+        return false;
+    }
+    const unsigned here = where(thread, site);
+    for (std::size_t i = elements.first; i <= elements.last; ++i) {
+        write_cell(*region, i, region->cells[i], thread, site, here);
+        if (lands && region->written) region->written[i] = 1;
+    }
+    return true;
+}
+
+inline bool checked_atomic(Region* region, const void* address, unsigned bytes, const Thread& thread, Access access, bool reads, Site site) {
+    Elements elements;
+    if (!locate(region, address, bytes, thread, site, elements)) return false;
+    for (std::size_t i = elements.first; i <= elements.last; ++i) {
+        if (reads) check_written(*region, i, thread, site);
+        if (region->cells) atomic_cell(*region, i, region->cells[i], thread, access, site, where(thread, site));
+        if (writes(access) && region->written) region->written[i] = 1;
+    }
+    return true;
+}
+
+}  // namespace emulator

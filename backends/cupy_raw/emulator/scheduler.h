@@ -1,0 +1,165 @@
+// Which thread goes on next. All threads that could are in Warp::ready, and their warps in a bitmap; a schedule is a way to
+// choose among them. The same schedule and seed give the same run.
+#pragma once
+
+#include "findings.h"
+#include "fibers.h"
+
+namespace emulator {
+
+enum class Schedule : int { in_order, reversed, random, block_ahead, warp_behind };
+
+class Scheduler {
+public:
+    void begin(std::size_t warps, Schedule schedule, std::uint64_t seed) {
+        warps_ = warps;
+        ready_.assign((warps + 63) / 64, 0);
+        schedule_ = schedule;
+        state_ = seed * 0x9e3779b97f4a7c15u + 0x2545f4914f6cdd1du;
+        if (state_ == 0) state_ = 1;
+        behind_ = nullptr;
+        ahead_ = nullptr;
+        patient_.clear();
+        leave_ = nullptr;
+        warp_ = schedule == Schedule::reversed ? &launch.warps[warps - 1] : launch.warps.data();
+        lane_ = schedule == Schedule::reversed ? 0 : LANES - 1;
+    }
+    // A block begins where another was: the favoured, and the slow, may be in it.
+    void begin_block(Block& block, unsigned favoured_block, unsigned slow_warp) {
+        if (ahead_ == &block) ahead_ = nullptr;
+        if (behind_ && behind_->block == &block) behind_ = nullptr;
+        if (schedule_ == Schedule::block_ahead && block.number == favoured_block) ahead_ = &block;
+        const unsigned place = slow_warp - block.first_warp_number;
+        if (schedule_ == Schedule::warp_behind && place < launch.warps_a_block) behind_ = &launch.warps[block.first_warp + place];
+    }
+
+    void wake(Warp& warp, unsigned lanes) {
+        warp.ready |= lanes;
+        if (&warp != behind_) ready_[index(warp) / 64] |= std::uint64_t(1) << index(warp) % 64;
+    }
+    void sleep(Warp& warp, unsigned lanes) {
+        warp.ready &= ~lanes;
+        if (warp.ready == 0) ready_[index(warp) / 64] &= ~(std::uint64_t(1) << index(warp) % 64);
+    }
+    // A thread that polls goes on when no other can.
+    void step_back(Thread& thread) {
+        sleep(*thread.warp, thread.bit);
+        patient_.push_back(&thread);
+    }
+    // The next choice starts after this block.
+    void leave(const Block& block) { leave_ = &block; }
+
+    // Null if no thread can go on.
+    Thread* pick() {
+        Warp* warp = choose_warp();
+        if (!warp) return pick_last();
+        unsigned lane;
+        if (schedule_ == Schedule::random) {
+            const unsigned turn = random() % LANES;
+            const unsigned turned = warp->ready >> turn | (turn ? warp->ready << (LANES - turn) : 0);
+            lane = (static_cast<unsigned>(__builtin_ctz(turned)) + turn) % LANES;
+        } else if (schedule_ == Schedule::reversed) {
+            const unsigned before = warp == warp_ ? warp->ready & ((1u << lane_) - 1) : 0;
+            lane = 31 - static_cast<unsigned>(__builtin_clz(before ? before : warp->ready));
+        } else {
+            const unsigned after = warp == warp_ ? warp->ready & ~((2u << lane_) - 1) : 0;
+            lane = static_cast<unsigned>(__builtin_ctz(after ? after : warp->ready));
+        }
+        return at(warp, lane);
+    }
+
+    std::uint64_t random() {
+        state_ ^= state_ << 13;
+        state_ ^= state_ >> 7;
+        state_ ^= state_ << 17;
+        return state_ * 0x2545f4914f6cdd1du >> 32;
+    }
+
+private:
+    static constexpr std::size_t NONE = ~std::size_t(0);
+    static std::size_t index(const Warp& warp) { return static_cast<std::size_t>(&warp - launch.warps.data()); }
+
+    Thread* at(Warp* warp, unsigned lane) {
+        warp_ = warp;
+        lane_ = lane;
+        return warp->first + lane;
+    }
+    Thread* pick_last() {
+        if (behind_ && behind_->ready) return at(behind_, static_cast<unsigned>(__builtin_ctz(behind_->ready)));
+        constexpr unsigned long long MANY = 1u << 20;
+        if (patient_.empty() || ++launch.idle > MANY) return nullptr;
+        Thread* thread = patient_.front();
+        patient_.erase(patient_.begin());
+        wake(*thread->warp, thread->bit);
+        return at(thread->warp, thread->lane);
+    }
+
+    bool ready(const Warp* warp) const { return warp->ready != 0 && warp != behind_; }
+
+    Warp* choose_warp() {
+        const std::size_t here = index(*warp_), first = warp_->block->first_warp, end = first + launch.warps_a_block;
+        const Block* left = leave_;
+        leave_ = nullptr;
+        if (schedule_ == Schedule::random) {
+            const std::size_t from = random() % warps_;
+            return found(up(from, warps_), up(0, from));
+        }
+        if (schedule_ == Schedule::block_ahead && ahead_) {
+            const std::size_t a = ahead_->first_warp, b = a + launch.warps_a_block;
+            if (warp_->block == ahead_ && ready(warp_)) return warp_;
+            if (Warp* warp = warp_->block == ahead_ ? found(up(here + 1, b), up(a, here)) : found(up(a, b), NONE)) return warp;
+        }
+        if (schedule_ == Schedule::reversed) {
+            if (left) return found(down(0, first), down(first, warps_));
+            if (ready(warp_)) return warp_;
+            if (Warp* warp = found(down(first, here), down(here + 1, end))) return warp;
+            return found(down(0, first), down(end, warps_));
+        }
+        if (left) return found(up(end, warps_), up(0, end));
+        if (ready(warp_)) return warp_;
+        if (Warp* warp = found(up(here + 1, end), up(first, here))) return warp;
+        return found(up(end, warps_), up(0, first));
+    }
+    static Warp* found(std::size_t one, std::size_t other) {
+        const std::size_t at = one != NONE ? one : other;
+        return at == NONE ? nullptr : &launch.warps[at];
+    }
+    // The first, or the last, warp in [from, to) with a thread that can go on.
+    std::size_t up(std::size_t from, std::size_t to) const {
+        while (from < to) {
+            const std::uint64_t rest = ready_[from / 64] >> from % 64;
+            if (rest) {
+                from += static_cast<std::size_t>(__builtin_ctzll(rest));
+                return from < to ? from : NONE;
+            }
+            from = (from / 64 + 1) * 64;
+        }
+        return NONE;
+    }
+    std::size_t down(std::size_t from, std::size_t to) const {
+        while (to > from) {
+            const std::uint64_t rest = ready_[(to - 1) / 64] << (63 - (to - 1) % 64);
+            if (rest) {
+                to -= static_cast<std::size_t>(__builtin_clzll(rest));
+                return to > from ? to - 1 : NONE;
+            }
+            to = (to - 1) / 64 * 64;
+        }
+        return NONE;
+    }
+
+    std::vector<std::uint64_t> ready_;
+    std::vector<Thread*> patient_;
+    std::size_t warps_ = 0;
+    Schedule schedule_ = Schedule::in_order;
+    std::uint64_t state_ = 1;
+    Warp* behind_ = nullptr;
+    Block* ahead_ = nullptr;
+    const Block* leave_ = nullptr;
+    Warp* warp_ = nullptr;  // the choice before
+    unsigned lane_ = 0;
+};
+
+inline Scheduler scheduler;
+
+}  // namespace emulator
