@@ -34,6 +34,10 @@ class Entry:
 
 
 BUILT_IN: Mapping[str, Entry] = {
+    "cupy-raw": Entry(
+        "backends.cupy_raw.backend:CuPyRawLSTM", "pip install 'lstm-parity[cupy13]' (or cupy12) on a machine with an NVIDIA GPU"
+    ),
+    "cupy-raw-emulated": Entry("backends.cupy_raw.backend:EmulatedLSTM", "install a C++ compiler, or pip install ziglang"),
     "numpy": Entry("backends.numpy_lstm:NumpyLSTM", "pip install lstm-parity"),
     "torch-cpu": Entry("backends.torch_lstm:TorchCPULSTM", "pip install 'lstm-parity[torch]'"),
     "torch-cudnn": Entry(

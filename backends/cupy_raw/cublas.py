@@ -1,0 +1,91 @@
+"""cuBLAS's matrix product with operands, result and arithmetic of formats of their own: cublasGemmEx, called as the C function.
+
+CuPy's wrapper of it passes the arithmetic as a data type, which cannot say TF32. The library and the handle are those that CuPy
+has loaded. cuBLAS documentation, "cublasGemmEx()".
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from functools import cache
+from typing import Any
+
+CUDA_R = {"float64": 1, "float32": 0, "tf32": 0, "float16": 2, "bfloat16": 14}
+"""cudaDataType of what arrays hold."""
+
+CUDA_R_REAL = {"float64": 1}
+"""cudaDataType of the arithmetic; CUDA_R_32F for all others."""
+
+COMPUTE = {"float64": 70, "tf32": 77}
+"""cublasComputeType_t: CUBLAS_COMPUTE_64F, CUBLAS_COMPUTE_32F_FAST_TF32; for all others CUBLAS_COMPUTE_32F."""
+
+CUBLAS_COMPUTE_32F = 68
+CUBLAS_GEMM_DEFAULT = -1
+NO, TRANSPOSED = 0, 1
+
+
+class CublasError(RuntimeError):
+    """cuBLAS refuses a product; the message has its status and the sizes."""
+
+
+def gemm_ex(precision: str, a: Any, b: Any, out: Any, accumulate: bool) -> None:
+    """out [M, N] = (or +=) a [M, K] b [N, K]^T on CuPy's current stream.
+
+    a, b: in the storage format of the precision, row- or column-major. out: float32, or float64 for float64, row-major.
+    cuBLAS counts by columns, so it is asked for out^T = b a^T. Raises CublasError.
+    """
+    import cupy
+
+    library = _library()
+    handle = cupy.cuda.device.get_cublas_handle()
+    number = ctypes.c_double if precision == "float64" else ctypes.c_float
+    operand, result = CUDA_R[precision], CUDA_R_REAL.get(precision, 0)
+    b_form, b_leading = _form(b)
+    a_form, a_leading = _form(a)
+    (m, k), n = a.shape, len(b)
+    one, beta = number(1), number(1 if accumulate else 0)
+    status = library.cublasSetStream_v2(ctypes.c_void_p(handle), ctypes.c_void_p(cupy.cuda.get_current_stream().ptr))
+    status = status or library.cublasGemmEx(
+        ctypes.c_void_p(handle),
+        TRANSPOSED if b_form == "rows" else NO,
+        NO if a_form == "rows" else TRANSPOSED,
+        n,
+        m,
+        k,
+        ctypes.byref(one),
+        ctypes.c_void_p(b.data.ptr),
+        operand,
+        b_leading,
+        ctypes.c_void_p(a.data.ptr),
+        operand,
+        a_leading,
+        ctypes.byref(beta),
+        ctypes.c_void_p(out.data.ptr),
+        result,
+        _form(out)[1],
+        COMPUTE.get(precision, CUBLAS_COMPUTE_32F),
+        CUBLAS_GEMM_DEFAULT,
+    )
+    if status:
+        raise CublasError(f"cublasGemmEx returns status {status} for [{m}, {k}] x [{k}, {n}] in {precision}")
+
+
+def _form(array: Any) -> tuple[str, int]:
+    """Whether a matrix's rows or its columns are contiguous, and how many elements apart they are."""
+    rows, columns = array.shape
+    row_stride, column_stride = (stride // array.itemsize for stride in array.strides)
+    if columns == 1 or column_stride == 1:
+        return "rows", max(row_stride if rows > 1 else columns, columns)
+    if rows == 1 or row_stride == 1:
+        return "columns", max(column_stride, rows)
+    raise ValueError(f"neither the rows nor the columns of a [{rows}, {columns}] matrix are contiguous")
+
+
+@cache
+def _library() -> Any:
+    import cupy
+    from cupy_backends.cuda.libs import cublas  # noqa: F401  loads the library
+
+    major = cupy.cuda.runtime.runtimeGetVersion() // 1000
+    return ctypes.CDLL(f"cublas64_{major}.dll" if sys.platform == "win32" else f"libcublas.so.{major}")

@@ -1,0 +1,33 @@
+"""The two backends held to one plan each, to be verified and timed alone: `verify backends.cupy_raw.forced:Stepwise`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .backend import CuPyRawLSTM, EmulatedLSTM
+
+
+class Stepwise(CuPyRawLSTM):
+    """cupy-raw, always step by step."""
+
+    path = "stepwise"
+
+
+class Persistent(CuPyRawLSTM):
+    """cupy-raw, always in one launch; a problem that does not fit the device is an UnsupportedError."""
+
+    path = "persistent"
+    capabilities = replace(CuPyRawLSTM.capabilities, projection=False)
+
+
+class StepwiseEmulated(EmulatedLSTM):
+    """cupy-raw-emulated, always step by step."""
+
+    path = "stepwise"
+
+
+class PersistentEmulated(EmulatedLSTM):
+    """cupy-raw-emulated, always in one launch."""
+
+    path = "persistent"
+    capabilities = replace(EmulatedLSTM.capabilities, projection=False)

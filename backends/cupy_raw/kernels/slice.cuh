@@ -1,0 +1,109 @@
+// The product of a block's slice of weights, which stays in shared memory for the whole sequence, with what the other blocks
+// have just made: the heart of both persistent kernels.
+//
+// The slice has `rows` rows; the operand has a row for each row of the batch; both run along K, cut into chunks that fit. K is
+// also split over groups of threads, each of which leaves its own partial sum: partial(split, row, b). Who reads them adds
+// them up, so nothing is reduced across threads, and the order of the sum is always the same.
+//
+// With tensor cores a warp makes tiles of 16 rows by 8 rows of the batch; the slice's rows and K are then padded with zeros.
+// Without, a thread makes one row for BATCH_TILE rows of the batch at a time.
+#pragma once
+#include "device.cuh"
+
+constexpr int MOST_BATCH_TILE = 8;
+
+// The sizes that a kernel with a slice must have, and how one asks for them.
+#define SLICE_SIZES                                                        \
+    SIZE(threads)       /* of a block */                                   \
+    SIZE(rows)          /* of the slice, padded */                         \
+    SIZE(depth)         /* K, padded */                                    \
+    SIZE(slice_stride)  /* elements from a row of the slice to the next */ \
+    SIZE(chunk)         /* columns of the operand in shared memory */      \
+    SIZE(chunk_stride)  /* elements from a row of the operand to the next */ \
+    SIZE(splits)        /* of K */                                         \
+    SIZE(batch_slice)   /* rows of the batch that a block looks after */   \
+    SIZE(batch_tile)    /* rows of the batch that a thread adds up at once, without tensor cores */ \
+    SIZE(tensor_cores)  /* 0 or 1 */                                       \
+    SIZE(vector)        /* elements of an asynchronous copy; 1: none */
+
+#if HAS_MMA
+// Tiles of the chunk's product; who holds which element of a fragment is said in gpu.cuh and the PTX ISA.
+template <class Size, class Slice, class Operand, class Partial>
+__device__ __forceinline__ void multiply_tiles(Slice slice, Operand operand, Partial partial, int k_first, int k_count, bool first) {
+    const int g = lane() / 4, t = lane() % 4, warps = Size::threads / 32;
+    const int row_tiles = Size::rows / 16, batch_tiles = Size::batch_slice / 8;
+    for (int item = threadIdx.x / 32; item < row_tiles * batch_tiles * Size::splits; item += warps) {
+        const int split = item / (row_tiles * batch_tiles);
+        const int row = item % row_tiles * 16 + g, b0 = item / row_tiles % batch_tiles * 8;
+        Accumulator sum{};
+        for (int k = split * MMA_DEPTH; k < k_count; k += Size::splits * MMA_DEPTH) {
+            FragmentA a;
+            FragmentB b;
+#if defined(PRECISION_tf32)
+            a.e[0] = slice(row, k_first + k + t);
+            a.e[1] = slice(row + 8, k_first + k + t);
+            a.e[2] = slice(row, k_first + k + t + 4);
+            a.e[3] = slice(row + 8, k_first + k + t + 4);
+            b.e[0] = operand(b0 + g, k + t);
+            b.e[1] = operand(b0 + g, k + t + 4);
+#else
+#pragma unroll
+            for (int i = 0; i < 2; ++i) {
+                a.e[i] = slice(row, k_first + k + 2 * t + i);
+                a.e[2 + i] = slice(row + 8, k_first + k + 2 * t + i);
+                a.e[4 + i] = slice(row, k_first + k + 2 * t + 8 + i);
+                a.e[6 + i] = slice(row + 8, k_first + k + 2 * t + 8 + i);
+                b.e[i] = operand(b0 + g, k + 2 * t + i);
+                b.e[2 + i] = operand(b0 + g, k + 2 * t + 8 + i);
+            }
+#endif
+            mma(sum, a, b);
+        }
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+            const int r = row + i / 2 * 8, b = b0 + 2 * t + i % 2;
+            partial(split, r, b) = first ? sum.e[i] : partial(split, r, b) + sum.e[i];
+        }
+    }
+}
+#endif
+
+// A thread for each row of the slice and each split of K.
+template <class Size, class Slice, class Operand, class Partial>
+__device__ __forceinline__ void multiply_rows(Slice slice, Operand operand, Partial partial, int k_first, int k_count, bool first) {
+    for (int item = threadIdx.x; item < Size::rows * Size::splits; item += Size::threads) {
+        const int row = item % Size::rows, split = item / Size::rows;
+        for (int b0 = 0; b0 < Size::batch_slice; b0 += Size::batch_tile) {
+            real sum[BOUND(Size::batch_tile, MOST_BATCH_TILE)] = {};
+            for (int k = split; k < k_count; k += Size::splits) {
+                const real weight = to_real(slice(row, k_first + k));
+#pragma unroll
+                for (int b = 0; b < Size::batch_tile; ++b) sum[b] = fma_(weight, to_real(operand(b0 + b, k)), sum[b]);
+            }
+#pragma unroll
+            for (int b = 0; b < Size::batch_tile; ++b) {
+                partial(split, row, b0 + b) = first ? sum[b] : partial(split, row, b0 + b) + sum[b];
+            }
+        }
+    }
+}
+
+// partial(split, row, b) = or += the sum over this split's k of slice(row, k_first + k) operand(b, k), 0 <= k < k_count.
+template <class Size, class Slice, class Operand, class Partial>
+__device__ __forceinline__ void multiply_slice(Slice slice, Operand operand, Partial partial, int k_first, int k_count, bool first) {
+#if HAS_MMA
+    if (Size::tensor_cores) {
+        multiply_tiles<Size>(slice, operand, partial, k_first, k_count, first);
+        return;
+    }
+#endif
+    multiply_rows<Size>(slice, operand, partial, k_first, k_count, first);
+}
+
+// The sum of all splits' partial sums.
+template <class Size, class Partial>
+__device__ __forceinline__ real whole(Partial partial, int row, int b) {
+    real sum = 0;
+    for (int split = 0; split < Size::splits; ++split) sum += partial(split, row, b);
+    return sum;
+}

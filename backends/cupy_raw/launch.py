@@ -1,0 +1,63 @@
+"""One launch of one kernel, as a value: both executors take it, and it can be printed and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+NO_SIZES: Mapping[str, int] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Launch:
+    """kernel: its name in kernels/`file`.cu. grid: blocks along x, y, z. threads: of a block.
+
+    shared_bytes: dynamic shared memory. sizes: the SIZEs of the file, fixed when it is compiled. cooperative: all blocks must
+    be resident at once.
+    """
+
+    file: str
+    kernel: str
+    grid: tuple[int, int, int]
+    threads: int
+    shared_bytes: int = 0
+    sizes: Mapping[str, int] = field(default_factory=lambda: NO_SIZES)
+    cooperative: bool = False
+
+
+def ceil_div(a: int, b: int) -> int:
+    """The least n with n * b >= a."""
+    return -(-a // b)
+
+
+def round_up(a: int, b: int) -> int:
+    """The least multiple of b that is at least a."""
+    return ceil_div(a, b) * b
+
+
+def carved(count: int, itemsize: int) -> int:
+    """Bytes that `Shared` (kernels/gpu.cuh) takes for an array."""
+    return round_up(count * itemsize, 16)
+
+
+GEMM_TILE, GEMM_THREADS, GEMM_DEPTH = 16, 64, 32
+COPY_THREADS = 256
+SUM_COLUMNS, SUM_WARPS = 32, 8
+
+
+def gemm_launch(rows: int, columns: int, real_bytes: int) -> Launch:
+    """C [rows, columns] = A B^T through this project's own kernel."""
+    grid = (ceil_div(rows, GEMM_TILE), ceil_div(columns, GEMM_TILE), 1)
+    return Launch("gemm", "gemm", grid, GEMM_THREADS, 2 * carved(GEMM_TILE * (GEMM_DEPTH + 1), real_bytes))
+
+
+def copy_launch(kernel: str, rows: int, columns: int) -> Launch:
+    """One of the element-wise kernels over [rows, columns]."""
+    return Launch("copies", kernel, (max(1, ceil_div(rows * columns, COPY_THREADS)), 1, 1), COPY_THREADS)
+
+
+def sum_launch(kernel: str, columns: int, real_bytes: int, rows_of_blocks: int = 1) -> Launch:
+    """A sum over all steps and rows for each of `columns` columns."""
+    grid = (ceil_div(columns, SUM_COLUMNS), rows_of_blocks, 1)
+    return Launch("sums", kernel, grid, SUM_COLUMNS * SUM_WARPS, carved(SUM_COLUMNS * SUM_WARPS, real_bytes))

@@ -1,0 +1,107 @@
+"""Launch plans: whatever the problem and the device, a plan that is given can be launched and covers the problem."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backends import LSTMSpec, UnsupportedError
+from backends.cupy_raw.device import DEVICES, EMULATED, Device
+from backends.cupy_raw.plan import MMA_DEPTHS, STEP_THREADS, Recurrence, plan
+
+DEVICES_HERE = [*DEVICES.values(), EMULATED]
+PRECISIONS = ["float64", "float32", "tf32", "float16", "bfloat16"]
+SIZES = st.one_of(st.integers(1, 40), st.sampled_from([63, 64, 65, 127, 128, 192, 257, 512, 700, 1024, 1500, 4096]))
+
+
+def recurrence(hidden=64, batch=8, precision="float32", steps=50, **features):
+    return Recurrence.of(LSTMSpec(hidden, hidden, precision=precision, **features), steps, batch)
+
+
+@st.composite
+def recurrences(draw):
+    return recurrence(draw(SIZES), draw(SIZES), draw(st.sampled_from(PRECISIONS)), bidirectional=draw(st.booleans()))
+
+
+@given(recurrences(), st.sampled_from(DEVICES_HERE), st.sampled_from(["forward", "backward"]))
+def test_a_persistent_plan_fits_the_device_and_covers_the_problem(r, device, direction):
+    found = plan(r, device, direction)
+    if found.path != "persistent":
+        return
+    (launch,) = found.launches
+    s = launch.sizes
+    blocks = launch.grid[0] * launch.grid[1] * launch.grid[2]
+    assert launch.cooperative
+    assert blocks <= device.multiprocessors
+    assert launch.shared_bytes <= device.shared_bytes
+    assert launch.threads == s["threads"] == device.threads
+    assert launch.grid[2] == r.directions
+    assert (launch.grid[0] - 1) * s["units"] < r.hidden <= launch.grid[0] * s["units"]
+    assert (launch.grid[1] - 1) * s["batch_slice"] < r.batch <= launch.grid[1] * s["batch_slice"]
+    width = r.hidden if direction == "forward" else 4 * r.hidden
+    assert s["rows"] >= s["units"] * (4 if direction == "forward" else 1)
+    assert s["depth"] >= width
+    assert s["slice_stride"] >= s["depth"]
+    assert s["chunk_stride"] >= s["chunk"]
+    assert s["batch_slice"] % s["batch_tile"] == 0
+    assert s["splits"] >= 1
+    if s["tensor_cores"]:
+        depth = MMA_DEPTHS[r.precision]
+        assert s["rows"] % 16 == s["batch_slice"] % 8 == s["depth"] % depth == s["chunk"] % depth == 0
+    if s["vector"] > 1:
+        assert s["vector"] * r.storage_bytes == 16
+        assert width % s["vector"] == 0
+        assert s["chunk"] % s["vector"] == 0
+        assert s["chunk_stride"] * r.storage_bytes % 16 == 0
+
+
+@given(recurrences(), st.sampled_from(["forward", "backward"]))
+def test_a_stepwise_plan_has_a_thread_for_each_unit_of_each_row(r, direction):
+    found = plan(r, EMULATED, direction, "stepwise")
+    for launch in found.launches:
+        assert launch.grid[0] * STEP_THREADS >= r.batch * r.hidden
+        assert launch.grid[1] == r.directions
+
+
+@pytest.mark.parametrize(
+    ("r", "device", "reason"),
+    [
+        (recurrence(proj_size=8), DEVICES["sm_90a"], "second exchange"),
+        (recurrence(), Device("old", "sm_80", 100, 48 * 1024, cooperative=False), "old cannot keep all blocks"),
+        (recurrence(4096), DEVICES["sm_90a"], "U \\(262144 KiB\\).*132 multiprocessors of H100 SXM"),
+        (recurrence(bidirectional=True), Device("one", "sm_80", 1, 48 * 1024), "each direction needs blocks of its own"),
+    ],
+)
+def test_what_the_persistent_kernel_cannot_take_is_done_step_by_step_and_the_plan_says_why(r, device, reason):
+    for direction in ("forward", "backward"):
+        found = plan(r, device, direction)
+        assert found.path == "stepwise"
+        assert re.search(reason, found.reason)
+        with pytest.raises(UnsupportedError, match=reason):
+            plan(r, device, direction, "persistent")
+
+
+def test_one_step_has_nothing_to_keep():
+    assert plan(recurrence(steps=1), EMULATED, "forward").path == "stepwise"
+    assert plan(recurrence(steps=1), EMULATED, "forward", "persistent").path == "persistent"
+    assert plan(recurrence(steps=2), EMULATED, "forward", "stepwise").reason == "asked for"
+
+
+def test_a_problem_that_no_kernel_can_take_is_refused():
+    with pytest.raises(UnsupportedError, match="32 bits"):
+        plan(recurrence(steps=2**20, batch=2**12), EMULATED, "forward")
+
+
+def test_flops_and_bytes_of_a_step():
+    found = plan(recurrence(hidden=10, batch=3), EMULATED, "forward")
+    assert found.flops_per_step == 2 * 4 * 10 * 10 * 3
+    assert found.bytes_per_step == 4 * (4 * 10 * 10 + 3 * (4 * 10 + 2 * 10 + 2 * 10))
+
+
+def test_small_problems_are_spread_over_several_blocks_and_chunks_of_the_emulator():
+    launches = [plan(recurrence(h, 5, "float32"), EMULATED, "backward").launches[0] for h in (9, 13, 33)]
+    assert all(launch.grid[0] * launch.grid[1] > 1 for launch in launches)
+    assert launches[-1].sizes["chunk"] < launches[-1].sizes["depth"]
