@@ -17,6 +17,8 @@ from .errors import CallError
 from .streams import discard
 
 if TYPE_CHECKING:
+    from backends import LSTMSpec
+
     from .sweep.grid import Definition
     from .verify.suite import BackendResult
 
@@ -140,12 +142,54 @@ def _build_parser() -> argparse.ArgumentParser:
     sweep.add_argument("--resume", action="store_true", help="go on with the newest run of the same sweep in the store")
     sweep.set_defaults(run=_sweep)
 
+    plan = commands.add_parser(
+        "plan", help="how this project's kernels would compute a problem on an architecture, and why", allow_abbrev=False
+    )
+    _add_problem(plan)
+    plan.add_argument("--arch", default="sm_90a", metavar="ARCH", help="sm_80, sm_90a, ... (default: sm_90a)")
+    plan.set_defaults(run=_plan)
+
+    emulate = commands.add_parser(
+        "emulate", help="run this project's kernels on the CPU with every access checked", allow_abbrev=False
+    )
+    _add_problem(emulate)
+    emulate.add_argument("--ragged", action="store_true", help="sequences of different lengths, 0 among them")
+    emulate.add_argument(
+        "--schedules", type=_positive, default=10, metavar="N", help="how many orders of threads (default: 10)"
+    )
+    emulate.add_argument("--schedule", metavar="KIND", help="of one kind alone, in place of all kinds in turn")
+    emulate.add_argument(
+        "--seed", type=_natural, default=0, metavar="S", help="of the numbers and of the schedules (default: 0)"
+    )
+    emulate.add_argument(
+        "--kernels", type=Path, metavar="DIR", help="a copy of backends/cupy_raw/kernels, with changes of your own"
+    )
+    emulate.set_defaults(run=_emulate)
+
     report = commands.add_parser("report", help="tables, charts and pages from a store", allow_abbrev=False)
     report.add_argument("--store", type=Path, default=DEFAULT_STORE, metavar="FILE", help=f"default: {DEFAULT_STORE}")
     report.add_argument("--out", type=Path, default=DEFAULT_REPORT, metavar="DIR", help=f"default: {DEFAULT_REPORT}")
     report.add_argument("--baseline", metavar="BACKEND", help="what to compare with (default: the sweep's first backend)")
     report.set_defaults(run=_report)
     return parser
+
+
+def _add_problem(parser: argparse.ArgumentParser) -> None:
+    """One problem, for commands that are about this project's kernels; the defaults are small, for the command `emulate`."""
+    for name, value in (("sequence-length", 5), ("batch-size", 3), ("hidden-size", 13), ("num-layers", 1)):
+        parser.add_argument(f"--{name}", type=_positive, default=value, metavar="N", help=f"default: {value}")
+    parser.add_argument("--input-size", type=_positive, metavar="N", help="default: the hidden size")
+    parser.add_argument("--proj-size", type=_natural, default=0, metavar="N", help="default: 0, no projection")
+    parser.add_argument("--bidirectional", action="store_true", help="both directions")
+    parser.add_argument("--no-bias", action="store_true", help="without biases")
+    parser.add_argument("--peephole", action="store_true", help="with peepholes")
+    parser.add_argument(
+        "--precision", default="float32", metavar="P", help="float64, float32 (default), tf32, float16, bfloat16"
+    )
+    parser.add_argument("--mode", choices=("inference", "training"), default="training", help="default: training")
+    parser.add_argument(
+        "--path", choices=("persistent", "stepwise"), help="this plan, in place of the one that would be picked"
+    )
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -273,6 +317,52 @@ def _sweep(arguments: argparse.Namespace) -> int:
 def _command(arguments: argparse.Namespace) -> str:
     """The command line as text that can be kept, whatever bytes its file names are made of."""
     return shlex.join(["lstm-parity", *arguments.words]).encode(errors="backslashreplace").decode()
+
+
+def _spec(arguments: argparse.Namespace) -> LSTMSpec:
+    """The spec that the words of `_add_problem` describe."""
+    from backends import LSTMSpec
+
+    try:
+        return LSTMSpec(
+            input_size=arguments.input_size or arguments.hidden_size,
+            hidden_size=arguments.hidden_size,
+            num_layers=arguments.num_layers,
+            bidirectional=arguments.bidirectional,
+            proj_size=arguments.proj_size,
+            bias=not arguments.no_bias,
+            peephole=arguments.peephole,
+            precision=arguments.precision,
+        )
+    except ValueError as error:
+        raise CallError(str(error)) from error
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from .launch_plan import device_named, plan_in_words
+
+    device, training = device_named(arguments.arch), arguments.mode == "training"
+    steps, batch = arguments.sequence_length, arguments.batch_size
+    print(plan_in_words(_spec(arguments), steps, batch, device, training=training, path=arguments.path))
+    return 0
+
+
+def _emulate(arguments: argparse.Namespace) -> int:
+    import numpy as np
+
+    from backends.cupy_raw.source import KERNELS
+
+    from .emulation import emulate, in_words, schedules
+    from .verify.regimes import draw_problem
+
+    steps, batch, seed = arguments.sequence_length, arguments.batch_size, arguments.seed
+    lengths = np.random.default_rng(seed).integers(0, steps + 1, batch) if arguments.ragged else None
+    training = arguments.mode == "training"
+    problem = draw_problem(_spec(arguments), steps, batch, seed, lengths=lengths, training=training)
+    under = schedules(arguments.schedules, seed, arguments.schedule)
+    found = emulate(problem, under, arguments.kernels or KERNELS, arguments.path)
+    print(in_words(found, problem, len(under)))
+    return 0 if found.well else 1
 
 
 def _report(arguments: argparse.Namespace) -> int:
