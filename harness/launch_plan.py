@@ -6,7 +6,8 @@ from backends import LSTMSpec, UnavailableError, UnsupportedError
 from backends.cupy_raw.compile_report import KernelCompileError, compile_kernels
 from backends.cupy_raw.device import DEVICES, Device
 from backends.cupy_raw.launch import Launch
-from backends.cupy_raw.plan import Path, Plan, Recurrence, plan
+from backends.cupy_raw.plan import Path, Plan, plan
+from backends.cupy_raw.recurrence import Recurrence
 
 from .errors import CallError
 

@@ -115,7 +115,7 @@ class CuPyRawLSTM(_Raw):
 class EmulatedLSTM(_Raw):
     """The kernels on the CPU emulator. Each launch has a schedule of its own, and must give the same bits under every one.
 
-    Every access of a call of up to `most_checked` multiply-adds is checked; what the detectors find is raised as EmulationError.
+    Every access of a call of up to `most_checked` multiply-adds is checked; what is found is raised as EmulationError.
     """
 
     most_checked: ClassVar[int] = MOST_CHECKED_OPERATIONS

@@ -40,5 +40,5 @@ DEVICES: Mapping[str, Device] = {
 }
 """For each architecture the device that plans are made for where there is none to ask."""
 
-EMULATED = Device("the emulator", "emulated", 8, 512 * KIB, threads=64, most_chunk=48)
+EMULATED = Device("the emulator", "emulated", 8, 8192 * KIB, threads=64, most_chunk=48)
 """Few small blocks, so that small problems are spread over several blocks and chunks, as large ones are on a GPU."""

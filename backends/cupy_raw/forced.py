@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from .backend import CuPyRawLSTM, EmulatedLSTM
 
 
@@ -17,7 +15,6 @@ class Persistent(CuPyRawLSTM):
     """cupy-raw, always in one launch; a problem that does not fit the device is an UnsupportedError."""
 
     path = "persistent"
-    capabilities = replace(CuPyRawLSTM.capabilities, projection=False)
 
 
 class StepwiseEmulated(EmulatedLSTM):
@@ -30,4 +27,3 @@ class PersistentEmulated(EmulatedLSTM):
     """cupy-raw-emulated, always in one launch."""
 
     path = "persistent"
-    capabilities = replace(EmulatedLSTM.capabilities, projection=False)

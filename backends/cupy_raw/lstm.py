@@ -15,7 +15,8 @@ from ..problem import DirectionWeights, LSTMGradients, LSTMSpec, LSTMState, LSTM
 from .launch import Launch, copy_launch, sum_launch
 from .layer import Kept, Layer
 from .machine import Machine
-from .plan import Path, Plan, Recurrence, plan
+from .plan import Path, Plan, plan
+from .recurrence import Recurrence
 from .stepwise import BackwardSteps, ForwardSteps
 
 
@@ -79,12 +80,14 @@ class RawLSTM:
         t, b, d, h = call.steps, call.batch, spec.num_directions, spec.hidden_size
         z = machine.empty(d, t, b, 4 * h, real=True)
         self._input_products(layer, x, z)
-        y = machine.empty(t, b, d, h)
+        y = machine.empty(t, b, d, spec.state_size)
         c_steps = machine.empty(d, t, b, h, real=True) if call.training else None
+        unprojected = machine.empty(t if call.training else 1, d, b, h) if spec.proj_size else None
         (launch,) = found.launches
-        arrays = (layer.w_hh, layer.bias, layer.peephole, z, h0, c0, y, h_n, c_n, c_steps, call.lengths, self._flags(launch))
-        machine.launch(launch, (*arrays, t, b, int(call.training)))
-        return Kept(x, h0, c0, y, z, c_steps, None)
+        weights = (layer.w_hh, layer.w_hr, layer.bias, layer.peephole)
+        arrays = (z, h0, c0, y, h_n, c_n, c_steps, unprojected, call.lengths, self._flags(launch))
+        machine.launch(launch, (*weights, *arrays, t, b, int(call.training)))
+        return Kept(x, h0, c0, y, z, c_steps, unprojected)
 
     def _forward_steps(
         self, call: _Call, found: Plan, l: int, layer: Layer, x: Any, h0: Any, c0: Any, h_n: Any, c_n: Any
@@ -144,14 +147,17 @@ class RawLSTM:
 
     def _backward_persistent(
         self, call: _Call, found: Plan, l: int, layer: Layer, left: Kept, grad: Any, *states: Any
-    ) -> tuple[Any, None]:
-        """dz [D, T, B, 4H], and no dh: there is no projection. states: grad_h, grad_c and, to be filled, dh0, dc0."""
+    ) -> tuple[Any, Any]:
+        """dz [D, T, B, 4H] and, with projection, dh [D, T, B, P]. states: grad_h, grad_c and, to be filled, dh0, dc0."""
         (launch,) = found.launches
         grad_h, grad_c, dh0, dc0 = states
+        spec, t, b = self._spec, call.steps, call.batch
         dz = self._machine.empty(*left.gates.shape)
-        arrays = (layer.w_hh, layer.peephole, left.gates, left.c_steps, left.c0, grad, grad_h, grad_c, dz, dh0, dc0)
-        self._machine.launch(launch, (*arrays, call.lengths, self._flags(launch), call.steps, call.batch))
-        return dz, None
+        dh = self._machine.empty(spec.num_directions, t, b, spec.proj_size) if spec.proj_size else None
+        weights = (layer.w_hh, layer.w_hr, layer.peephole)
+        arrays = (left.gates, left.c_steps, left.c0, grad, grad_h, grad_c, dz, dh, dh0, dc0, call.lengths, self._flags(launch))
+        self._machine.launch(launch, (*weights, *arrays, t, b))
+        return dz, dh
 
     def _backward_steps(
         self, call: _Call, found: Plan, l: int, layer: Layer, left: Kept, grad: Any, *states: Any

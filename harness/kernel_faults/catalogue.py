@@ -10,23 +10,23 @@ BOUNDS = ("out of bounds",)
 UNWRITTEN = ("never written",)
 TENSOR_CORES = {"precision": "float16", "batch": 9, "hidden": 20}
 VECTORS = {"hidden": 12}
+PROJECTED = {"proj_size": 5}
+RAGGED = {"ragged": True}
 FORWARD, BACKWARD = "persistent_forward.cu", "persistent_backward.cu"
+WAIT_FORWARD = "others.wait<Size>(exchanges * s + 1);"
+WAIT_BACKWARD = "others.wait<Size>(exchanges * done + 1);"
 
 FAULTS = (
     # every barrier of the persistent kernels, in turn
     Fault("no-barrier-after-waiting", "exchange.cuh", BARRIER, "", "persistent", RACE),
     Fault("no-barrier-before-publishing", "exchange.cuh", BARRIER, "", "persistent", RACE, which=1),
+    Fault("no-barrier-after-staging", "slice.cuh", BARRIER, "", "persistent", RACE),
+    Fault("no-barrier-after-product", "slice.cuh", BARRIER, "", "persistent", RACE, which=1),
     Fault("forward-no-barrier-after-set-up", FORWARD, BARRIER, "", "persistent", RACE, features=VECTORS),
-    Fault("forward-no-barrier-after-staging", FORWARD, BARRIER, "", "persistent", RACE, which=1),
-    Fault("forward-no-barrier-after-product", FORWARD, BARRIER, "", "persistent", RACE, which=2),
-    Fault("backward-no-barrier-after-staging", BACKWARD, BARRIER, "", "persistent", RACE),
-    Fault("backward-no-barrier-after-product", BACKWARD, BARRIER, "", "persistent", RACE, which=1),
     # what one block says to another
     Fault("flag-stored-relaxed", "exchange.cuh", "store_release(", "store_relaxed(", "persistent", RACE),
     Fault("flag-awaited-relaxed", "exchange.cuh", "wait_acquire(", "wait_relaxed(", "persistent", RACE),
-    Fault(
-        "waits-for-the-step-before", "exchange.cuh", "first + slice, steps)", "first + slice, steps - 1)", "persistent", RACE
-    ),
+    Fault("waits-for-the-exchange-before", "exchange.cuh", "slice, count)", "slice, count - 1)", "persistent", RACE),
     Fault(
         "one-producer-is-not-awaited",
         "exchange.cuh",
@@ -36,21 +36,38 @@ FAULTS = (
         RACE,
     ),
     Fault(
-        "publishes-a-step-too-early",
+        "publishes-too-early",
         FORWARD,
-        "others.publish(s + 1)",
-        "others.publish(s + 2)",
+        "others.publish(exchanges * (s + 1))",
+        "others.publish(exchanges * (s + 2))",
         "persistent",
         (*RACE, *UNWRITTEN),
     ),
-    Fault("publishes-too-little", FORWARD, "others.publish(s + 1)", "others.publish(s)", "persistent", ("deadlock",)),
-    Fault("publishes-at-another-place", "exchange.cuh", "first + int(blockIdx.x)", "first", "persistent", (*RACE, "deadlock")),
-    # asynchronous copies
-    Fault("forward-copies-not-awaited", FORWARD, "copy_async_wait();", "", "persistent", ("in flight",), features=VECTORS),
-    Fault("backward-copies-not-awaited", BACKWARD, "copy_async_wait();", "", "persistent", ("in flight",), features=VECTORS),
     Fault(
-        "copies-of-rows-that-are-not-aligned",
+        "publishes-too-little",
         FORWARD,
+        "others.publish(exchanges * (s + 1))",
+        "others.publish(exchanges * s)",
+        "persistent",
+        ("deadlock",),
+    ),
+    Fault("publishes-at-another-place", "exchange.cuh", "first + int(blockIdx.x)", "first", "persistent", (*RACE, "deadlock")),
+    Fault("forward-projects-without-waiting", FORWARD, WAIT_FORWARD, "", "persistent", RACE, features=PROJECTED),
+    Fault("backward-projects-without-waiting", BACKWARD, WAIT_BACKWARD, "", "persistent", RACE, features=PROJECTED),
+    Fault(
+        "one-buffer-for-all-steps",
+        FORWARD,
+        "kept = training ? s : 0",
+        "kept = 0",
+        "persistent",
+        UNWRITTEN,
+        features=PROJECTED,
+    ),
+    # asynchronous copies
+    Fault("copies-not-awaited", "slice.cuh", "copy_async_wait();", "", "persistent", ("in flight",), features=VECTORS),
+    Fault(
+        "copies-of-pieces-that-are-not-aligned",
+        "slice.cuh",
         "k = place % pieces * Size::vector",
         "k = place % pieces * Size::vector + 1",
         "persistent",
@@ -61,57 +78,22 @@ FAULTS = (
     Fault(
         "operand-of-missing-rows-not-cleared",
         FORWARD,
-        "operand(place / Size::chunk, place % Size::chunk) = to_storage(0);",
+        "operand(place / Size::operand_stride, place % Size::operand_stride) = to_storage(0);",
         "",
         "persistent",
         UNWRITTEN,
         features=TENSOR_CORES,
     ),
     Fault(
-        "gates-without-a-product",
+        "last-step-without-the-final-state",
         BACKWARD,
-        "sequence.is_last(t, length) ? to_real(grad_h(d, b, unit)) :",
+        "sequence.is_last(t, length) ? to_real(grad_h(d, b, j)) :",
         "",
         "persistent",
         UNWRITTEN,
     ),
     Fault(
-        "state-not-loaded",
-        FORWARD,
-        "h_last(place / Size::units, place % Size::units) = h0(d, b, unit);",
-        "",
-        "persistent",
-        UNWRITTEN,
-        features={"ragged": True},
-    ),
-    # guards and tails of the persistent kernels
-    Fault(
-        "slice-of-units-past-the-end",
-        FORWARD,
-        "unit < Size::hidden && k < Size::hidden",
-        "k < Size::hidden",
-        "persistent",
-        BOUNDS,
-    ),
-    Fault("tail-of-the-batch-unguarded", FORWARD, "if (b >= batch) continue;", "", "persistent", BOUNDS),
-    Fault(
-        "rows-off-by-one",
-        FORWARD,
-        "if (unit >= Size::hidden || b >= batch) continue;",
-        "if (unit > Size::hidden || b >= batch) continue;",
-        "persistent",
-        BOUNDS,
-        which=1,
-    ),
-    Fault("backward-tail-of-units-unguarded", BACKWARD, "u0 + row < Size::hidden && ", "", "persistent", BOUNDS),
-    Fault(
-        "reads-past-the-padding",
-        FORWARD,
-        "if (t >= length) continue;",
-        "",
-        "persistent",
-        BOUNDS,
-        features={"ragged": True, "bidirectional": True},
+        "state-not-loaded", FORWARD, "h_last(i, row) = h0(d, b0 + i, j0 + row);", ";", "persistent", UNWRITTEN, features=RAGGED
     ),
     Fault(
         "dz-of-the-padding-not-written",
@@ -120,7 +102,39 @@ FAULTS = (
         ";",
         "persistent",
         UNWRITTEN,
-        features={"ragged": True},
+        features=RAGGED,
+    ),
+    # guards and tails of the persistent kernels
+    Fault("units-of-u-unguarded", FORWARD, " && unit < Size::hidden;", ";", "persistent", BOUNDS),
+    Fault("outputs-of-u-unguarded", BACKWARD, " && j0 + row < Size::state;", ";", "persistent", BOUNDS),
+    Fault("tail-of-the-batch-unguarded", "slice.cuh", "if (b0 + row < batch) copy", "copy", "persistent", BOUNDS),
+    Fault("units-off-by-one", FORWARD, "if (unit >= Size::hidden ||", "if (unit > Size::hidden ||", "persistent", BOUNDS),
+    Fault(
+        "outputs-off-by-one",
+        BACKWARD,
+        "if (j >= Size::state ||",
+        "if (j > Size::state ||",
+        "persistent",
+        BOUNDS,
+        features=PROJECTED,
+    ),
+    Fault(
+        "reads-past-the-padding",
+        FORWARD,
+        "if (t >= length) return;",
+        "",
+        "persistent",
+        BOUNDS,
+        features={"ragged": True, "bidirectional": True},
+    ),
+    Fault(
+        "tail-of-k-unguarded",
+        "slice.cuh",
+        "k < Size::width ? weight(row, k) : to_storage(0)",
+        "weight(row, k)",
+        "persistent",
+        BOUNDS,
+        features=TENSOR_CORES,
     ),
     # the matrix product
     Fault("gemm-no-barrier-after-staging", "gemm.cu", BARRIER, "", "stepwise", RACE),

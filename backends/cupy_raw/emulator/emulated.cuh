@@ -79,9 +79,10 @@ const char* signature(void (*)(A...)) {
 }
 }  // namespace emulator
 
-#define SIZE(name_)                   \
-    static inline int name_ = 0;      \
-    static inline const emulator::SizeName name_##_entry{#name_, &name_};
+#define SIZE(name_) SIZE_AS(name_, name_)
+#define SIZE_AS(member_, name_)        \
+    static inline int member_ = 0;     \
+    static inline const emulator::SizeName member_##_entry{#name_, &member_};
 #define BOUND(size, most) (most)
 #define EXPORT_KERNEL(name)                                                                         \
     EMULATOR_CALL void emulator_run_##name(const emulator::Word* words) { emulator::call(name, words); } \

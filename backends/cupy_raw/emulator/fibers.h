@@ -1,7 +1,8 @@
 // Fibers: stacks from one pool, and the switch from one to another.
 //
 // A launch may have tens of thousands of fibers, more than a process may have mappings, so no page guards each stack. A word
-// of known content lies between a stack and the one above it; it is looked at before a fiber goes on and when one ends.
+// of known content lies between a stack and the one above it; it is looked at before a fiber goes on and when one ends. A
+// stack pointer that has come too low is found at the next switch.
 #pragma once
 
 #include <sys/mman.h>
@@ -16,6 +17,7 @@ namespace emulator {
 constexpr std::size_t CACHE_LINE = 64;
 // An odd number of cache lines, so that the tops of the stacks do not all fall into one set of the cache.
 constexpr std::size_t STACK_BYTES = 717 * CACHE_LINE;
+constexpr std::size_t STACK_RESERVE = 4096;  // for the runtime itself
 constexpr std::size_t STACKS_AT_ONCE = 256;
 constexpr std::size_t STACKS_KEPT = 8192;
 constexpr std::uint64_t CANARY = 0x5ca1ab1e0ddba115u;
@@ -53,7 +55,8 @@ public:
 
 private:
     static std::size_t page() { return static_cast<std::size_t>(sysconf(_SC_PAGESIZE)); }
-    static std::size_t chunk_bytes() { return (page() + STACKS_AT_ONCE * STACK_BYTES + CACHE_LINE + page() - 1) / page() * page(); }
+    // The lowest is never used, so that one which overflows there is found as any other, before it comes to the guard page.
+    static std::size_t chunk_bytes() { return (page() + (STACKS_AT_ONCE + 1) * STACK_BYTES + CACHE_LINE + page() - 1) / page() * page(); }
 
     void grow() {
         char* chunk = static_cast<char*>(map_pages(chunk_bytes()));
@@ -65,7 +68,7 @@ private:
         add(chunk);
     }
     void add(char* chunk) {
-        char* first = chunk + page();
+        char* first = chunk + page() + STACK_BYTES;
         for (std::size_t i = STACKS_AT_ONCE; i-- > 0;) {
             char* stack = first + i * STACK_BYTES;
             canary_below(stack) = canary_above(stack) = CANARY;

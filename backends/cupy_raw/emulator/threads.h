@@ -30,7 +30,7 @@ inline void become(Thread& thread) {
 
 [[noreturn]] inline void report_overflow(const Thread& thread) {
     fatal("stack", thread, thread.site,
-          text("%s needs more than %zu bytes of stack: make its local arrays smaller", name_of(thread).c_str(), STACK_BYTES));
+          text("%s needs more than %zu bytes of stack: make its local arrays smaller", name_of(thread).c_str(), STACK_BYTES - STACK_RESERVE));
 }
 
 // Gets `thread` ready to be switched to.
@@ -51,6 +51,7 @@ inline void* prepare(Thread& thread) {
 inline void switch_to(Thread* next) {
     if (sets.wants_collection()) collect_sets();
     Thread& me = self();
+    if (static_cast<char*>(__builtin_frame_address(0)) < me.stack + STACK_RESERVE) report_overflow(me);
     if (!next) nothing_can_go_on();
     if (next == &me) {
         ++launch.switches;
@@ -102,7 +103,7 @@ inline void begin_block(Block& block, unsigned number) {
         Warp& warp = launch.warps[block.first_warp + w];
         const unsigned left = launch.threads_a_block - w * LANES;
         warp.existing = left >= LANES ? ALL_LANES : (1u << left) - 1;
-        warp.ended = warp.waiting = 0;
+        warp.ready = warp.ended = warp.waiting = 0;
         for (unsigned lane = 0; lane < std::min(left, LANES); ++lane) {
             Thread& thread = warp.first[lane];
             thread.stack = nullptr;
@@ -121,8 +122,9 @@ inline void begin_block(Block& block, unsigned number) {
 inline unsigned next_group(unsigned begun) {
     const Request& request = *launch.request;
     const auto schedule = Schedule(request.schedule);
-    if (schedule == Schedule::reversed) return launch.groups - 1 - begun;
-    if (schedule == Schedule::in_order) return begun;
+    const auto resident = static_cast<unsigned>(launch.cluster_arrived.size());
+    if (schedule == Schedule::in_order || resident == launch.groups) return begun;
+    if (schedule == Schedule::reversed) return begun < resident ? launch.groups - resident + begun : launch.groups - 1 - begun;
     const unsigned warps = schedule == Schedule::warp_behind ? launch.warps_a_block : 1;
     const std::uint64_t block = request.seed % (std::uint64_t(launch.blocks) * warps) / warps;
     return (unsigned(block / launch.cluster) + begun) % launch.groups;

@@ -6,6 +6,7 @@
 
 // ---- sizes that are fixed when a kernel is compiled
 #define SIZE(name) static constexpr int name = SIZE_##name;
+#define SIZE_AS(member, name) static constexpr int member = SIZE_##name;
 #define BOUND(size, most) (size)
 #define EXPORT_KERNEL(name)
 

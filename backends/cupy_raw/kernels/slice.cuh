@@ -6,25 +6,27 @@
 // them up, so nothing is reduced across threads, and the order of the sum is always the same.
 //
 // With tensor cores a warp makes tiles of 16 rows by 8 rows of the batch; the slice's rows and K are then padded with zeros.
-// Without, a thread makes one row for BATCH_TILE rows of the batch at a time.
+// Without, a thread makes one row for batch_tile rows of the batch at a time.
 #pragma once
 #include "device.cuh"
 
 constexpr int MOST_BATCH_TILE = 8;
 
-// The sizes that a kernel with a slice must have, and how one asks for them.
-#define SLICE_SIZES                                                        \
-    SIZE(threads)       /* of a block */                                   \
-    SIZE(rows)          /* of the slice, padded */                         \
-    SIZE(depth)         /* K, padded */                                    \
-    SIZE(slice_stride)  /* elements from a row of the slice to the next */ \
-    SIZE(chunk)         /* columns of the operand in shared memory */      \
-    SIZE(chunk_stride)  /* elements from a row of the operand to the next */ \
-    SIZE(splits)        /* of K */                                         \
-    SIZE(batch_slice)   /* rows of the batch that a block looks after */   \
-    SIZE(batch_tile)    /* rows of the batch that a thread adds up at once, without tensor cores */ \
-    SIZE(tensor_cores)  /* 0 or 1 */                                       \
-    SIZE(vector)        /* elements of an asynchronous copy; 1: none */
+// The sizes of a block that has products, and those of one of them.
+#define BLOCK_SIZES                                                                              \
+    SIZE(threads)         /* of a block */                                                       \
+    SIZE(batch_slice)     /* rows of the batch that a block looks after */                       \
+    SIZE(batch_tile)      /* rows of the batch that a thread adds up at once, without tensor cores */ \
+    SIZE(tensor_cores)    /* 0 or 1 */                                                           \
+    SIZE(operand_stride)  /* elements from a row of the operand to the next */
+#define PRODUCT_SIZES(product)                                                                   \
+    SIZE_AS(rows, product##_rows)      /* of the slice, padded */                                \
+    SIZE_AS(width, product##_width)    /* K */                                                   \
+    SIZE_AS(depth, product##_depth)    /* K, padded */                                           \
+    SIZE_AS(stride, product##_stride)  /* elements from a row of the slice to the next */        \
+    SIZE_AS(chunk, product##_chunk)    /* columns of the operand in shared memory */             \
+    SIZE_AS(splits, product##_splits)  /* of K */                                                \
+    SIZE_AS(vector, product##_vector)  /* elements of an asynchronous copy; 1: none */
 
 #if HAS_MMA
 // Tiles of the chunk's product; who holds which element of a fragment is said in gpu.cuh and the PTX ISA.
@@ -106,4 +108,40 @@ __device__ __forceinline__ real whole(Partial partial, int row, int b) {
     real sum = 0;
     for (int split = 0; split < Size::splits; ++split) sum += partial(split, row, b);
     return sum;
+}
+
+// slice(row, k) = weight(row, k), and zeros where K is padded; for all rows, of which weight() knows which are there.
+template <class Size, class Slice, class Weight>
+__device__ __forceinline__ void fill_slice(Slice slice, Weight weight) {
+    for (int place = threadIdx.x; place < Size::rows * Size::depth; place += Size::threads) {
+        const int row = place / Size::depth, k = place % Size::depth;
+        slice(row, k) = k < Size::width ? weight(row, k) : to_storage(0);
+    }
+}
+
+// One piece of the operand from where it is in global memory.
+template <class Size, class To, class From>
+__device__ __forceinline__ void copy_piece(To&& to, From&& from) {
+    if (Size::vector > 1) {
+        copy_async<16 / sizeof(storage)>(&to, &from);
+    } else {
+        static_cast<To&&>(to) = storage(static_cast<From&&>(from));
+    }
+}
+
+// The whole product, chunk by chunk, for the rows of the batch from b0 on: copy(row, b, k, whole_k) brings one piece of the
+// operand, row b of the batch and column whole_k, to operand(row, k). All threads find the partial sums complete.
+template <class Size, class Slice, class Operand, class Partial, class Copy>
+__device__ __forceinline__ void staged_product(Slice slice, Operand operand, Partial partial, int b0, int batch, Copy copy) {
+    for (int k_first = 0; k_first < Size::width; k_first += Size::chunk) {
+        const int pieces = min(Size::chunk, Size::width - k_first) / Size::vector;  // both are multiples of it
+        for (int place = threadIdx.x; place < Size::batch_slice * pieces; place += Size::threads) {
+            const int row = place / pieces, k = place % pieces * Size::vector;
+            if (b0 + row < batch) copy(row, b0 + row, k, k_first + k);
+        }
+        copy_async_wait();
+        __syncthreads();
+        multiply_slice<Size>(slice, operand, partial, k_first, min(Size::chunk, Size::depth - k_first), k_first == 0);
+        __syncthreads();
+    }
 }

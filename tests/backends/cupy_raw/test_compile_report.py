@@ -23,7 +23,8 @@ from backends.cupy_raw.compile_report import (
 )
 from backends.cupy_raw.device import DEVICES
 from backends.cupy_raw.launch import GEMM_THREADS
-from backends.cupy_raw.plan import Recurrence, plan
+from backends.cupy_raw.plan import plan
+from backends.cupy_raw.recurrence import Recurrence
 from backends.cupy_raw.source import KERNELS
 from backends.interface import UnavailableError
 
@@ -34,7 +35,6 @@ REGISTERS = 65_536
 """Of a multiprocessor, on each of these architectures."""
 
 RECURRENCES = (
-    {"hidden": 13, "batch": 1, "bidirectional": True, "peephole": True},
     {"hidden": 13, "batch": 1, "bidirectional": True, "peephole": True, "proj_size": 5},
     {"hidden": 512, "batch": 16},
     {"hidden": 700, "batch": 64, "bidirectional": True, "peephole": True},

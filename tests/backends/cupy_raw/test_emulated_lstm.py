@@ -89,13 +89,11 @@ def test_a_device_without_cooperative_launch_gets_the_fallback_and_the_row_says_
 
 
 def test_a_plan_that_cannot_take_the_problem_is_refused_when_it_is_asked_for():
-    problem = small_problem(proj_size=5)
-
-    class Forced(EmulatedLSTM):
-        path = "persistent"
-
-    with pytest.raises(UnsupportedError, match="second exchange"):
-        call(Forced, problem)
+    problem = small_problem()
+    small = Device("a small device", "emulated", 8, 1024, threads=64)
+    lstm = RawLSTM(problem.spec, problem.weights, EmulatedMachine("float32", device=small), "persistent")
+    with pytest.raises(UnsupportedError, match="a block needs more than their 1 KiB of shared memory"):
+        lstm.forward(problem.inputs.x, problem.inputs.state, None, False)
 
 
 def test_memory_that_does_not_suffice_is_said_before_anything_is_allocated(monkeypatch):

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from backends import LSTMSpec, UnsupportedError
 from backends.cupy_raw.device import DEVICES, EMULATED, Device
-from backends.cupy_raw.plan import MMA_DEPTHS, STEP_THREADS, Recurrence, plan
+from backends.cupy_raw.plan import STEP_THREADS, plan
+from backends.cupy_raw.recurrence import Recurrence
+from backends.cupy_raw.slices import MMA_DEPTHS
 
 DEVICES_HERE = [*DEVICES.values(), EMULATED]
 PRECISIONS = ["float64", "float32", "tf32", "float16", "bfloat16"]
@@ -23,7 +25,10 @@ def recurrence(hidden=64, batch=8, precision="float32", steps=50, **features):
 
 @st.composite
 def recurrences(draw):
-    return recurrence(draw(SIZES), draw(SIZES), draw(st.sampled_from(PRECISIONS)), bidirectional=draw(st.booleans()))
+    hidden = draw(SIZES)
+    projection = draw(st.integers(1, hidden - 1)) if hidden > 1 and draw(st.booleans()) else 0
+    precision = draw(st.sampled_from(PRECISIONS))
+    return recurrence(hidden, draw(SIZES), precision, bidirectional=draw(st.booleans()), proj_size=projection)
 
 
 @given(recurrences(), st.sampled_from(DEVICES_HERE), st.sampled_from(["forward", "backward"]))
@@ -41,35 +46,41 @@ def test_a_persistent_plan_fits_the_device_and_covers_the_problem(r, device, dir
     assert launch.grid[2] == r.directions
     assert (launch.grid[0] - 1) * s["units"] < r.hidden <= launch.grid[0] * s["units"]
     assert (launch.grid[1] - 1) * s["batch_slice"] < r.batch <= launch.grid[1] * s["batch_slice"]
-    width = r.hidden if direction == "forward" else 4 * r.hidden
-    assert s["rows"] >= s["units"] * (4 if direction == "forward" else 1)
-    assert s["depth"] >= width
-    assert s["slice_stride"] >= s["depth"]
-    assert s["chunk_stride"] >= s["chunk"]
+    assert r.state <= launch.grid[0] * s["outputs"]
     assert s["batch_slice"] % s["batch_tile"] == 0
-    assert s["splits"] >= 1
-    if s["tensor_cores"]:
-        depth = MMA_DEPTHS[r.precision]
-        assert s["rows"] % 16 == s["batch_slice"] % 8 == s["depth"] % depth == s["chunk"] % depth == 0
-    if s["vector"] > 1:
-        assert s["vector"] * r.storage_bytes == 16
-        assert width % s["vector"] == 0
-        assert s["chunk"] % s["vector"] == 0
-        assert s["chunk_stride"] * r.storage_bytes % 16 == 0
+    assert s["operand_stride"] * r.storage_bytes % 16 == 0
+    forward = direction == "forward"
+    products = {"recurrent": (4 * s["units"], r.state) if forward else (s["outputs"], 4 * r.hidden)}
+    if r.projected:
+        products["projection"] = (s["outputs"], r.hidden) if forward else (s["units"], r.state)
+    for name, (rows, width) in products.items():
+        p = {size: s[f"{name}_{size}"] for size in ("rows", "width", "depth", "stride", "chunk", "splits", "vector")}
+        assert p["width"] == width
+        assert p["rows"] >= rows
+        assert p["stride"] >= p["depth"] >= width
+        assert s["operand_stride"] >= p["chunk"] >= 1
+        assert p["splits"] >= 1
+        if s["tensor_cores"]:
+            depth = MMA_DEPTHS[r.precision]
+            assert p["rows"] % 16 == s["batch_slice"] % 8 == p["depth"] % depth == p["chunk"] % depth == 0
+        if p["vector"] > 1:
+            assert p["vector"] * r.storage_bytes == 16
+            assert width % p["vector"] == 0
+            assert p["chunk"] % p["vector"] == 0 or p["chunk"] == p["depth"]
 
 
 @given(recurrences(), st.sampled_from(["forward", "backward"]))
 def test_a_stepwise_plan_has_a_thread_for_each_unit_of_each_row(r, direction):
     found = plan(r, EMULATED, direction, "stepwise")
     for launch in found.launches:
-        assert launch.grid[0] * STEP_THREADS >= r.batch * r.hidden
+        width = r.state if launch.kernel.startswith("project_") else r.hidden
+        assert launch.grid[0] * STEP_THREADS >= r.batch * width > (launch.grid[0] - 1) * STEP_THREADS
         assert launch.grid[1] == r.directions
 
 
 @pytest.mark.parametrize(
     ("r", "device", "reason"),
     [
-        (recurrence(proj_size=8), DEVICES["sm_90a"], "second exchange"),
         (recurrence(), Device("old", "sm_80", 100, 48 * 1024, cooperative=False), "old cannot keep all blocks"),
         (recurrence(4096), DEVICES["sm_90a"], "U \\(262144 KiB\\).*132 multiprocessors of H100 SXM"),
         (recurrence(bidirectional=True), Device("one", "sm_80", 1, 48 * 1024), "each direction needs blocks of its own"),
@@ -104,4 +115,4 @@ def test_flops_and_bytes_of_a_step():
 def test_small_problems_are_spread_over_several_blocks_and_chunks_of_the_emulator():
     launches = [plan(recurrence(h, 5, "float32"), EMULATED, "backward").launches[0] for h in (9, 13, 33)]
     assert all(launch.grid[0] * launch.grid[1] > 1 for launch in launches)
-    assert launches[-1].sizes["chunk"] < launches[-1].sizes["depth"]
+    assert launches[-1].sizes["recurrent_chunk"] < launches[-1].sizes["recurrent_depth"]
