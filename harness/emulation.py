@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from backends import LSTMGradients, UnavailableError, UnsupportedError
+from backends.cupy_raw.emulated_machine import EmulatedMachine
 from backends.cupy_raw.emulator.compiler import CompileError
 from backends.cupy_raw.emulator.findings import EmulationError, Finding
 from backends.cupy_raw.emulator.schedule import KINDS, Schedule
-
-from backends import LSTMGradients, UnavailableError, UnsupportedError
-from backends.cupy_raw.emulated_machine import EmulatedMachine
 from backends.cupy_raw.lstm import RawLSTM
 from backends.cupy_raw.plan import Path as PlanPath
 
@@ -92,9 +91,25 @@ def _run(problem: Problem, machine: EmulatedMachine, path: PlanPath | None) -> R
     return Results(y, last.h, last.c, gradients)
 
 
+def _as_compiler_says(schedule: Schedule, finding: Finding) -> Iterator[str]:
+    """One finding as errors of a compiler are printed, so that an editor finds the line; a race's other access is a note."""
+    often = f", {finding.count} times" * (finding.count > 1)
+    under = f"[{finding.kernel}, schedule {schedule.kind}, seed {schedule.seed}{often}]"
+    where = _thread(finding.block, finding.thread, finding.step)
+    yield f"{finding.file}:{finding.line}: error: {finding.kind}: {finding.message} ({where}) {under}"
+    if (other := finding.other) is not None:
+        what = "write" if other.is_write else "read"
+        where = _thread(other.block, other.thread, other.step)
+        yield f"{other.file}:{other.line}: note: the other access is this {what} ({where})"
+
+
+def _thread(block: tuple[int, int, int], thread: int, step: int | None) -> str:
+    return f"block {block}, thread {thread}" + (f", step {step}" if step is not None else "")
+
+
 def in_words(found: Emulated, problem: Problem, count: int) -> str:
     """Findings as a compiler prints errors, then one line on the whole."""
-    lines = [f"{finding} [schedule {schedule.kind}, seed {schedule.seed}]" for schedule, finding in found.findings]
+    lines = [line for schedule, finding in found.findings for line in _as_compiler_says(schedule, finding)]
     if found.judgement is not None and not found.judgement.agrees:
         lines.append(f"error: the result is wrong: {found.judgement.reason}")
     lines += [f"error: other bits under schedule {s.kind}, seed {s.seed}" for s in found.differing]
