@@ -62,7 +62,8 @@ class EmulatedMachine:
 
     def contiguous(self, array: Array) -> Array:
         """See Machine."""
-        return np.ascontiguousarray(array)
+        found = np.ascontiguousarray(array)
+        return found if found.ctypes.data % 16 == 0 else found.copy()
 
     def copy(self, array: Array) -> Array:
         """See Machine."""

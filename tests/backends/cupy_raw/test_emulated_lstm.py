@@ -68,6 +68,20 @@ def test_calls_of_different_sizes_follow_each_other():
             assert other.shape == y.shape
 
 
+def test_a_state_at_an_odd_address():
+    """Contiguous, but not where a 16-byte copy can begin."""
+    problem = small_problem(hidden=12)
+
+    def shifted(array):
+        return np.concatenate([array.ravel()[:1], array.ravel()])[1:].reshape(array.shape)
+
+    inputs = problem.inputs
+    state = LSTMState(shifted(inputs.state.h), shifted(inputs.state.c))
+    assert state.h.ctypes.data % 16
+    y, last = PersistentEmulated(problem.spec, problem.weights).forward(inputs.x, state)
+    assert Expected(problem.spec, problem.weights, problem.inference().inputs).judge(Results(y, last.h, last.c)).agrees
+
+
 def test_it_says_which_plan_ran_and_why():
     problem = small_problem()
     instance = EmulatedLSTM(problem.spec, problem.weights)
