@@ -133,6 +133,11 @@ class EmulatedLSTM(_Raw):
         gradients=True,
     )
 
+    def remark(self) -> str:
+        """Which plan the last call ran, and that its time is no time of a GPU."""
+        said = super().remark()
+        return f"emulated on a CPU, which says nothing about speed; {said}" if said else ""
+
     @classmethod
     def unavailable(cls) -> str | None:
         """Why the kernels cannot be compiled here; None if nothing speaks against it."""

@@ -38,7 +38,7 @@ class Machine(Protocol):
         """A host array, or a list, as 32-bit integers of the device."""
 
     def contiguous(self, array: Any) -> Any:
-        """The array in row-major order from an address that asynchronous copies can take (16 bytes); itself where it is that."""
+        """The array in row-major order, from an address that 16-byte copies can begin at; itself where it is that."""
 
     def copy(self, array: Any) -> Any:
         """A row-major copy."""

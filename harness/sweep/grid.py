@@ -22,7 +22,7 @@ from typing import Any, get_args, get_type_hints
 from ..errors import CallError
 from .cell import Cell
 
-DEFAULT_BACKENDS = ("numpy", "torch-cpu", "torch-cudnn")
+DEFAULT_BACKENDS = ("numpy", "torch-cpu", "torch-cudnn", "cupy-raw")
 DEFAULT_BUDGET_S = 10.0
 
 _HINTS = get_type_hints(Cell)

@@ -45,8 +45,8 @@ FILE_VALUES = 1 << 16
 COARSE = ("tf32", "float16", "bfloat16")
 ONE_LAYER = ("large",)
 """Regimes that a stack in a coarse precision is not drawn in: with weights in the thousands, a gate near its threshold falls to
-either side by rounding alone and the layers above read another sequence. No tolerance that a few noisy runs measure covers that;
-one layer has the certificate.
+either side by rounding alone, and the layers above read another sequence. No tolerance that a few noisy runs measure covers
+that; one layer has the certificate.
 """
 
 LARGEST_GRADIENT = 2.0**10

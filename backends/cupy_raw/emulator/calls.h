@@ -74,7 +74,7 @@ EMULATOR_CALL void emulator_wait(
     emulator::Region* region, const unsigned* address, int index, unsigned value, emulator::Order order, emulator::Site site
 );
 EMULATOR_CALL bool emulator_atomic(emulator::Region* region, void* address, unsigned bytes, emulator::Site site);
-EMULATOR_CALL void emulator_atomic_done(void* address);
+EMULATOR_CALL void emulator_atomic_done(const void* address, bool changed, emulator::Site site);
 
 EMULATOR_CALL void emulator_copy(
     emulator::Region* to_region, void* to, emulator::Region* from_region, const void* from, unsigned bytes, emulator::Site site

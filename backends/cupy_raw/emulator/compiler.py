@@ -27,6 +27,7 @@ FLAGS = (
     "-fno-exceptions",
     "-fno-rtti",
     "-fno-strict-aliasing",
+    "-ffp-contract=off",  # the same results on every processor
     "-Wno-unknown-pragmas",
     *(("-undefined", "dynamic_lookup") if sys.platform == "darwin" else ()),
 )
@@ -59,9 +60,9 @@ def compile_library(source: Path, include: Sequence[Path], flags: Sequence[str],
     command = compiler()
     if command is None:
         raise CompileError(f"no C++ compiler ({', '.join(NAMES)}) to compile {source.name} with")
-    options = [*FLAGS, *flags]
+    options = [*FLAGS, *_processor_flags(), *flags]
     digest = hashlib.sha256(repr((_version(command), options)).encode())
-    for text in source_texts(source, include):
+    for text in source_texts(source, include).values():
         digest.update(text)
     name = f"{source.stem}-{digest.hexdigest()[:32]}.so"
     if (cache / name).exists():
@@ -74,7 +75,7 @@ def compile_library(source: Path, include: Sequence[Path], flags: Sequence[str],
     return target
 
 
-def source_texts(source: Path, include: Sequence[Path]) -> list[bytes]:
+def source_texts(source: Path, include: Sequence[Path]) -> dict[Path, bytes]:
     """The text of `source` and of each header that it includes by `#include "..."`, each once."""
     texts: dict[Path, bytes] = {}
 
@@ -88,7 +89,7 @@ def source_texts(source: Path, include: Sequence[Path]) -> list[bytes]:
                 read(found)
 
     read(source)
-    return list(texts.values())
+    return texts
 
 
 def _compile(command: list[str], target: Path) -> None:
@@ -103,6 +104,16 @@ def _compile(command: list[str], target: Path) -> None:
         Path(temporary).replace(target)
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+@functools.cache
+def _processor_flags() -> tuple[str, ...]:
+    """A fused multiply-add is an instruction where this processor has it, else a call."""
+    with contextlib.suppress(OSError):
+        flags = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        if flags and "fma" in flags[1].split():
+            return ("-mfma",)
+    return ()
 
 
 @functools.cache
@@ -127,7 +138,7 @@ def _writable(cache: Path) -> Path:
 def _instead_of(cache: Path, error: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="lstm-parity-emulator-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    print(f"lstm-parity: cannot write to {cache} ({error}): compiled kernels are kept until this process ends", file=sys.stderr)  # noqa: T201
+    sys.stderr.write(f"lstm-parity: cannot write to {cache} ({error}): compiled kernels are kept until this process ends\n")
     return folder
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import os
 import threading
+import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...interface import UnavailableError
-from .compiler import NAMES, compile_library, compiler, default_cache
+from .compiler import NAMES, compile_library, compiler, default_cache, source_texts
 from .findings import Access, EmulationError, Finding
 from .library import ArrayRecord, Deed, Kernel, KernelFile, Runtime
 from .schedule import KINDS, Schedule
@@ -26,9 +28,13 @@ FOLDER = Path(__file__).parent
 ALIGNMENT = 256  # of an allocation on a GPU, in bytes
 MOST_THREADS = 1024
 IN_ORDER = Schedule()
+Stamps = tuple[tuple[Path, int, int], ...]  # of files: when changed, in nanoseconds, and bytes
+UNSETTLED = 2_000_000_000  # nanoseconds: what changed so lately may change again and look the same
 
 _lock = threading.RLock()  # there is one runtime in a process, and it runs one launch at a time
 _runtimes: list[Runtime] = []
+_loaded: dict[tuple[Path, str, Path], tuple[KernelFile, Stamps]] = {}
+"""The libraries of kernel files, and the state of the sources that they were made from; empty if that may not tell."""
 
 
 class Emulator:
@@ -95,7 +101,7 @@ class Emulator:
             kernels.set_sizes(sizes)
             _set_arguments(found, arguments, detect)
             blocks = grid[0] * grid[1] * grid[2]
-            if min(grid) < 1 or blocks * max(threads, 32) >= 2**32 or not 1 <= threads <= MOST_THREADS:
+            if min(grid) < 1 or not 1 <= threads <= MOST_THREADS or blocks * (threads + 31) >= 2**32:
                 raise ValueError(f"{kernel}: no grid of {grid} blocks of {threads} threads can be launched")
             if cluster < 1 or grid[0] % cluster:
                 raise ValueError(f"{kernel}: {grid[0]} blocks along x are no whole number of clusters of {cluster}")
@@ -121,14 +127,35 @@ class Emulator:
         if found is None:
             if precision not in PRECISIONS:
                 raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
-            source = self.kernels / f"{name}.cu"
-            if not source.is_file():
-                raise ValueError(f"there is no kernel file {source}")
-            _runtime(self.cache)
-            flags = ("-DEMULATED", f"-DPRECISION_{precision}=1", "-Werror=frame-larger-than=16384")
-            path = compile_library(source, (self.kernels, KERNELS, FOLDER), flags, self.cache)
-            found = self._files[name, precision] = KernelFile(path, name)
+            found = self._files[name, precision] = _load(self.kernels / f"{name}.cu", precision, self.cache)
         return found
+
+
+def _load(source: Path, precision: str, cache: Path) -> KernelFile:
+    """A kernel file's library, from a launch before if its sources are as they were."""
+    library, stamps = _loaded.get((source, precision, cache), (None, ()))
+    if library is not None and stamps and stamps == _stamps([path for path, _, _ in stamps]):
+        return library
+    if not source.is_file():
+        raise ValueError(f"there is no kernel file {source}")
+    _runtime(cache)
+    include = (source.parent, KERNELS, FOLDER)
+    stamps = _stamps(source_texts(source, include))
+    if any(time.time_ns() - changed < UNSETTLED for _, changed, _ in stamps):
+        stamps = ()
+    flags = ("-DEMULATED", f"-DPRECISION_{precision}=1", "-Werror=frame-larger-than=16384")
+    library = KernelFile(compile_library(source, include, flags, cache), source.stem)
+    _loaded[source, precision, cache] = library, stamps
+    return library
+
+
+def _stamps(paths: Iterable[Path]) -> Stamps:
+    found = []
+    for path in paths:
+        with suppress(FileNotFoundError):
+            state = path.stat()
+            found.append((path, state.st_mtime_ns, state.st_size))
+    return tuple(found)
 
 
 def _runtime(cache: Path) -> Runtime:

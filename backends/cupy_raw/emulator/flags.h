@@ -56,24 +56,43 @@ inline void store_flag(Region* region, unsigned* address, unsigned value, Order 
     yield();
 }
 
+// Another thread may go on. Who has found `value` at the same address many times in a row waits until no other can.
+inline void yield_polling(const unsigned* address, unsigned value, Site site) {
+    Thread& me = self();
+    constexpr int PATIENCE = 16;
+    const bool again = me.awaited == address && me.value == value;
+    me.polls = again ? me.polls + 1 : 0;
+    me.awaited = address;
+    me.value = value;
+    if (me.polls < PATIENCE) {
+        yield();
+        return;
+    }
+    me.doing = Doing::polling;
+    me.site = site;
+    scheduler.step_back(me);
+    switch_to(scheduler.pick());
+    me.doing = Doing::computing;
+}
+
 inline unsigned load_flag(Region* region, const unsigned* address, Order order, Site site) {
     Thread& me = self();
-    if (launch.request->detect && !checked_atomic(region, address, sizeof *address, me, Access::atomic_read, true, site)) return 0;
-    constexpr int PATIENCE = 16;
-    if (me.awaited == address && me.value == *address && me.polls >= PATIENCE) {
-        scheduler.step_back(me);
-        me.doing = Doing::polling;
-        me.site = site;
-        switch_to(scheduler.pick());
-        me.doing = Doing::computing;
-    } else {
-        me.polls = me.awaited == address && me.value == *address ? me.polls + 1 : 0;
-        yield();
+    if (launch.request->detect && !checked_atomic(region, address, sizeof *address, me, Access::atomic_read, true, site)) {
+        abandon();  // who polls what is not there would poll for ever
     }
-    me.awaited = address;
-    me.value = *address;
+    yield_polling(address, *address, site);
     if (launch.request->detect && order == Order::ordered) acquire_flag(address);
     return *address;
+}
+
+// An atomic that changes nothing may be a way to poll.
+inline void end_atomic(const unsigned* address, bool changed, Site site) {
+    if (changed) {
+        wake_waiting(address);
+        yield();
+    } else {
+        yield_polling(address, *address, site);
+    }
 }
 
 inline void wait_for_flag(Region* region, const unsigned* address, int index, unsigned value, Order order, Site site) {

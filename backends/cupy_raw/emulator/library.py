@@ -106,7 +106,7 @@ class Kernel:
         signature.restype = ctypes.c_char_p
         text = signature().decode()
         self.name = name
-        self.parameters = tuple((text[i], int(text[i + 1])) for i in range(0, len(text), 2))
+        self.parameters = tuple((text[i], ord(text[i + 1]) - ord("0")) for i in range(0, len(text), 2))
         self.words = (ctypes.c_ulonglong * len(self.parameters))()
         self.arrays = (ArrayRecord * len(self.parameters))()
         self._name = name.encode()

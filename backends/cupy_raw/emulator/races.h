@@ -9,10 +9,11 @@ namespace emulator {
 // ---- a place in the source and a step, in 32 bits
 constexpr unsigned SITE_BITS = 12, STEP_BITS = 32 - SITE_BITS;
 inline std::vector<Site> sites;
-inline unsigned recent_sites[256];  // numbers of sites, by line
+inline unsigned recent_sites[2048];  // numbers of sites
 
 inline unsigned number_of(Site site) {
-    unsigned& recent = recent_sites[site.line & 255];
+    const std::uint64_t mixed = (reinterpret_cast<std::uintptr_t>(site.file) * 31 + unsigned(site.line)) * 0x9e3779b97f4a7c15u;
+    unsigned& recent = recent_sites[mixed >> 53];
     if (recent < sites.size() && sites[recent].line == site.line && sites[recent].file == site.file) return recent;
     for (unsigned i = 1; i < sites.size(); ++i) {
         if (sites[i].line == site.line && sites[i].file == site.file) return recent = i;
@@ -35,7 +36,7 @@ inline std::string name_of(const Region& region, std::size_t element) {
     return text("byte %zu of shared memory", static_cast<std::size_t>(region.base - region.block->shared) + (element << region.shift));
 }
 
-inline void report_race(const Region& region, std::size_t element, const Thread& thread, Access mine, Site site, const Deed& other, Access theirs) {
+[[gnu::noinline, gnu::cold]] inline void report_race(const Region& region, std::size_t element, const Thread& thread, Access mine, Site site, const Deed& other, Access theirs) {
     static const char* const names[] = {"read", "write", "atomic read", "atomic write"};
     static const char* const other_names[] = {"a read", "a write", "an atomic read", "an atomic write"};
     report("race", deed_of(thread, site), other, writes(theirs) ? OtherAccess::write : OtherAccess::read,
@@ -52,7 +53,7 @@ inline void refresh(const Region& region, Cell& cell) {
     if (cell.write_clock < region.floor) cell.flags &= static_cast<unsigned short>(~IN_FLIGHT);
 }
 
-inline void report_in_flight(const Region& region, std::size_t element, const Cell& cell, const Thread& thread, Access mine, Site site) {
+[[gnu::noinline, gnu::cold]] inline void report_in_flight(const Region& region, std::size_t element, const Cell& cell, const Thread& thread, Access mine, Site site) {
     const bool to = cell.flags & IN_FLIGHT;
     const Deed other = to ? deed_at(cell.writer / LANES, 1u << cell.writer % LANES, cell.write_where) : Deed{{nullptr, 0}, {}, -1, -1};
     report("in flight", deed_of(thread, site), other, to ? OtherAccess::write : OtherAccess::none,
@@ -114,36 +115,35 @@ inline void add_to_set(Cell& cell, const Thread& thread, Access access, unsigned
     cell.read_clock = std::max(cell.read_clock, thread.clock);
 }
 
-inline void read_cell(const Region& region, std::size_t element, Cell& cell, const Thread& thread, Site site, unsigned here) {
+// This thread has read the element before at this clock, and nobody has written since.
+inline bool read_already(const Cell& cell, const Thread& thread) {
+    return cell.flags == 0 && (cell.readers & thread.bit) && cell.read_clock == thread.clock && cell.read_warp == thread.warp_number;
+}
+
+inline void read_cell(const Region& region, std::size_t element, Cell& cell, const Thread& thread, Site site) {
+    if (read_already(cell, thread)) return;
     if (cell.flags) {
         refresh(region, cell);
         if (cell.flags & IN_FLIGHT) report_in_flight(region, element, cell, thread, Access::read, site);
     }
-    const bool listed_already = cell.flags & LISTED;
-    if (!listed_already && cell.read_warp == thread.warp_number && cell.read_clock == thread.clock && (cell.readers & thread.bit)) {
-        cell.read_where = here;
-        return;
-    }
     check_last_write(region, element, cell, thread, Access::read, site);
-    if (!listed_already) {
-        if (cell.readers == 0 || cell.read_clock < region.floor) {
-            cell.read_warp = thread.warp_number;
-            cell.read_clock = thread.clock;
-            cell.readers = thread.bit;
-        } else if (cell.read_warp == thread.warp_number && cell.read_clock == thread.clock) {
-            cell.readers |= thread.bit;
-        } else if (knows(thread, cell.read_warp, cell.readers, cell.read_clock)) {
-            cell.read_warp = thread.warp_number;
-            cell.read_clock = thread.clock;
-            cell.readers = thread.bit;
-        } else {
-            add_to_set(cell, thread, Access::read, here);
-        }
-        cell.read_where = here;
+    const unsigned here = where(thread, site);
+    if (cell.flags & LISTED) {
+        if (cell.flags & ATOMIC) check_others(region, element, cell, thread, Access::read, site);
+        add_to_set(cell, thread, Access::read, here);
         return;
     }
-    if (cell.flags & ATOMIC) check_others(region, element, cell, thread, Access::read, site);
-    add_to_set(cell, thread, Access::read, here);
+    const bool any = cell.readers != 0 && cell.read_clock >= region.floor;
+    if (any && cell.read_warp == thread.warp_number && cell.read_clock == thread.clock && cell.read_where == here) {
+        cell.readers |= thread.bit;
+    } else if (!any || knows(thread, cell.read_warp, cell.readers, cell.read_clock)) {
+        cell.read_warp = thread.warp_number;
+        cell.read_clock = thread.clock;
+        cell.readers = thread.bit;
+        cell.read_where = here;
+    } else {
+        add_to_set(cell, thread, Access::read, here);
+    }
 }
 
 inline void write_cell(const Region& region, std::size_t element, Cell& cell, const Thread& thread, Site site, unsigned here) {
@@ -178,18 +178,20 @@ inline void check_remote(Region& region, const Thread& thread, Site site);  // c
 struct Elements {
     std::size_t first, last;
 };
-// False, and reported, if the access is not inside one region.
-inline bool locate(Region* region, const void* address, unsigned bytes, const Thread& thread, Site site, Elements& elements) {
-    if (!address) return false;  // reported when it was indexed
+[[gnu::noinline, gnu::cold]] inline void report_outside(const Region* region, const Thread& thread, Site site) {
     if (!region) {
         report("out of bounds", thread, site, "access outside of every array of this launch");
-        return false;
-    }
-    const std::size_t offset = static_cast<std::size_t>(static_cast<const char*>(address) - region->base);
-    if (offset >= region->bytes || bytes > region->bytes - offset) {
+    } else {
         report("out of bounds", thread, site,
                text("access outside of what is allocated for %s: its view is larger than the array, or has other strides",
                     region->argument ? text("argument %d", region->argument).c_str() : "shared memory"));
+    }
+}
+// False, and reported, if the access is not inside one region.
+inline bool locate(Region* region, const void* address, unsigned bytes, const Thread& thread, Site site, Elements& elements) {
+    const std::size_t offset = region ? static_cast<std::size_t>(static_cast<const char*>(address) - region->base) : 0;
+    if (!address || !region || offset >= region->bytes || bytes > region->bytes - offset) {
+        if (address) report_outside(region, thread, site);  // else reported when it was indexed
         return false;
     }
     elements = {offset >> region->shift, (offset + bytes - 1) >> region->shift};
@@ -207,26 +209,26 @@ inline bool written_by_host(const Region& region, std::size_t element) {
     return false;
 }
 
-inline bool check_written(Region& region, std::size_t element, const Thread& thread, Site site) {
-    if (!region.written || region.written[element]) return true;
-    if (region.cells && (region.cells[element].flags & IN_FLIGHT)) return true;  // reported as that
+inline void check_written(Region& region, std::size_t element, const Thread& thread, Site site) {
+    if (!region.written || region.written[element]) return;
+    const Cell* cell = region.cells ? &region.cells[element] : nullptr;
+    if (cell && (cell->flags & IN_FLIGHT) && cell->write_clock >= region.floor) return;  // reported as that
     if (written_by_host(region, element)) {
         region.written[element] = 1;
-        return true;
+        return;
     }
     if (!repeated("never written", site)) {
         report("never written", thread, site, text("read of %s, which nothing has written", name_of(region, element).c_str()));
     }
-    return false;
 }
 
 inline bool checked_read(Region* region, const void* address, unsigned bytes, const Thread& thread, Site site) {
     Elements elements;
     if (!locate(region, address, bytes, thread, site, elements)) return false;
-    const unsigned here = region->cells ? where(thread, site) : 0;
     for (std::size_t i = elements.first; i <= elements.last; ++i) {
+        if (region->cells && read_already(region->cells[i], thread)) continue;
         check_written(*region, i, thread, site);
-        if (region->cells) read_cell(*region, i, region->cells[i], thread, site, here);
+        if (region->cells) read_cell(*region, i, region->cells[i], thread, site);
     }
     return true;
 }

@@ -32,7 +32,7 @@ inline bool stands_for(Access later, Access old) {
     return later == old || later == Access::write || (old == Access::atomic_read && later != Access::atomic_read);
 }
 
-// What lanes of one warp did at one clock.
+// What lanes of one warp did at one clock, at one place of the source.
 struct Group {
     unsigned warp, lanes, clock, where;
     Access access;
@@ -56,7 +56,7 @@ public:
             const Group& group = nodes_[look].group;
             if (group.warp != thread.warp_number || group.clock != thread.clock || group.access != access) continue;
             if (group.lanes & thread.bit) return set;
-            if (look != set) break;
+            if (look != set || group.where != where) break;
             return chained(nodes_[set].rest, {group.warp, group.lanes | thread.bit, group.clock, where, access}, nodes_[set].tidy_at);
         }
         if (set && nodes_[set].size >= nodes_[set].tidy_at) set = tidied(set, thread, access);
@@ -117,12 +117,13 @@ private:
             if (!stands_for(access, group.access) || !knows(thread, group.warp, group.lanes, group.clock)) kept_.push_back(group);
         });
         std::sort(kept_.begin(), kept_.end(), [](const Group& a, const Group& b) {
-            return a.warp != b.warp ? a.warp < b.warp : a.clock != b.clock ? a.clock < b.clock : a.access < b.access;
+            if (a.warp != b.warp) return a.warp < b.warp;
+            return a.clock != b.clock ? a.clock < b.clock : a.where != b.where ? a.where < b.where : a.access < b.access;
         });
         std::size_t distinct = 0;
         for (const Group& group : kept_) {
             Group* last = distinct ? &kept_[distinct - 1] : nullptr;
-            if (last && last->warp == group.warp && last->clock == group.clock && last->access == group.access) {
+            if (last && last->warp == group.warp && last->clock == group.clock && last->where == group.where && last->access == group.access) {
                 last->lanes |= group.lanes;
             } else {
                 kept_[distinct++] = group;

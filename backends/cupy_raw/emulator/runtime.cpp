@@ -75,9 +75,8 @@ void emulator_wait(Region* region, const unsigned* address, int index, unsigned 
 bool emulator_atomic(Region* region, void* address, unsigned bytes, Site site) {
     return !launch.request->detect || checked_atomic(region, address, bytes, self(), Access::atomic_write, true, site);
 }
-void emulator_atomic_done(void* address) {
-    wake_waiting(address);
-    yield();
+void emulator_atomic_done(const void* address, bool changed, Site site) {
+    end_atomic(static_cast<const unsigned*>(address), changed, site);
 }
 
 void emulator_copy(Region* to_region, void* to, Region* from_region, const void* from, unsigned bytes, Site site) {
@@ -228,5 +227,4 @@ EMULATOR_CALL void emulator_register(char* address, unsigned long long bytes, un
     allocation->shift = shift_of(itemsize);
     allocations[address] = std::move(allocation);
 }
-EMULATOR_CALL int emulator_is_registered(const char* address) { return allocation_at(address) != nullptr; }
 EMULATOR_CALL void emulator_unregister(char* address) { allocations.erase(address); }

@@ -34,7 +34,7 @@ inline T atomic_add(Array1<T> a, int i, T value, EMULATOR_HERE) {
     if (!emulator_atomic(a.region, address, sizeof(T), site_)) return T{};
     const T before = *address;
     *address = T(before + value);
-    emulator_atomic_done(address);
+    emulator_atomic_done(address, value != T{}, site_);
     return before;
 }
 

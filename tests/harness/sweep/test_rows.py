@@ -14,6 +14,8 @@ class X(NumpyLSTM):
     def forward(self, *arguments):
         time.sleep(0.003)
         return super().forward(*arguments)
+    def remark(self):
+        return "slow,\\non purpose\\x07"
 """
 
 
@@ -25,6 +27,13 @@ def run(shared_bench):
     wall = time.perf_counter() - start
     assert done.returncode == 0, done.stderr
     return shared_bench, wall
+
+
+def test_a_backend_says_how_it_computed_and_its_rows_say_it_too(run):
+    bench, _ = run
+    for row in bench.rows():
+        if row["status"] == "PASSED":
+            assert row["reason"] == (None if row["backend"] == "numpy" else "slow, on purpose")
 
 
 def median_and_interval(values):
