@@ -1,7 +1,7 @@
 """cuBLAS's matrix product with operands, result and arithmetic of formats of their own: cublasGemmEx, called as the C function.
 
 CuPy's wrapper of it passes the arithmetic as a data type, which cannot say TF32. The library and the handle are those that CuPy
-has loaded. cuBLAS documentation, "cublasGemmEx()".
+has loaded. cuBLAS documentation, "cublasGemmEx()", "cublasSetWorkspace()", "CUDA Graphs Support".
 """
 
 from __future__ import annotations
@@ -24,30 +24,39 @@ CUBLAS_COMPUTE_32F = 68
 CUBLAS_GEMM_DEFAULT = -1
 NO, TRANSPOSED = 0, 1
 
+WORKSPACE_BYTES = 32 << 20
+"""What NVIDIA recommends for the largest GPUs. With a workspace of our own a recorded product is the same as one that is not:
+where a stream is captured, cuBLAS would take another one of its own, and may then choose another kernel, with other bits."""
+
 
 class CublasError(RuntimeError):
     """cuBLAS refuses a product; the message has its status and the sizes."""
 
 
-def gemm_ex(precision: str, a: Any, b: Any, out: Any, accumulate: bool) -> None:
+def gemm_ex(precision: str, a: Any, b: Any, out: Any, accumulate: bool, workspace: Any) -> None:
     """out [M, N] = (or +=) a [M, K] b [N, K]^T on CuPy's current stream.
 
     a, b: in the storage format of the precision, row- or column-major. out: float32, or float64 for float64, row-major.
-    cuBLAS counts by columns, so it is asked for out^T = b a^T. Raises CublasError.
+    workspace: bytes that no other stream's products use meanwhile. cuBLAS counts by columns, so it is asked for out^T = b a^T.
+    Raises CublasError.
     """
     import cupy
 
     library = _library()
-    handle = cupy.cuda.device.get_cublas_handle()
+    handle = ctypes.c_void_p(cupy.cuda.device.get_cublas_handle())
     number = ctypes.c_double if precision == "float64" else ctypes.c_float
     operand, result = CUDA_R[precision], CUDA_R_REAL.get(precision, 0)
     b_form, b_leading = _form(b)
     a_form, a_leading = _form(a)
     (m, k), n = a.shape, len(b)
     one, beta = number(1), number(1 if accumulate else 0)
-    status = library.cublasSetStream_v2(ctypes.c_void_p(handle), ctypes.c_void_p(cupy.cuda.get_current_stream().ptr))
+    # a new stream brings cuBLAS's own workspace back, so this order
+    status = library.cublasSetStream_v2(handle, ctypes.c_void_p(cupy.cuda.get_current_stream().ptr))
+    status = status or library.cublasSetWorkspace_v2(
+        handle, ctypes.c_void_p(workspace.data.ptr), ctypes.c_size_t(workspace.size)
+    )
     status = status or library.cublasGemmEx(
-        ctypes.c_void_p(handle),
+        handle,
         TRANSPOSED if b_form == "rows" else NO,
         NO if a_form == "rows" else TRANSPOSED,
         n,

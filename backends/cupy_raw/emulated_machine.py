@@ -22,8 +22,9 @@ RESERVE_BYTES = 256 << 20
 class EmulatedMachine:
     """See Machine. kernels: the folder with the .cu files.
 
-    schedule: of every launch; None: each launch gets another one, the same ones for each new machine. detect: whether every
-    access is checked; it may be changed between calls, not within one. launches, switches: of kernels, between threads, so far.
+    schedule: of every launch; None: each launch gets another one, drawn from `seed` and from how many came before it. detect:
+    whether every access is checked; it may be changed between calls, not within one. launches, switches: of kernels, between
+    threads, so far.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class EmulatedMachine:
     ) -> None:
         self.precision, self.device, self.detect = precision, device, detect
         self._emulator, self._schedule = Emulator(kernels), schedule
-        self.launches = self.switches = 0
+        self.seed = self.launches = self.switches = 0
         self._stored = STORAGE[precision]
         self._real = np.dtype(np.float64 if precision == "float64" else np.float32)
 
@@ -71,7 +72,8 @@ class EmulatedMachine:
 
     def launch(self, launch: Launch, arguments: Sequence[Argument]) -> None:
         """See Machine. Raises EmulationError with what the detectors found."""
-        schedule = self._schedule or Schedule(KINDS[self.launches % len(KINDS)], self.launches)
+        drawn = self.seed + self.launches
+        schedule = self._schedule or Schedule(KINDS[drawn % len(KINDS)], drawn)
         self.launches += 1
         try:
             self._emulator.launch(

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..interface import UnsupportedError
 from ..problem import STORAGE, Array
-from .cublas import gemm_ex
-from .device import Device
+from .cublas import WORKSPACE_BYTES, gemm_ex
+from .device import KIB, Device
 from .launch import Launch
 from .machine import Argument, LaunchError, OutOfMemoryError, Recording
 from .source import KERNELS, OPTIONS, definitions, gpu_source
 
 NATIVE = {"float64": np.float64, "float32": np.float32, "tf32": np.float32, "float16": np.float16, "bfloat16": np.uint16}
 """What CuPy arrays hold. bfloat16 is held as its bits: not every CuPy knows the format, and only the kernels compute in it."""
+
+UNASKED_SHARED_BYTES = 48 * KIB
+"""Shared memory that a block may have without asking for it."""
+
+MOST_GRAPHS = 4
+"""Of one recording: CuPy's pool gives a call's arrays a few places in turn."""
 
 
 class GPUMachine:
@@ -28,9 +36,11 @@ class GPUMachine:
 
         self._cupy = cupy
         self.precision, self._kernels = precision, kernels
-        self.device = _current_device()
+        self.device = _device(cupy.cuda.Device().id)
         self.stored = np.dtype(NATIVE[precision])
         self._real = np.dtype(np.float64 if precision == "float64" else np.float32)
+        self._workspace = cupy.empty(WORKSPACE_BYTES, np.uint8)
+        self._recorder = cupy.cuda.Stream(non_blocking=True)  # the default stream cannot be captured
 
     def upload(self, array: Array, *, real: bool = False) -> Any:
         """See Machine."""
@@ -56,8 +66,15 @@ class GPUMachine:
         return self._cupy.zeros(count, np.uint32)
 
     def integers(self, values: Array) -> Any:
-        """See Machine."""
-        return self._cupy.asarray(np.asarray(values).astype(np.int32))
+        """See Machine. Raises UnsupportedError for values that differ while the stream is captured."""
+        host = np.asarray(values).astype(np.int32)
+        if (host == host[0]).all():  # the usual case needs no copy from the host, which a CUDA graph would not repeat
+            array = self._cupy.empty(host.shape, np.int32)
+            array.fill(int(host[0]))
+            return array
+        if self._cupy.cuda.get_current_stream().is_capturing():
+            raise UnsupportedError("sequences of different lengths in a CUDA graph: the lengths are the host's")
+        return self._cupy.asarray(host)
 
     def contiguous(self, array: Any) -> Any:
         """See Machine."""
@@ -73,48 +90,70 @@ class GPUMachine:
         kernel = _kernel(
             self._kernels, launch.file, launch.kernel, self.precision, tuple(sorted(launch.sizes.items())), launch.cooperative
         )
-        given = tuple(a if hasattr(a, "data") else np.uint64(0) if a is None else np.int32(a) for a in arguments)
+        ndarray, driver = self._cupy.ndarray, self._cupy.cuda.driver
+        # CuPy would pass a Python int with 64 bits
+        given = tuple(a if isinstance(a, ndarray) else np.uint64(0) if a is None else np.int32(a) for a in arguments)
         try:
-            if launch.shared_bytes > kernel.max_dynamic_shared_size_bytes:
+            if launch.shared_bytes > UNASKED_SHARED_BYTES:
                 kernel.max_dynamic_shared_size_bytes = launch.shared_bytes
+            if launch.cooperative:  # CuPy would launch fewer blocks than asked for, and those would wait for the rest for ever
+                blocks = driver.occupancyMaxActiveBlocksPerMultiprocessor(
+                    kernel.kernel.ptr, launch.threads, launch.shared_bytes
+                )
+                if int(np.prod(launch.grid)) > blocks * self.device.multiprocessors:
+                    raise self._refusal(launch, kernel, f"{blocks * self.device.multiprocessors} blocks are resident at most")
             kernel(launch.grid, (launch.threads,), given, shared_mem=launch.shared_bytes)
-        except self._cupy.cuda.driver.CUDADriverError as error:
-            raise LaunchError(
-                f"{self.device.name} refuses {launch.kernel}: {error}; it asks for {launch.grid} blocks of {launch.threads}"
-                " threads,"
-                f" {launch.shared_bytes} bytes of shared memory of {self.device.shared_bytes} a block,"
-                f" {kernel.num_regs} registers a thread{', all blocks resident' if launch.cooperative else ''}"
-            ) from error
+        except driver.CUDADriverError as error:
+            raise self._refusal(launch, kernel, str(error)) from error
+
+    def _refusal(self, launch: Launch, kernel: Any, why: str) -> LaunchError:
+        registers = "an unknown number of"
+        with suppress(self._cupy.cuda.driver.CUDADriverError):  # after an earlier kernel's fault nothing can be asked any more
+            registers = kernel.num_regs
+        return LaunchError(
+            f"{self.device.name} refuses {launch.kernel}: {why}; it asks for {launch.grid} blocks of {launch.threads} threads,"
+            f" {launch.shared_bytes} bytes of shared memory of {self.device.shared_bytes} a block, {registers} registers a"
+            f" thread{', all blocks resident' if launch.cooperative else ''}"
+        )
 
     def gemm(self, a: Any, b: Any, out: Any, *, accumulate: bool = False) -> None:
         """See Machine. Raises CublasError."""
-        gemm_ex(self.precision, a, b, out, accumulate)
+        gemm_ex(self.precision, a, b, out, accumulate, self._workspace)
 
     def replay(self, recording: Recording, arrays: Sequence[Any], launches: Callable[[], None]) -> None:
-        """See Machine: recorded as a CUDA graph when the same arrays come a second time in a row, and replayed from then on.
+        """See Machine: recorded as a CUDA graph when arrays come a second time in the same places, and replayed from then on.
 
         The first run compiles and warms up. On a stream that is being captured already, the launches become part of that graph.
         """
-        current = self._cupy.cuda.get_current_stream()
+        current, graphs = self._cupy.cuda.get_current_stream(), recording.graphs
         places = tuple(array.data.ptr for array in arrays)
-        if current.is_capturing() or places != recording.places:
-            recording.places, recording.graph = places, None
+        if current.is_capturing():
             launches()
-            return
-        if recording.graph is None:
-            stream = self._cupy.cuda.Stream(non_blocking=True)  # the default stream cannot be captured
-            with stream:
-                stream.begin_capture()
-                try:
-                    launches()
-                finally:
-                    graph = stream.end_capture()
-            recording.graph = graph
-        recording.graph.launch(current)
+        elif places not in graphs:
+            if len(graphs) == MOST_GRAPHS:
+                del graphs[next(iter(graphs))]
+            graphs[places] = None
+            launches()
+        else:
+            graphs[places] = graphs[places] or self._record(launches)
+            graphs[places].launch(current)
+
+    def _record(self, launches: Callable[[], None]) -> Any:
+        with self._recorder as stream:
+            stream.begin_capture()
+            try:
+                launches()
+            except BaseException:
+                with suppress(Exception):  # the first error is the one to be told
+                    stream.end_capture()
+                raise
+            return stream.end_capture()
 
     def check_room(self, needed: int) -> None:
-        """See Machine: what the driver has free, and what CuPy's pool holds unused."""
-        free = self._cupy.cuda.runtime.memGetInfo()[0] + self._cupy.get_default_memory_pool().free_bytes()
+        """See Machine: what CuPy's pool holds unused, and what the driver has free."""
+        free = self._cupy.get_default_memory_pool().free_bytes()
+        if needed > free:  # asking the driver takes as long as a small call
+            free += self._cupy.cuda.runtime.memGetInfo()[0]
         if needed > free:
             raise OutOfMemoryError(
                 f"the call needs {needed / 2**20:.0f} MiB, and {free / 2**20:.0f} MiB of {self.device.name}'s memory are free"
@@ -144,9 +183,3 @@ def _device(ordinal: int) -> Device:
         properties["sharedMemPerBlockOptin"],
         cooperative=bool(properties["cooperativeLaunch"]),
     )
-
-
-def _current_device() -> Device:
-    import cupy
-
-    return _device(cupy.cuda.Device().id)

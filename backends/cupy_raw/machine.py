@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from .device import Device
@@ -61,10 +61,9 @@ class Machine(Protocol):
 
 @dataclass
 class Recording:
-    """What a machine keeps of launches that come again and again. places: where the arrays were the last time."""
+    """What a machine keeps of launches that come again and again: a graph for where the arrays were; None before it is made."""
 
-    places: tuple[int, ...] | None = None
-    graph: Any = None
+    graphs: dict[tuple[int, ...], Any] = field(default_factory=dict)
 
 
 class LaunchError(RuntimeError):

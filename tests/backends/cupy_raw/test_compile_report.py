@@ -95,6 +95,9 @@ def disassembler(compiler: list[str]) -> None:
 
 every_file = pytest.mark.parametrize("file", FILES)
 every_precision = pytest.mark.parametrize("precision", PRECISIONS)
+DISASSEMBLED = [*((precision, "sm_90a") for precision in PRECISIONS), ("float32", "sm_80"), ("bfloat16", "sm_100")]
+"""A second look at some; the compiler's report is read for all."""
+
 every_architecture = pytest.mark.parametrize("arch", ARCHITECTURES)
 
 
@@ -116,8 +119,7 @@ def test_a_kernel_spills_nothing_and_fits_the_registers(file: str, precision: st
 
 
 @every_file
-@every_precision
-@every_architecture
+@pytest.mark.parametrize(("precision", "arch"), DISASSEMBLED)
 @pytest.mark.usefixtures("disassembler")
 def test_a_kernel_touches_no_local_memory(file: str, precision: str, arch: str) -> None:
     # of the file's launches the one whose threads need most registers: disassembling takes longer than compiling
@@ -125,6 +127,20 @@ def test_a_kernel_touches_no_local_memory(file: str, precision: str, arch: str) 
     text = disassembly(compiled.cubin)
     assert all(f"text.{kernel}" in text for kernel in compiled.reports)
     assert local_memory_instructions(text) == []
+
+
+EVERY_NAME = Path(__file__).parent / "emulator" / "kernels"
+"""Small kernels that between them use every name of the device header, clusters included; the emulator's tests run them."""
+
+
+@pytest.mark.parametrize("path", sorted(EVERY_NAME.glob("*.cu")), ids=lambda path: path.stem)
+@pytest.mark.usefixtures("compiler")
+def test_every_name_of_the_header_compiles_for_a_gpu(tmp_path: Path, path: Path) -> None:
+    folder = tmp_path / "kernels"
+    shutil.copytree(KERNELS, folder)
+    shutil.copy(path, folder)
+    sizes = dict.fromkeys(re.findall(r"SIZE\((\w+)\)", path.read_text()), 8)
+    assert compile_kernels(path.stem, "bfloat16", sizes, "sm_90a", folder).reports
 
 
 SPILLING = """

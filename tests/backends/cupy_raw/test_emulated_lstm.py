@@ -24,6 +24,7 @@ from harness.emulation import emulate
 from harness.kernel_faults.fault import small_problem
 from harness.verify.agreement import Expected
 from harness.verify.problems import Problem
+from harness.verify.regimes import draw_problem
 from harness.verify.results import Results
 from harness.verify.strategies import Wish, problems
 
@@ -187,3 +188,23 @@ def test_weights_of_another_spec_are_refused():
     problem = small_problem()
     with pytest.raises(ValueError, match=r"layers\[0\]\[0\]\.w_ih has shape"):
         EmulatedLSTM(LSTMSpec(4, 13), problem.weights)
+
+
+def test_schedules_differ_from_problem_to_problem_and_from_call_to_call(monkeypatch):
+    seen = []
+    launch = Emulator.launch
+
+    def watched(self, kernel, *arguments, schedule, **options):
+        seen.append((kernel, schedule))
+        launch(self, kernel, *arguments, schedule=schedule, **options)
+
+    monkeypatch.setattr(Emulator, "launch", watched)
+    spec = small_problem().spec
+    for seed in range(10):
+        problem = draw_problem(spec, 3, 5, seed)
+        instance = PersistentEmulated(spec, problem.weights)
+        for _ in range(2):
+            instance.forward(problem.inputs.x, problem.inputs.state)
+    persistent = [schedule for kernel, schedule in seen if kernel == "persistent_forward"]
+    assert len(set(persistent)) == 20
+    assert {schedule.kind for schedule in persistent} == set(KINDS)

@@ -1,0 +1,258 @@
+"""cupy-raw's GPU half on a double of CuPy, the driver and cuBLAS (gpu_double.py): what it asks of them, and in which order.
+
+No claim about a GPU: what a device does is tested in tests/gpu/, where there is one.
+"""
+
+import gc
+
+import numpy as np
+import pytest
+
+from backends import LSTMSpec, UnsupportedError
+from backends.cupy_raw.backend import CuPyRawLSTM
+from backends.cupy_raw.cublas import CublasError
+from backends.cupy_raw.forced import Persistent, Stepwise
+from backends.cupy_raw.machine import LaunchError, OutOfMemoryError
+from harness.verify.agreement import Expected
+from harness.verify.execute import Program, execute, tensors_of
+from harness.verify.regimes import draw_problem
+from harness.verify.results import Results
+from harness.worker.calls import HostReader, call, upload
+
+PRECISIONS = ("float64", "float32", "tf32", "float16", "bfloat16")
+RAGGED = np.array([3, 0, 4, 1, 4, 2, 3, 4, 4])
+CASES = {
+    "inference": ({}, None, False),
+    "training": ({"peephole": True}, None, True),
+    "ragged": ({"bidirectional": True, "bias": False}, RAGGED, True),
+    "stacked": ({"num_layers": 2, "bidirectional": True, "proj_size": 5}, RAGGED, True),
+}
+
+
+def draw(features, lengths=None, training=False, *, steps=4, batch=9, seed=0, precision="float32"):
+    spec = LSTMSpec(6, 13, precision=precision, **features)
+    return draw_problem(spec, steps, batch, seed, lengths=lengths, training=training)
+
+
+def calls_of(problem, count):
+    """Inputs like the problem's, other values each time."""
+    sizes, lengths = problem.inputs.x.shape[:2], problem.inputs.lengths
+    drawn = (draw_problem(problem.spec, *sizes, k, lengths=lengths, training=problem.training) for k in range(count))
+    return [one.inputs for one in drawn]
+
+
+def run(lstm, problem, inputs=None):
+    """A call from host arrays to host arrays."""
+    inputs = inputs or problem.inputs
+    return read(lstm, problem, call(lstm, upload(lstm, inputs), inputs.grad_y is not None))
+
+
+def read(lstm, problem, output):
+    found = HostReader(lstm, problem.spec).read(output, *output.y.shape[:2])
+    return Results(found.y, found.state.h, found.state.c, found.gradients)
+
+
+def arrays_of(arguments):
+    x, state, _, *back = arguments
+    return [x, state.h, state.c, *([back[0], back[1].h, back[1].c] if back else [])]
+
+
+def assert_agrees(problem, inputs, results):
+    judgement = Expected(problem.spec, problem.weights, inputs).judge(results)
+    assert judgement.agrees, judgement.reason
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("backend", [Persistent, Stepwise])
+def test_calls_that_repeat_agree(gpu, backend, case, precision):
+    """Four calls of one instance, of which the stepwise plan records the second, and replays it on other values."""
+    features, lengths, training = CASES[case]
+    problem = draw(features, lengths, training, precision=precision)
+    inputs = calls_of(problem, 4)
+    program = Program(((problem.spec, problem.weights),), tuple((0, one) for one in inputs), layout="strided")
+    ran = execute(backend, program)
+    assert not ran.remarks
+    for one, results in zip(inputs, ran.results, strict=True):
+        assert_agrees(problem, one, results)
+    replayed = [graph for graph in gpu.graphs if graph.launches == 3]
+    assert len(replayed) >= (problem.spec.num_layers if backend is Stepwise else 0)
+    assert not any(graph.allocated for graph in gpu.graphs)
+    assert not gpu.graphs or backend is Stepwise
+
+
+def test_backward_is_replayed_too(gpu):
+    """Its arrays take turns in a few places."""
+    problem, calls = draw({"num_layers": 2}, None, True), 12
+    lstm = Stepwise(problem.spec, problem.weights)
+    for inputs in calls_of(problem, calls):
+        assert_agrees(problem, inputs, run(lstm, problem, inputs))
+    of_forward, *of_backward = sorted((graph.launches for graph in gpu.graphs), reverse=True)
+    assert of_forward == of_backward.pop(0) == calls - 1
+    assert sum(of_backward) > calls
+
+
+@pytest.mark.parametrize("backend", [Persistent, Stepwise])
+def test_what_is_returned_stays_as_it_is(gpu, backend):
+    problem = draw({"num_layers": 2}, RAGGED, True)
+    calls = tuple((0, one) for one in calls_of(problem, 4))
+    assert not execute(backend, Program(((problem.spec, problem.weights),), calls, keep=True)).remarks
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_recorded_call_has_the_same_bits(gpu, precision):
+    problem = draw({"bidirectional": True}, RAGGED, True, precision=precision)
+    ran = execute(Stepwise, Program(((problem.spec, problem.weights),), ((0, problem.inputs),) * 3))
+    first, *later = [{name: a.tobytes() for name, a in tensors_of(results).items()} for results in ran.results]
+    assert gpu.graphs
+    assert all(bits == first for bits in later)
+
+
+@pytest.mark.parametrize("backend", [Persistent, Stepwise])
+def test_calls_of_changing_sizes_agree(gpu, backend):
+    first = draw({"bidirectional": True}, None, True)
+    sizes = ((4, 9), (4, 9), (2, 9), (4, 3), (4, 3), (4, 3), (1, 1), (4, 9))
+    drawn = [draw_problem(first.spec, *size, seed, training=seed % 3 > 0) for seed, size in enumerate(sizes)]
+    calls = tuple((0, problem.inputs) for problem in drawn)
+    ran = execute(backend, Program(((first.spec, first.weights),), calls))
+    assert not ran.remarks
+    for problem, results in zip(drawn, ran.results, strict=True):
+        assert_agrees(first, problem.inputs, results)
+
+
+@pytest.mark.parametrize("backend", [Persistent, Stepwise])
+def test_work_goes_to_the_stream_that_is_current(gpu, backend):
+    """And a whole call can be recorded on it, as the harness does for `launch = "graph"`."""
+    problem = draw({"num_layers": 2, "bidirectional": True}, None, True)
+    first, second = calls_of(problem, 2)
+    lstm = backend(problem.spec, problem.weights)
+    arguments = upload(lstm, first)
+    with gpu.cupy.cuda.Stream(non_blocking=True) as stream:
+        call(lstm, arguments, True)
+        stream.begin_capture()
+        output = call(lstm, arguments, True)
+        graph = stream.end_capture()
+    assert gpu.graphs == [graph], "nothing is recorded within a recording"
+    for old, new in zip(arrays_of(arguments), arrays_of(upload(lstm, second)), strict=True):
+        old[...] = new
+    graph.launch(gpu.current[-1])
+    assert_agrees(problem, second, read(lstm, problem, output))
+
+
+def test_lengths_that_differ_cannot_be_recorded(gpu):
+    problem = draw({}, RAGGED)
+    lstm = CuPyRawLSTM(problem.spec, problem.weights)
+    arguments = upload(lstm, problem.inputs)
+    with gpu.cupy.cuda.Stream(non_blocking=True) as stream:
+        stream.begin_capture()
+        with pytest.raises(UnsupportedError, match="the lengths are the host's"):
+            call(lstm, arguments, False)
+
+
+@pytest.mark.parametrize(
+    ("backend", "kernel"),
+    [
+        (Persistent, "persistent_forward"),
+        (Persistent, "persistent_backward"),
+        (Stepwise, "cells_forward"),
+        (Stepwise, "narrow"),
+    ],
+)
+def test_a_launch_that_the_driver_refuses_is_an_error(gpu, backend, kernel):
+    problem = draw({}, None, True)
+    gpu.refused[kernel] = "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES: too many resources requested for launch"
+    lstm = backend(problem.spec, problem.weights)
+    said = rf"a double of a GPU refuses {kernel}: CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES: .* bytes of shared memory .* 40 registers"
+    with pytest.raises(LaunchError, match=said):
+        run(lstm, problem)
+    gpu.refused.clear()
+    inputs = calls_of(problem, 2)[1]
+    assert_agrees(problem, inputs, run(lstm, problem, inputs))
+
+
+def test_a_launch_that_is_refused_while_it_is_recorded_is_an_error(gpu):
+    problem = draw({})
+    lstm = Stepwise(problem.spec, problem.weights)
+    run(lstm, problem)
+    gpu.refused["cells_forward"] = "CUDA_ERROR_INVALID_VALUE: invalid argument"
+    with pytest.raises(LaunchError, match="refuses cells_forward: CUDA_ERROR_INVALID_VALUE"):
+        run(lstm, problem)
+    assert not any(stream.is_capturing() for stream in gpu.streams)
+
+
+def test_a_device_that_answers_no_question_any_more_is_an_error_too(gpu):
+    problem = draw({})
+    gpu.refused["persistent_forward"] = "CUDA_ERROR_ILLEGAL_ADDRESS: an illegal memory access was encountered"
+    gpu.broken = True
+    lstm = Persistent(problem.spec, problem.weights)
+    with pytest.raises(LaunchError, match=r"CUDA_ERROR_ILLEGAL_ADDRESS: .* an unknown number of registers"):
+        run(lstm, problem)
+
+
+def test_blocks_that_would_wait_for_others_for_ever_are_not_launched(gpu):
+    """CuPy cuts a cooperative grid down to what is resident; the blocks that are left would wait for the others."""
+    problem = draw({})
+    gpu.resident = 0
+    lstm = Persistent(problem.spec, problem.weights)
+    with pytest.raises(
+        LaunchError, match=r"persistent_forward: 0 blocks are resident at most; it asks for .* all blocks resident"
+    ):
+        run(lstm, problem)
+
+
+@pytest.mark.parametrize("properties", [{"cooperative": 0}, {"shared_bytes": 1 << 10}])
+def test_a_device_that_cannot_run_the_persistent_plan_gets_the_other(make_gpu, properties):
+    make_gpu(**properties)
+    problem = draw({}, None, True)
+    lstm = CuPyRawLSTM(problem.spec, problem.weights)
+    assert_agrees(problem, problem.inputs, run(lstm, problem))
+    assert lstm.remark().startswith("forward stepwise: ")
+    assert "; backward stepwise: " in lstm.remark()
+
+
+def test_more_shared_memory_than_a_block_has_unasked_is_asked_for(gpu):
+    problem = draw_problem(LSTMSpec(3, 256, precision="float32"), 2, 2, 0)
+    lstm = Persistent(problem.spec, problem.weights)
+    assert_agrees(problem, problem.inputs, run(lstm, problem))
+    (launch,) = lstm._lstm.plans[0].launches
+    assert launch.shared_bytes > 48 << 10
+
+
+@pytest.mark.parametrize("backend", [Persistent, Stepwise])
+def test_memory_that_does_not_suffice_is_said_before_anything_is_allocated(gpu, backend):
+    problem = draw_problem(LSTMSpec(64, 64), 20, 64, 0, training=True)
+    lstm = backend(problem.spec, problem.weights)
+    arguments = upload(lstm, problem.inputs)
+    gpu.free, gpu.pooled, before = 1 << 20, 1 << 20, gpu.allocations
+    with pytest.raises(OutOfMemoryError, match=r"needs \d+ MiB, and 2 MiB of a double of a GPU's memory are free"):
+        call(lstm, arguments, True)
+    assert gpu.allocations == before
+    gpu.pooled = 1 << 30
+    call(lstm, arguments, True)
+
+
+def test_nothing_is_left_on_the_device(gpu):
+    problem = draw({"num_layers": 2}, RAGGED, True)
+    execute(Stepwise, Program(((problem.spec, problem.weights),), ((0, problem.inputs),) * 3))
+    gpu.graphs.clear()
+    gc.collect()
+    assert not gpu.live
+
+
+def test_a_product_that_cublas_refuses_is_an_error(gpu, monkeypatch):
+    problem = draw({})
+    monkeypatch.setattr(gpu.cublas, "cublasGemmEx", lambda *_: 13)
+    lstm = CuPyRawLSTM(problem.spec, problem.weights)
+    with pytest.raises(CublasError, match=r"status 13 for \[36, 6\] x \[6, 52\] in float32"):
+        run(lstm, problem)
+
+
+def test_bfloat16_is_its_bits_on_the_device_and_itself_on_the_host(gpu):
+    problem = draw({}, precision="bfloat16")
+    lstm = CuPyRawLSTM(problem.spec, problem.weights)
+    array = lstm.to_device(problem.inputs.x)
+    assert array.dtype == np.uint16
+    assert lstm.to_host(array).dtype == problem.spec.dtype
+    assert lstm.to_host(array).tobytes() == problem.inputs.x.tobytes()
+    with pytest.raises(ValueError, match="x has dtype float32, expected uint16"):
+        lstm.forward(gpu.cupy.empty(array.shape, np.float32), problem.inputs.state)
