@@ -1,6 +1,7 @@
 """What the README shows is true: its backend, its TOML file, its presets."""
 
 import re
+import shutil
 import textwrap
 from pathlib import Path
 
@@ -8,7 +9,10 @@ import numpy as np
 import pytest
 
 from backends import LSTMSpec, load_backend
+from backends.cupy_raw.emulator.emulator import Emulator
+from backends.cupy_raw.source import KERNELS
 from harness.cli import main
+from harness.kernel_faults.catalogue import FAULTS
 from harness.sweep.grid import cells_of, load_sweep, preset_names
 from harness.values import spread_inputs, spread_weights
 from harness.verify.agreement import Results, judge
@@ -75,3 +79,26 @@ def test_the_toml_file_loads(tmp_path):
 def test_every_preset_is_named():
     text = README.read_text(encoding="utf-8")
     assert all(f"`{name}`" in text for name in preset_names())
+
+
+def test_a_barrier_taken_out_of_a_copy_of_the_kernels_is_found_as_shown(tmp_path, capsys):
+    if unavailable := Emulator.unavailable():
+        pytest.skip(f"UNVERIFIED: {unavailable}")
+    copy = tmp_path / "mine"
+    shutil.copytree(KERNELS, copy)
+    text = (copy / "exchange.cuh").read_text()
+    (copy / "exchange.cuh").write_text(text.replace("__syncthreads();", "", 1))
+    assert main(["emulate", "--kernels", str(copy), "--path", "persistent"]) == 1
+    said = capsys.readouterr().out
+    shown = re.findall(r"^    (persistent_forward\.cu:\d+: .*)$", README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(shown) == 2
+    for line in shown:
+        start, _, place = line.partition(" (block")
+        assert any(one.startswith(start) and place in one for one in said.splitlines()), said
+
+
+def test_the_number_of_planted_faults_is_true():
+    text = " ".join(README.read_text(encoding="utf-8").split())
+    assert f"plants {len(FAULTS)} such faults" in text
+    published = (README.parent / "reports" / "published" / "amd-epyc-2-cores" / "kernel-faults.md").read_text(encoding="utf-8")
+    assert all(f"| {fault.name} | {fault.file} |" in published for fault in FAULTS)

@@ -85,9 +85,9 @@ def _form(array: Any) -> tuple[str, int]:
     rows, columns = array.shape
     row_stride, column_stride = (stride // array.itemsize for stride in array.strides)
     if columns == 1 or column_stride == 1:
-        return "rows", max(row_stride if rows > 1 else columns, columns)
+        return "rows", row_stride if rows > 1 else columns
     if rows == 1 or row_stride == 1:
-        return "columns", max(column_stride, rows)
+        return "columns", column_stride
     raise ValueError(f"neither the rows nor the columns of a [{rows}, {columns}] matrix are contiguous")
 
 

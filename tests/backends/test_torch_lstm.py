@@ -38,7 +38,7 @@ def torch() -> Iterator[Any]:
 @pytest.fixture(scope="module", params=BACKENDS)
 def backend(request: pytest.FixtureRequest, torch: Any) -> type[TorchCPULSTM] | type[TorchCuDNNLSTM]:
     if reason := request.param.unavailable():
-        pytest.skip(reason)
+        pytest.skip(f"UNVERIFIED: {reason}")
     backend: type[TorchCPULSTM] | type[TorchCuDNNLSTM] = request.param
     return backend
 

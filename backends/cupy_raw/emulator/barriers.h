@@ -26,7 +26,8 @@ inline std::string whereabouts(const Thread& thread) {
 [[noreturn]] inline void fatal_barrier(const Thread& there, const Thread& missing) {
     fatal("barrier", there, there.site,
           text("%s waits at %s, but %s of the same block %s: all threads of a block must come to the same barrier",
-               name_of(there).c_str(), name_of(there.doing), text("thread %u", missing.number).c_str(), whereabouts(missing).c_str()));
+               name_of(there).c_str(), name_of(there.doing), text("thread %u", missing.number).c_str(),
+               whereabouts(missing).c_str()));
 }
 
 inline void open_cluster(std::size_t cluster) {
@@ -95,7 +96,8 @@ inline void come_to(Doing barrier, Site site) {
 inline void come_to_grid_barrier(Region* region, unsigned* counter, int generation, Site site) {
     Thread& me = self();
     if (!launch.request->cooperative) {
-        fatal("grid barrier", me, site, "grid_barrier() in a launch that is not cooperative: its blocks need not all be resident");
+        fatal("grid barrier", me, site,
+              "grid_barrier() in a launch that is not cooperative: its blocks need not all be resident");
     }
     if (!counter) fatal("grid barrier", me, site, "the counter of grid_barrier() is not there");
     if (me.number == 0) {
@@ -105,8 +107,8 @@ inline void come_to_grid_barrier(Region* region, unsigned* counter, int generati
         const unsigned before = launch.blocks * static_cast<unsigned>(generation - 1);
         if (*counter - before >= launch.blocks) {
             fatal("grid barrier", me, site,
-                  text("the counter of grid_barrier() is %u where generation %d of %u blocks finds %u to %u: it must be 0 at launch, and "
-                       "the generations must be 1, 2, 3 and so on",
+                  text("the counter of grid_barrier() is %u where generation %d of %u blocks finds %u to %u: it must be 0 at "
+                       "launch, and the generations must be 1, 2, 3 and so on",
                        *counter, generation, launch.blocks, before, before + launch.blocks - 1));
         }
         ++*counter;

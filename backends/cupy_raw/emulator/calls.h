@@ -28,11 +28,11 @@ enum class Order { relaxed, ordered };  // ordered: a release if it stores, an a
 struct LanePart {
     WarpOperation operation;
     unsigned mask;
-    Word value;                                // what the lane brings; in a multiplication, its fragments' address
-    int source;                                // the lane that a shuffle reads
+    Word value;  // what the lane brings; in a multiplication, its fragments' address
+    int source;  // the lane that a shuffle reads
     void (*multiply)(const Word* of_lanes);
     Site site;
-    Word result;                               // a shuffle's value, a vote's ballot
+    Word result;  // a shuffle's value, a vote's ballot
 };
 
 // A kernel file's size by its name, which is set before a launch.
@@ -56,7 +56,8 @@ EMULATOR_CALL void emulator_null(emulator::Site site);
 EMULATOR_CALL bool emulator_read(emulator::Region* region, const void* address, unsigned bytes, emulator::Site site);
 EMULATOR_CALL bool emulator_write(emulator::Region* region, const void* address, unsigned bytes, emulator::Site site);
 
-EMULATOR_CALL void* emulator_shared(long long offset, long long bytes, unsigned itemsize, emulator::Region** region, emulator::Site site);
+EMULATOR_CALL void* emulator_shared(long long offset, long long bytes, unsigned itemsize, emulator::Region** region,
+                                    emulator::Site site);
 EMULATOR_CALL void* emulator_neighbour(const void* address, unsigned rank, emulator::Region** region, emulator::Site site);
 
 EMULATOR_CALL void emulator_at_step(int step);
@@ -68,15 +69,15 @@ EMULATOR_CALL unsigned emulator_cluster_size();
 EMULATOR_CALL void emulator_warp(emulator::LanePart* part);
 
 // Flags and atomics: `address` is null where the index was outside.
-EMULATOR_CALL void emulator_store(emulator::Region* region, unsigned* address, unsigned value, emulator::Order order, emulator::Site site);
-EMULATOR_CALL unsigned emulator_load(emulator::Region* region, const unsigned* address, emulator::Order order, emulator::Site site);
-EMULATOR_CALL void emulator_wait(
-    emulator::Region* region, const unsigned* address, int index, unsigned value, emulator::Order order, emulator::Site site
-);
+EMULATOR_CALL void emulator_store(emulator::Region* region, unsigned* address, unsigned value, emulator::Order order,
+                                  emulator::Site site);
+EMULATOR_CALL unsigned emulator_load(emulator::Region* region, const unsigned* address, emulator::Order order,
+                                     emulator::Site site);
+EMULATOR_CALL void emulator_wait(emulator::Region* region, const unsigned* address, int index, unsigned value,
+                                 emulator::Order order, emulator::Site site);
 EMULATOR_CALL bool emulator_atomic(emulator::Region* region, void* address, unsigned bytes, emulator::Site site);
 EMULATOR_CALL void emulator_atomic_done(const void* address, bool changed, emulator::Site site);
 
-EMULATOR_CALL void emulator_copy(
-    emulator::Region* to_region, void* to, emulator::Region* from_region, const void* from, unsigned bytes, emulator::Site site
-);
+EMULATOR_CALL void emulator_copy(emulator::Region* to_region, void* to, emulator::Region* from_region, const void* from,
+                                 unsigned bytes, emulator::Site site);
 EMULATOR_CALL void emulator_copy_wait(emulator::Site site);

@@ -11,7 +11,9 @@ struct Visit {
 };
 inline std::vector<std::vector<Visit>> visits;  // by resident block
 
-inline std::vector<Visit>& visits_of(const Block& block) { return visits[static_cast<std::size_t>(&block - launch.resident.data())]; }
+inline std::vector<Visit>& visits_of(const Block& block) {
+    return visits[static_cast<std::size_t>(&block - launch.resident.data())];
+}
 
 inline void check_remote(Region& region, const Thread& thread, Site site) {
     const Block& host = *region.block;
@@ -26,13 +28,15 @@ inline void check_remote(Region& region, const Thread& thread, Site site) {
     }
     if (!begun) {
         report("cluster", thread, site,
-               text("access to the shared memory of block %u of the cluster, which may not have begun: cluster_barrier() first", rank));
+               text("access to the shared memory of block %u of the cluster, which may not have begun: cluster_barrier() first",
+                    rank));
     }
     auto& list = visits_of(host);
     for (Visit& visit : list) {
         if (visit.warp != thread.warp_number) continue;
         if (visit.clock != thread.clock && !knows(thread, visit.warp, visit.lanes, visit.clock)) continue;
-        visit = {visit.warp, visit.clock == thread.clock ? visit.lanes | thread.bit : thread.bit, thread.clock, where(thread, site)};
+        visit = {visit.warp, visit.clock == thread.clock ? visit.lanes | thread.bit : thread.bit, thread.clock,
+                 where(thread, site)};
         return;
     }
     list.push_back({thread.warp_number, thread.bit, thread.clock, where(thread, site)});
@@ -47,9 +51,10 @@ inline void check_visits(const Thread& thread) {
     if (host.ended < launch.threads_a_block) return;
     for (const Visit& visit : list) {
         const Deed deed = deed_at(visit.warp, visit.lanes, visit.where);
-        report("cluster", deed, Deed{{nullptr, 0}, {}, -1, -1}, OtherAccess::none,
-               text("access to the shared memory of block %u of the cluster, which may end before it: cluster_barrier() after it",
-                    host.number % launch.cluster));
+        report(
+            "cluster", deed, NOBODY, OtherAccess::none,
+            text("access to the shared memory of block %u of the cluster, which may end before it: cluster_barrier() after it",
+                 host.number % launch.cluster));
     }
     list.clear();
 }

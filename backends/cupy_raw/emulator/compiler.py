@@ -31,6 +31,7 @@ FLAGS = (
     "-Wno-unknown-pragmas",
     *(("-undefined", "dynamic_lookup") if sys.platform == "darwin" else ()),
 )
+LARGEST_FRAME = 16384
 _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.MULTILINE)
 
 
@@ -60,7 +61,7 @@ def compile_library(source: Path, include: Sequence[Path], flags: Sequence[str],
     command = compiler()
     if command is None:
         raise CompileError(f"no C++ compiler ({', '.join(NAMES)}) to compile {source.name} with")
-    options = [*FLAGS, *_processor_flags(), *flags]
+    options = [*FLAGS, *_processor_flags(), *_frame_limit(command), *flags]
     digest = hashlib.sha256(repr((_version(command), options)).encode())
     for text in source_texts(source, include).values():
         digest.update(text)
@@ -114,6 +115,13 @@ def _processor_flags() -> tuple[str, ...]:
         if flags and "fma" in flags[1].split():
             return ("-mfma",)
     return ()
+
+
+def _frame_limit(command: tuple[str, ...]) -> tuple[str, ...]:
+    """An error for a function whose local variables would not fit on a fiber's stack."""
+    if "clang" in _version(command) or "ziglang" in command:
+        return (f"-Wframe-larger-than={LARGEST_FRAME}", "-Werror=frame-larger-than=")
+    return (f"-Werror=frame-larger-than={LARGEST_FRAME}",)
 
 
 @functools.cache

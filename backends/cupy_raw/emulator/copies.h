@@ -22,14 +22,14 @@ inline void mark(const Copy& copy, bool in_flight) {
     const auto cells = [&](Region* region, const void* address, auto change) {
         if (!region || !region->cells) return;
         const std::size_t offset = static_cast<std::size_t>(static_cast<const char*>(address) - region->base);
-        for (std::size_t i = offset >> region->shift; i <= (offset + copy.bytes - 1) >> region->shift; ++i) change(region->cells[i]);
+        for (std::size_t i = offset >> region->shift; i <= (offset + copy.bytes - 1) >> region->shift; ++i)
+            change(region->cells[i]);
     };
     cells(copy.to_region, copy.to, [&](Cell& cell) {
         cell.flags = static_cast<unsigned short>(in_flight ? cell.flags | IN_FLIGHT : cell.flags & ~IN_FLIGHT);
     });
-    cells(copy.from_region, copy.from, [&](Cell& cell) {
-        cell.copied_from = static_cast<unsigned short>(cell.copied_from + (in_flight ? 1 : -1));
-    });
+    cells(copy.from_region, copy.from,
+          [&](Cell& cell) { cell.copied_from = static_cast<unsigned short>(cell.copied_from + (in_flight ? 1 : -1)); });
 }
 
 inline void issue_copy(Region* to_region, void* to, Region* from_region, const void* from, unsigned bytes, Site site) {
@@ -46,8 +46,10 @@ inline void issue_copy(Region* to_region, void* to, Region* from_region, const v
             return (static_cast<const char*>(address) - first) % bytes != 0;
         };
         if (misplaced(*to_region, to) || misplaced(*from_region, from)) {
-            report("asynchronous copy", me, site,
-                   text("both ends of an asynchronous copy of %u bytes must be a multiple of that from the start of their memory", bytes));
+            report(
+                "asynchronous copy", me, site,
+                text("both ends of an asynchronous copy of %u bytes must be a multiple of that from the start of their memory",
+                     bytes));
         }
     }
     int number = free_copies;
@@ -57,7 +59,8 @@ inline void issue_copy(Region* to_region, void* to, Region* from_region, const v
     } else {
         free_copies = copies[std::size_t(number)].before;
     }
-    copies[std::size_t(number)] = {to_region, from_region, static_cast<char*>(to), static_cast<const char*>(from), bytes, true, me.copies, site};
+    copies[std::size_t(number)] = {to_region, from_region, static_cast<char*>(to), static_cast<const char*>(from), bytes, true,
+                                   me.copies, site};
     me.copies = number;
     if (launch.request->detect) mark(copies[std::size_t(number)], true);
 }

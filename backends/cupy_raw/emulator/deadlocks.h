@@ -35,7 +35,8 @@ inline void report_flags() {
         if (thread != first) message += "; ";
         message += name_of(*thread);
         if (thread->doing == Doing::flag) {
-            message += text(" at %s for flag %d to become %u, which is %u", name_of(thread->site).c_str(), thread->index, thread->value, *thread->awaited);
+            message += text(" at %s for flag %d to become %u, which is %u", name_of(thread->site).c_str(), thread->index,
+                            thread->value, *thread->awaited);
         } else {
             message += text(" at %s polls a flag that stays %u", name_of(thread->site).c_str(), *thread->awaited);
         }
@@ -54,8 +55,8 @@ inline void report_warps() {
         if (!elsewhere) continue;
         const Thread& other = warp.first[lowest(elsewhere)];
         report("warp", thread, part.site,
-               text("lane %u waits at %s with mask 0x%08x for lane %u, which never comes: it %s", thread.lane, name_of(part.operation),
-                    part.mask, other.lane, whereabouts(other).c_str()));
+               text("lane %u waits at %s with mask 0x%08x for lane %u, which never comes: it %s", thread.lane,
+                    name_of(part.operation), part.mask, other.lane, whereabouts(other).c_str()));
     }
 }
 
@@ -80,11 +81,13 @@ inline void report_barriers() {
     for (const Block& block : launch.resident) {  // two barriers that wait for each other
         if (!missing && block.barrier != there->barrier) missing = &block;
     }
-    const std::string other = missing ? text("block (%u, %u, %u): its thread 0 %s", missing->place.x, missing->place.y, missing->place.z,
-                                             whereabouts(*threads_of(*missing)).c_str())
+    const std::string other = missing ? text("block (%u, %u, %u): its thread 0 %s", missing->place.x, missing->place.y,
+                                             missing->place.z, whereabouts(*threads_of(*missing)).c_str())
                                       : "others";
-    fatal("barrier", thread, thread.site, text("block (%u, %u, %u) waits at %s for %s", there->place.x, there->place.y, there->place.z,
-                                               name_of(there->barrier), other.c_str()) + unbegun());
+    fatal("barrier", thread, thread.site,
+          text("block (%u, %u, %u) waits at %s for %s", there->place.x, there->place.y, there->place.z, name_of(there->barrier),
+               other.c_str()) +
+              unbegun());
 }
 
 [[noreturn]] inline void nothing_can_go_on() {

@@ -17,8 +17,7 @@ constexpr int warpSize = 32;
 inline int lane() { return int(threadIdx.x % 32); }
 
 // Passed on by everything that may be named in a finding: a default argument is evaluated where the kernel calls.
-#define EMULATOR_HERE \
-    emulator::Site site_ = { __builtin_FILE(), __builtin_LINE() }
+#define EMULATOR_HERE emulator::Site site_ = {__builtin_FILE(), __builtin_LINE()}
 
 #include "numbers.cuh"
 #include "views.cuh"
@@ -80,11 +79,11 @@ const char* signature(void (*)(A...)) {
 }  // namespace emulator
 
 #define SIZE(name_) SIZE_AS(name_, name_)
-#define SIZE_AS(member_, name_)        \
-    static inline int member_ = 0;     \
+#define SIZE_AS(member_, name_)    \
+    static inline int member_ = 0; \
     static inline const emulator::SizeName member_##_entry{#name_, &member_};
 #define BOUND(size, most) (most)
-#define EXPORT_KERNEL(name)                                                                         \
+#define EXPORT_KERNEL(name)                                                                              \
     EMULATOR_CALL void emulator_run_##name(const emulator::Word* words) { emulator::call(name, words); } \
     EMULATOR_CALL const char* emulator_signature_##name() { return emulator::signature(name); }
 

@@ -143,7 +143,7 @@ def _load(source: Path, precision: str, cache: Path) -> KernelFile:
     stamps = _stamps(source_texts(source, include))
     if any(time.time_ns() - changed < UNSETTLED for _, changed, _ in stamps):
         stamps = ()
-    flags = ("-DEMULATED", f"-DPRECISION_{precision}=1", "-Werror=frame-larger-than=16384")
+    flags = ("-DEMULATED", f"-DPRECISION_{precision}=1")
     library = KernelFile(compile_library(source, include, flags, cache), source.stem)
     _loaded[source, precision, cache] = library, stamps
     return library

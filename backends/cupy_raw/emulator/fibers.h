@@ -56,7 +56,9 @@ public:
 private:
     static std::size_t page() { return static_cast<std::size_t>(sysconf(_SC_PAGESIZE)); }
     // The lowest is never used, so that one which overflows there is found as any other, before it comes to the guard page.
-    static std::size_t chunk_bytes() { return (page() + (STACKS_AT_ONCE + 1) * STACK_BYTES + CACHE_LINE + page() - 1) / page() * page(); }
+    static std::size_t chunk_bytes() {
+        return (page() + (STACKS_AT_ONCE + 1) * STACK_BYTES + CACHE_LINE + page() - 1) / page() * page();
+    }
 
     void grow() {
         char* chunk = static_cast<char*>(map_pages(chunk_bytes()));
@@ -111,7 +113,8 @@ __asm__(".text\n.globl " EMULATOR_SYMBOL("emulator_switch") "\n" EMULATOR_HIDDEN
         "    popq %rbp\n"
         "    popq %rcx\n"
         "    jmpq *%rcx\n");
-constexpr int SAVED_WORDS = 6;  // before the address to go on at
+constexpr int SAVED_WORDS = 6;        // before the address to go on at
+constexpr int ALIGNED = SAVED_WORDS;  // the word at a multiple of 16 bytes: a function begins as if it had been called
 #else
 __asm__(".text\n.globl " EMULATOR_SYMBOL("emulator_switch") "\n" EMULATOR_HIDDEN("emulator_switch")
         EMULATOR_SYMBOL("emulator_switch") ":\n"
@@ -142,6 +145,7 @@ __asm__(".text\n.globl " EMULATOR_SYMBOL("emulator_switch") "\n" EMULATOR_HIDDEN
         "    add sp, sp, #160\n"
         "    ret\n");
 constexpr int SAVED_WORDS = 19;
+constexpr int ALIGNED = 0;
 #endif
 
 namespace emulator {
@@ -149,7 +153,7 @@ namespace emulator {
 inline void* fresh_stack_pointer(char* stack, void (*entry)()) {
     const auto top = reinterpret_cast<std::uintptr_t>(stack + STACK_BYTES) / 16 * 16;
     auto* words = reinterpret_cast<std::uintptr_t*>(top) - 4 - SAVED_WORDS;
-    if ((reinterpret_cast<std::uintptr_t>(words + SAVED_WORDS) & 15) != 0) --words;  // entered as if it had been called
+    if (reinterpret_cast<std::uintptr_t>(words + ALIGNED) % 16 != 0) --words;
     for (int i = 0; i < SAVED_WORDS; ++i) words[i] = 0;
     words[SAVED_WORDS] = reinterpret_cast<std::uintptr_t>(entry);
     words[SAVED_WORDS + 1] = 0;

@@ -36,14 +36,19 @@ inline bool same_place(const Site& a, const Site& b) {
     return a.line == b.line && (a.file == b.file || (a.file && b.file && std::strcmp(a.file, b.file) == 0));
 }
 
-inline void report(const char* kind, const Deed& deed, const Deed& other, OtherAccess access, const std::string& message) {
+// Whether the same was found before, which is then counted, or nothing more is to be told: spares the caller the words.
+inline bool counted(const char* kind, Site site, Site other) {
     for (Finding& old : findings) {
-        if (std::strcmp(old.kind, kind) == 0 && same_place(old.deed.site, deed.site) && same_place(old.other.site, other.site)) {
+        if (std::strcmp(old.kind, kind) == 0 && same_place(old.deed.site, site) && same_place(old.other.site, other)) {
             ++old.count;
-            return;
+            return true;
         }
     }
-    if (findings.size() >= MOST_FINDINGS) return;
+    return findings.size() >= MOST_FINDINGS;
+}
+
+inline void report(const char* kind, const Deed& deed, const Deed& other, OtherAccess access, const std::string& message) {
+    if (counted(kind, deed.site, other.site)) return;
     Finding finding{};
     std::snprintf(finding.kind, sizeof finding.kind, "%s", kind);
     std::snprintf(finding.message, sizeof finding.message, "%s", message.c_str());
@@ -53,18 +58,11 @@ inline void report(const char* kind, const Deed& deed, const Deed& other, OtherA
     finding.count = 1;
     findings.push_back(finding);
 }
+constexpr Site NOWHERE{nullptr, 0};
+constexpr Deed NOBODY{NOWHERE, {0, 0, 0}, -1, -1};
+
 inline void report(const char* kind, const Thread& thread, Site site, const std::string& message) {
-    report(kind, deed_of(thread, site), Deed{{nullptr, 0}, {}, -1, -1}, OtherAccess::none, message);
-}
-// Found before: the caller may spare itself the words.
-inline bool repeated(const char* kind, Site site) {
-    for (Finding& old : findings) {
-        if (std::strcmp(old.kind, kind) == 0 && same_place(old.deed.site, site) && old.other.thread < 0) {
-            ++old.count;
-            return true;
-        }
-    }
-    return findings.size() >= MOST_FINDINGS;
+    report(kind, deed_of(thread, site), NOBODY, OtherAccess::none, message);
 }
 
 __attribute__((format(printf, 1, 2))) inline std::string text(const char* format, ...) {
@@ -86,7 +84,7 @@ inline std::string name_of(const Thread& thread) {
 }
 inline std::string name_of(Site site) { return text("%s:%d", base_name(site.file), site.line); }
 
-// Leaves the launch for good. Fibers are simply forgotten: nothing on their stacks owns anything.
+// Leaves the launch for good. Fibers are simply forgotten; what their stacks own, which is the words of a finding, is lost.
 [[noreturn]] void abandon();
 
 [[noreturn]] inline void fatal(const char* kind, const Thread& thread, Site site, const std::string& message) {

@@ -72,7 +72,6 @@ inline void yield_polling(const unsigned* address, unsigned value, Site site) {
     me.site = site;
     scheduler.step_back(me);
     switch_to(scheduler.pick());
-    me.doing = Doing::computing;
 }
 
 inline unsigned load_flag(Region* region, const unsigned* address, Order order, Site site) {

@@ -28,7 +28,7 @@ struct Exception {
 struct Exceptions {
     int users;
     unsigned count;
-    Exception each[1];  // by warp
+    Exception each[1];  // by warp, and for one warp the latest clock first
 };
 
 template <class Shared>
@@ -76,7 +76,8 @@ inline void learn_phase(Phases*& mine, unsigned block, unsigned below) {
 
 inline bool excepted(const Exceptions& exceptions, unsigned warp, unsigned lanes, unsigned clock) {
     const Exception* end = exceptions.each + exceptions.count;
-    const Exception* e = std::lower_bound(exceptions.each, end, warp, [](const Exception& a, unsigned w) { return a.warp < w; });
+    const Exception* e =
+        std::lower_bound(exceptions.each, end, warp, [](const Exception& a, unsigned w) { return a.warp < w; });
     for (; e != end && e->warp == warp; ++e) {
         if (clock < e->below) lanes &= ~e->lanes;
     }
@@ -104,9 +105,9 @@ class Gathering {
 public:
     void clear() { list_.clear(); }
     void add(const Exceptions* exceptions) {
-        if (exceptions) list_.insert(list_.end(), exceptions->each, exceptions->each + exceptions->count);
+        if (exceptions) merge(exceptions->each, exceptions->count);
     }
-    void add(Exception exception) { list_.push_back(exception); }
+    void add(Exception exception) { merge(&exception, 1); }
 
     // What is left of the list where `phases` and, for the block itself, its base are known; null if nothing.
     Exceptions* made(const Phases* phases, const Block& block) {
@@ -116,9 +117,6 @@ public:
         };
         list_.erase(std::remove_if(list_.begin(), list_.end(), covered), list_.end());
         if (list_.empty()) return nullptr;
-        std::sort(list_.begin(), list_.end(), [](const Exception& a, const Exception& b) {
-            return a.warp != b.warp ? a.warp < b.warp : a.below > b.below;
-        });
         made_.clear();
         unsigned seen = 0;  // lanes of this warp that a later clock is known of
         for (std::size_t i = 0; i < list_.size(); ++i) {
@@ -141,6 +139,19 @@ public:
     }
 
 private:
+    // Both by warp, and for one warp the latest clock first.
+    void merge(const Exception* each, unsigned count) {
+        made_.clear();
+        const Exception *a = list_.data(), *a_end = a + list_.size(), *b = each, *b_end = each + count;
+        while (a != a_end || b != b_end) {
+            const bool take_a = b == b_end || (a != a_end && (a->warp != b->warp ? a->warp < b->warp : a->below >= b->below));
+            const Exception& e = take_a ? *a++ : *b++;
+            const Exception* last = made_.empty() ? nullptr : &made_.back();
+            if (!last || last->warp != e.warp || (e.lanes & ~last->lanes) != 0) made_.push_back(e);
+        }
+        list_.swap(made_);
+    }
+
     std::vector<Exception> list_, made_;
 };
 

@@ -68,11 +68,11 @@ struct Allocation {
 };
 
 inline std::map<char*, std::unique_ptr<Allocation>> allocations;
-inline std::vector<Region> regions;    // of this launch's arrays, by address
-inline Pages<Cell> array_cells;        // of arrays that are not allocations
-inline Pages<Cell> shared_cells;       // for each resident block
+inline std::vector<Region> regions;  // of this launch's arrays, by address
+inline Pages<Cell> array_cells;      // of arrays that are not allocations
+inline Pages<Cell> shared_cells;     // for each resident block
 inline std::vector<char> shared_written;
-constexpr std::size_t CELLS_A_BYTE = 2;  // of shared memory, enough to carve it anew with other types
+constexpr std::size_t CELLS_A_BYTE = 2;              // of shared memory, enough to carve it anew with other types
 inline std::vector<std::unique_ptr<Region>> carved;  // regions of shared memory, used again in the next launch
 inline std::size_t carved_used;
 
@@ -174,7 +174,8 @@ inline Region* carve(Block& block, std::size_t offset, std::size_t bytes, unsign
     region.written = reinterpret_cast<unsigned char*>(shared_written.data()) + slot + block.cells_used;
     block.cells_used += count;
     if (block.cells_used > launch.shared_stride * CELLS_A_BYTE) {
-        fatal("shared memory", self(), self().site, "the same shared memory is carved in too many different ways: carve it once");
+        fatal("shared memory", self(), self().site,
+              "the same shared memory is carved in too many different ways: carve it once");
     }
     std::memset(region.written, 0, count);
     if (overlaps) std::fill_n(region.cells, count, Cell{});

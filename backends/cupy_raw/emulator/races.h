@@ -33,14 +33,18 @@ inline Deed deed_at(unsigned warp, unsigned lanes, unsigned where) {
 
 inline std::string name_of(const Region& region, std::size_t element) {
     if (region.argument) return text("element %zu of argument %d", element, region.argument);
-    return text("byte %zu of shared memory", static_cast<std::size_t>(region.base - region.block->shared) + (element << region.shift));
+    return text("byte %zu of shared memory",
+                static_cast<std::size_t>(region.base - region.block->shared) + (element << region.shift));
 }
 
-[[gnu::noinline, gnu::cold]] inline void report_race(const Region& region, std::size_t element, const Thread& thread, Access mine, Site site, const Deed& other, Access theirs) {
+[[gnu::noinline, gnu::cold]] inline void report_race(const Region& region, std::size_t element, const Thread& thread,
+                                                     Access mine, Site site, const Deed& other, Access theirs) {
+    if (counted("race", site, other.site)) return;
     static const char* const names[] = {"read", "write", "atomic read", "atomic write"};
     static const char* const other_names[] = {"a read", "a write", "an atomic read", "an atomic write"};
     report("race", deed_of(thread, site), other, writes(theirs) ? OtherAccess::write : OtherAccess::read,
-           text("%s of %s, unordered with %s: put a barrier between them, or a release after the one and an acquire before the other",
+           text("%s of %s, unordered with %s: put a barrier between them, or a release after the one and an acquire before the "
+                "other",
                 names[int(mine)], name_of(region, element).c_str(), other_names[int(theirs)]));
 }
 
@@ -53,16 +57,19 @@ inline void refresh(const Region& region, Cell& cell) {
     if (cell.write_clock < region.floor) cell.flags &= static_cast<unsigned short>(~IN_FLIGHT);
 }
 
-[[gnu::noinline, gnu::cold]] inline void report_in_flight(const Region& region, std::size_t element, const Cell& cell, const Thread& thread, Access mine, Site site) {
+[[gnu::noinline, gnu::cold]] inline void report_in_flight(const Region& region, std::size_t element, const Cell& cell,
+                                                          const Thread& thread, Access mine, Site site) {
     const bool to = cell.flags & IN_FLIGHT;
-    const Deed other = to ? deed_at(cell.writer / LANES, 1u << cell.writer % LANES, cell.write_where) : Deed{{nullptr, 0}, {}, -1, -1};
+    const Deed other = to ? deed_at(cell.writer / LANES, 1u << cell.writer % LANES, cell.write_where) : NOBODY;
+    if (counted("in flight", site, other.site)) return;
     report("in flight", deed_of(thread, site), other, to ? OtherAccess::write : OtherAccess::none,
            text("%s of %s, which an asynchronous copy %s: copy_async_wait() and a barrier must come between them",
                 writes(mine) ? "write" : "read", name_of(region, element).c_str(),
                 to ? "is still to fill" : "may still be reading"));
 }
 
-inline bool check_last_write(const Region& region, std::size_t element, const Cell& cell, const Thread& thread, Access mine, Site site) {
+inline bool check_last_write(const Region& region, std::size_t element, const Cell& cell, const Thread& thread, Access mine,
+                             Site site) {
     if (cell.write_clock < region.floor || cell.writer == thread_id(thread)) return true;
     const unsigned warp = cell.writer / LANES, lane = 1u << cell.writer % LANES;
     if (knows(thread, warp, lane, cell.write_clock)) return true;
@@ -70,7 +77,8 @@ inline bool check_last_write(const Region& region, std::size_t element, const Ce
     return false;
 }
 
-inline bool check_group(const Region& region, std::size_t element, const Group& group, const Thread& thread, Access mine, Site site) {
+inline bool check_group(const Region& region, std::size_t element, const Group& group, const Thread& thread, Access mine,
+                        Site site) {
     if (!conflict(mine, group.access)) return true;
     unsigned lanes = group.lanes;
     if (group.warp == thread.warp_number) lanes &= ~thread.bit;
@@ -88,17 +96,20 @@ struct Harmless {
 inline Harmless harmless;
 
 // All that is in a cell beside its last write.
-inline void check_others(const Region& region, std::size_t element, const Cell& cell, const Thread& thread, Access mine, Site site) {
+inline void check_others(const Region& region, std::size_t element, const Cell& cell, const Thread& thread, Access mine,
+                         Site site) {
     if (cell.flags & LISTED) {
         if (cell.read_warp == harmless.set && thread_id(thread) == harmless.thread && mine == harmless.access &&
             harmless.stamp == knowledge_stamp) {
             return;
         }
         bool ordered = true;
-        sets.each(cell.read_warp, [&](const Group& g) { ordered = check_group(region, element, g, thread, mine, site) && ordered; });
+        sets.each(cell.read_warp,
+                  [&](const Group& g) { ordered = check_group(region, element, g, thread, mine, site) && ordered; });
         if (ordered) harmless = {cell.read_warp, thread_id(thread), mine, knowledge_stamp};
     } else if (cell.readers) {
-        check_group(region, element, {cell.read_warp, cell.readers, cell.read_clock, cell.read_where, Access::read}, thread, mine, site);
+        check_group(region, element, {cell.read_warp, cell.readers, cell.read_clock, cell.read_where, Access::read}, thread,
+                    mine, site);
     }
 }
 
@@ -117,7 +128,8 @@ inline void add_to_set(Cell& cell, const Thread& thread, Access access, unsigned
 
 // This thread has read the element before at this clock, and nobody has written since.
 inline bool read_already(const Cell& cell, const Thread& thread) {
-    return cell.flags == 0 && (cell.readers & thread.bit) && cell.read_clock == thread.clock && cell.read_warp == thread.warp_number;
+    return cell.flags == 0 && (cell.readers & thread.bit) && cell.read_clock == thread.clock &&
+           cell.read_warp == thread.warp_number;
 }
 
 inline void read_cell(const Region& region, std::size_t element, Cell& cell, const Thread& thread, Site site) {
@@ -152,7 +164,8 @@ inline void write_cell(const Region& region, std::size_t element, Cell& cell, co
         refresh(region, cell);
         if ((cell.flags & IN_FLIGHT) || cell.copied_from) report_in_flight(region, element, cell, thread, Access::write, site);
     }
-    if (cell.writer != id || cell.write_clock != thread.clock) check_last_write(region, element, cell, thread, Access::write, site);
+    if (cell.writer != id || cell.write_clock != thread.clock)
+        check_last_write(region, element, cell, thread, Access::write, site);
     if ((cell.readers && cell.read_clock >= region.floor) || (cell.flags & LISTED)) {
         check_others(region, element, cell, thread, Access::write, site);
         cell.flags &= static_cast<unsigned short>(~(LISTED | ATOMIC));
@@ -163,9 +176,11 @@ inline void write_cell(const Region& region, std::size_t element, Cell& cell, co
     cell.write_where = here;
 }
 
-inline void atomic_cell(const Region& region, std::size_t element, Cell& cell, const Thread& thread, Access mine, Site site, unsigned here) {
+inline void atomic_cell(const Region& region, std::size_t element, Cell& cell, const Thread& thread, Access mine, Site site,
+                        unsigned here) {
     refresh(region, cell);
-    if ((cell.flags & IN_FLIGHT) || (writes(mine) && cell.copied_from)) report_in_flight(region, element, cell, thread, mine, site);
+    if ((cell.flags & IN_FLIGHT) || (writes(mine) && cell.copied_from))
+        report_in_flight(region, element, cell, thread, mine, site);
     check_last_write(region, element, cell, thread, mine, site);
     if (writes(mine)) check_others(region, element, cell, thread, mine, site);
     cell.flags |= ATOMIC;
@@ -217,7 +232,7 @@ inline void check_written(Region& region, std::size_t element, const Thread& thr
         region.written[element] = 1;
         return;
     }
-    if (!repeated("never written", site)) {
+    if (!counted("never written", site, NOWHERE)) {
         report("never written", thread, site, text("read of %s, which nothing has written", name_of(region, element).c_str()));
     }
 }
@@ -237,7 +252,8 @@ inline bool checked_write(Region* region, const void* address, unsigned bytes, c
     Elements elements;
     if (!locate(region, address, bytes, thread, site, elements)) return false;
     if (!region->cells) {
-        report("out of bounds", thread, site, text("write to %s, which the kernel takes as const", name_of(*region, elements.first).c_str()));
+        report("out of bounds", thread, site,
+               text("write to %s, which the kernel takes as const", name_of(*region, elements.first).c_str()));
         return false;
     }
     const unsigned here = where(thread, site);
@@ -248,7 +264,8 @@ inline bool checked_write(Region* region, const void* address, unsigned bytes, c
     return true;
 }
 
-inline bool checked_atomic(Region* region, const void* address, unsigned bytes, const Thread& thread, Access access, bool reads, Site site) {
+inline bool checked_atomic(Region* region, const void* address, unsigned bytes, const Thread& thread, Access access, bool reads,
+                           Site site) {
     Elements elements;
     if (!locate(region, address, bytes, thread, site, elements)) return false;
     for (std::size_t i = elements.first; i <= elements.last; ++i) {

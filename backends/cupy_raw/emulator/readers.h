@@ -27,7 +27,8 @@ inline bool conflict(Access a, Access b) {
     const bool both_atomic = a >= Access::atomic_read && b >= Access::atomic_read;
     return (writes(a) || writes(b)) && !both_atomic;
 }
-// Whether whatever conflicts with `old` also conflicts with `later`, so that a later access that comes after it may stand for it.
+// Whether whatever conflicts with `old` also conflicts with `later`, so that a later access that comes after it may stand for
+// it.
 inline bool stands_for(Access later, Access old) {
     return later == old || later == Access::write || (old == Access::atomic_read && later != Access::atomic_read);
 }
@@ -57,7 +58,8 @@ public:
             if (group.warp != thread.warp_number || group.clock != thread.clock || group.access != access) continue;
             if (group.lanes & thread.bit) return set;
             if (look != set || group.where != where) break;
-            return chained(nodes_[set].rest, {group.warp, group.lanes | thread.bit, group.clock, where, access}, nodes_[set].tidy_at);
+            return chained(nodes_[set].rest, {group.warp, group.lanes | thread.bit, group.clock, where, access},
+                           nodes_[set].tidy_at);
         }
         if (set && nodes_[set].size >= nodes_[set].tidy_at) set = tidied(set, thread, access);
         return with(set, {thread.warp_number, thread.bit, thread.clock, where, access});
@@ -104,17 +106,20 @@ private:
                 return table_[at];
             }
             const Node& node = nodes_[number];
-            if (node.rest == rest && std::memcmp(&node.group, &group, sizeof group) == 0 && node.tidy_at == tidy_at) return number;
+            if (node.rest == rest && std::memcmp(&node.group, &group, sizeof group) == 0 && node.tidy_at == tidy_at)
+                return number;
         }
     }
     unsigned tidied(unsigned set, const Thread& thread, Access access) {
         Tidied& memory = tidied_[set % 64];
-        if (memory.set == set && memory.thread == thread_id(thread) && memory.access == access && memory.stamp == knowledge_stamp) {
+        if (memory.set == set && memory.thread == thread_id(thread) && memory.access == access &&
+            memory.stamp == knowledge_stamp) {
             return memory.result;
         }
         kept_.clear();
         each(set, [&](const Group& group) {
-            if (!stands_for(access, group.access) || !knows(thread, group.warp, group.lanes, group.clock)) kept_.push_back(group);
+            if (!stands_for(access, group.access) || !knows(thread, group.warp, group.lanes, group.clock))
+                kept_.push_back(group);
         });
         std::sort(kept_.begin(), kept_.end(), [](const Group& a, const Group& b) {
             if (a.warp != b.warp) return a.warp < b.warp;
@@ -123,7 +128,8 @@ private:
         std::size_t distinct = 0;
         for (const Group& group : kept_) {
             Group* last = distinct ? &kept_[distinct - 1] : nullptr;
-            if (last && last->warp == group.warp && last->clock == group.clock && last->where == group.where && last->access == group.access) {
+            if (last && last->warp == group.warp && last->clock == group.clock && last->where == group.where &&
+                last->access == group.access) {
                 last->lanes |= group.lanes;
             } else {
                 kept_[distinct++] = group;

@@ -14,8 +14,9 @@ __attribute__((visibility("default"))) int emulator_detect;
 Region* emulator_region(const void* address) { return address ? array_region(static_cast<const char*>(address)) : nullptr; }
 
 void emulator_outside(long long index, int axis, int extent, Site site) {
-    if (repeated("out of bounds", site)) return;
-    report("out of bounds", self(), site, text("index %lld on axis %d, which has the indices 0 to %d", index, axis, extent - 1));
+    if (counted("out of bounds", site, NOWHERE)) return;
+    report("out of bounds", self(), site,
+           text("index %lld on axis %d, which has the indices 0 to %d", index, axis, extent - 1));
 }
 void emulator_null(Site site) { report("null array", self(), site, "access through a null array"); }
 
@@ -68,7 +69,9 @@ void emulator_warp(LanePart* part) { come_to(*part); }
 void emulator_store(Region* region, unsigned* address, unsigned value, Order order, Site site) {
     store_flag(region, address, value, order, site);
 }
-unsigned emulator_load(Region* region, const unsigned* address, Order order, Site site) { return load_flag(region, address, order, site); }
+unsigned emulator_load(Region* region, const unsigned* address, Order order, Site site) {
+    return load_flag(region, address, order, site);
+}
 void emulator_wait(Region* region, const unsigned* address, int index, unsigned value, Order order, Site site) {
     wait_for_flag(region, address, index, value, order, site);
 }

@@ -30,7 +30,8 @@ public:
         if (behind_ && behind_->block == &block) behind_ = nullptr;
         if (schedule_ == Schedule::block_ahead && block.number == favoured_block) ahead_ = &block;
         const unsigned place = slow_warp - block.first_warp_number;
-        if (schedule_ == Schedule::warp_behind && place < launch.warps_a_block) behind_ = &launch.warps[block.first_warp + place];
+        if (schedule_ == Schedule::warp_behind && place < launch.warps_a_block)
+            behind_ = &launch.warps[block.first_warp + place];
     }
 
     void wake(Warp& warp, unsigned lanes) {

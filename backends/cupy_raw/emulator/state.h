@@ -19,7 +19,16 @@ struct Warp;
 struct Phases;
 struct Exceptions;
 
-enum class Doing : unsigned char { computing, block_barrier, cluster_barrier, grid_barrier, warp_operation, flag, polling, ended };
+enum class Doing : unsigned char {
+    computing,
+    block_barrier,
+    cluster_barrier,
+    grid_barrier,
+    warp_operation,
+    flag,
+    polling,
+    ended
+};
 
 struct alignas(64) Thread {
     void* stack_pointer;
@@ -28,19 +37,20 @@ struct alignas(64) Thread {
     Block* block;
     unsigned number;  // threadIdx.x
     unsigned lane, bit;
+    Doing doing;  // what it waits for, if it does
+    Site site;    // where it waits
+    // what a switch needs is above, in one cache line
     unsigned warp_number;  // of its warp in the whole grid
     unsigned clock;        // knowledge.h
     Phases* phases;
     Exceptions* exceptions;
-    int step;    // -1 before the first at_step
-    int copies;  // the latest asynchronous copy that is not waited for; -1: none
-    Doing doing;
-    Site site;                 // where it waits
-    const unsigned* awaited;   // the flag that it waits for, or that it polls
-    unsigned value;            // the least that the flag must become, or what was read of it last
-    int index;                 // the flag's
-    int polls;                 // how often the same was read of `awaited`
-    Thread* next;              // who waits for a flag as well
+    int step;                 // -1 before the first at_step
+    int copies;               // the latest asynchronous copy that is not waited for; -1: none
+    const unsigned* awaited;  // the flag that it waits for, or that it polls
+    unsigned value;           // the least that the flag must become, or what was read of it last
+    int index;                // the flag's
+    int polls;                // how often the same was read of `awaited`
+    Thread* next;             // who waits for a flag as well
 };
 
 struct alignas(64) Warp {

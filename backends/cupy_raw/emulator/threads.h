@@ -24,13 +24,15 @@ void thread_ended(Thread& thread);
 // What `thread` sees of itself.
 inline void become(Thread& thread) {
     launch.current = &thread;
+    thread.doing = Doing::computing;
     threadIdx.x = thread.number;
     blockIdx = thread.block->place;
 }
 
 [[noreturn]] inline void report_overflow(const Thread& thread) {
     fatal("stack", thread, thread.site,
-          text("%s needs more than %zu bytes of stack: make its local arrays smaller", name_of(thread).c_str(), STACK_BYTES - STACK_RESERVE));
+          text("%s needs more than %zu bytes of stack: make its local arrays smaller", name_of(thread).c_str(),
+               STACK_BYTES - STACK_RESERVE));
 }
 
 // Gets `thread` ready to be switched to.
@@ -55,10 +57,11 @@ inline void switch_to(Thread* next) {
     if (!next) nothing_can_go_on();
     if (next == &me) {
         ++launch.switches;
+        me.doing = Doing::computing;
         return;
     }
     void* to = prepare(*next);
-    emulator_switch(&me.stack_pointer, to);
+    emulator_switch(&me.stack_pointer, to);  // a tail call: the processor would not foresee a return
 }
 
 // Another thread may go on; this one can, too.
@@ -74,14 +77,12 @@ inline void wait(Doing doing, Site site) {
 }
 inline void wake(Thread& thread) {
     launch.idle = 0;
-    thread.doing = Doing::computing;
     scheduler.wake(*thread.warp, thread.bit);
 }
 inline void wake_all(Block& block) {
     launch.idle = 0;
     Warp* warps = &launch.warps[block.first_warp];
     for (unsigned w = 0; w < launch.warps_a_block; ++w) {
-        for (unsigned lane = 0; lane < LANES; ++lane) warps[w].first[lane].doing = Doing::computing;
         scheduler.wake(warps[w], warps[w].existing);
     }
 }
@@ -96,7 +97,8 @@ inline void begin_block(Block& block, unsigned number) {
     block.base = block.latest = block.start = floor;
     block.begun = true;
     const std::uint64_t seed = launch.request->seed;
-    scheduler.begin_block(block, unsigned(seed % launch.blocks), unsigned(seed % (std::uint64_t(launch.blocks) * launch.warps_a_block)));
+    scheduler.begin_block(block, unsigned(seed % launch.blocks),
+                          unsigned(seed % (std::uint64_t(launch.blocks) * launch.warps_a_block)));
     std::memset(block.shared, 0xff, launch.request->shared_bytes);
     if (launch.request->detect) begin_shared(block);
     for (unsigned w = 0; w < launch.warps_a_block; ++w) {

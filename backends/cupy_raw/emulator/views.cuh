@@ -140,7 +140,9 @@ struct View {
     }
 };
 
-inline Region* region_of(const void* address) { return __builtin_expect(emulator_detect, 0) ? emulator_region(address) : nullptr; }
+inline Region* region_of(const void* address) {
+    return __builtin_expect(emulator_detect, 0) ? emulator_region(address) : nullptr;
+}
 
 }  // namespace emulator
 

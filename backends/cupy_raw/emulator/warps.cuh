@@ -127,8 +127,13 @@ inline void multiply(const Word* of_lanes) {
 
 inline void mma(Accumulator& c, const FragmentA& a, const FragmentB& b, EMULATOR_HERE) {
     const emulator::Fragments mine{&c, &a, &b};
-    emulator::LanePart part{emulator::WarpOperation::multiply, 0xffffffffu, reinterpret_cast<emulator::Word>(&mine), 0,
-                            emulator::multiply, site_, 0};
+    emulator::LanePart part{emulator::WarpOperation::multiply,
+                            0xffffffffu,
+                            reinterpret_cast<emulator::Word>(&mine),
+                            0,
+                            emulator::multiply,
+                            site_,
+                            0};
     emulator_warp(&part);
 }
 #endif

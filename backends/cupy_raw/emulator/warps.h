@@ -23,7 +23,8 @@ inline void finish(Warp& warp, unsigned lanes, WarpOperation operation) {
         if (launch.request->detect) meet_lanes(warp, lanes);
     } else if (operation == WarpOperation::vote) {
         Word ballot = 0;
-        for (unsigned rest = lanes; rest; rest &= rest - 1) ballot |= Word(warp.parts[lowest(rest)]->value != 0) << lowest(rest);
+        for (unsigned rest = lanes; rest; rest &= rest - 1)
+            ballot |= Word(warp.parts[lowest(rest)]->value != 0) << lowest(rest);
         for (unsigned rest = lanes; rest; rest &= rest - 1) warp.parts[lowest(rest)]->result = ballot;
     } else if (operation == WarpOperation::multiply) {
         Word fragments[LANES];
@@ -38,7 +39,9 @@ inline void finish(Warp& warp, unsigned lanes, WarpOperation operation) {
                 const bool there = source >= 0 && source < int(LANES) && (warp.existing >> source & 1);
                 report("warp", thread, part.site,
                        text("lane %u shuffles from lane %d, which %s", thread.lane, source,
-                            !there ? "the warp does not have" : warp.ended >> source & 1 ? "has ended" : "is not in the mask"));
+                            !there                     ? "the warp does not have"
+                            : warp.ended >> source & 1 ? "has ended"
+                                                       : "is not in the mask"));
                 continue;
             }
             part.result = warp.parts[source]->value;
@@ -61,9 +64,11 @@ inline bool finish_if_complete(Warp& warp, const LanePart& part) {
         if (other.operation == part.operation && other.mask == part.mask && same_line) continue;
         const Thread& thread = warp.first[lowest(rest)];
         fatal("warp", thread, other.site,
-              text("lane %u is at %s with mask 0x%08x, but other lanes of that mask are at %s in %s with mask 0x%08x: lanes must do the "
+              text("lane %u is at %s with mask 0x%08x, but other lanes of that mask are at %s in %s with mask 0x%08x: lanes "
+                   "must do the "
                    "same with the same mask",
-                   thread.lane, name_of(other.operation), other.mask, name_of(part.operation), name_of(part.site).c_str(), part.mask));
+                   thread.lane, name_of(other.operation), other.mask, name_of(part.operation), name_of(part.site).c_str(),
+                   part.mask));
     }
     const WarpOperation operation = part.operation;
     if (operation == WarpOperation::multiply && lanes != ALL_LANES) {
@@ -71,7 +76,6 @@ inline bool finish_if_complete(Warp& warp, const LanePart& part) {
     }
     finish(warp, lanes, operation);
     warp.waiting &= ~lanes;
-    for (unsigned rest = lanes; rest; rest &= rest - 1) warp.first[lowest(rest)].doing = Doing::computing;
     launch.idle = 0;
     scheduler.wake(warp, lanes);
     return true;
@@ -81,7 +85,8 @@ inline void come_to(LanePart& part) {
     Thread& me = self();
     Warp& warp = *me.warp;
     if (!(part.mask & me.bit)) {
-        fatal("warp", me, part.site, text("lane %u is not in the mask 0x%08x that it gives to %s", me.lane, part.mask, name_of(part.operation)));
+        fatal("warp", me, part.site,
+              text("lane %u is not in the mask 0x%08x that it gives to %s", me.lane, part.mask, name_of(part.operation)));
     }
     if (part.mask & warp.ended) report_ended(me, part, part.mask & warp.ended);
     part.result = part.operation == WarpOperation::shuffle ? 0 : part.value;

@@ -12,9 +12,12 @@ from backends import LSTMSpec, UnsupportedError
 from backends.cupy_raw.backend import CuPyRawLSTM
 from backends.cupy_raw.cublas import CublasError
 from backends.cupy_raw.forced import Persistent, Stepwise
-from backends.cupy_raw.machine import LaunchError, OutOfMemoryError
+from backends.cupy_raw.gpu_machine import MOST_GRAPHS, GPUMachine
+from backends.cupy_raw.machine import LaunchError, OutOfMemoryError, Recording
 from harness.verify.agreement import Expected
+from harness.verify.checks import CHECKS
 from harness.verify.execute import Program, execute, tensors_of
+from harness.verify.local import LocalExecutor
 from harness.verify.regimes import draw_problem
 from harness.verify.results import Results
 from harness.worker.calls import HostReader, call, upload
@@ -90,6 +93,13 @@ def test_backward_is_replayed_too(gpu):
     of_forward, *of_backward = sorted((graph.launches for graph in gpu.graphs), reverse=True)
     assert of_forward == of_backward.pop(0) == calls - 1
     assert sum(of_backward) > calls
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+@pytest.mark.parametrize("backend", [Persistent, Stepwise])
+def test_property_suite(make_gpu, backend, check, holds):
+    make_gpu(shared_bytes=8 << 20)  # so that every drawn problem fits the persistent plan
+    holds(check, backend.__name__, LocalExecutor(backend), backend.capabilities, examples=2)
 
 
 @pytest.mark.parametrize("backend", [Persistent, Stepwise])
@@ -256,3 +266,57 @@ def test_bfloat16_is_its_bits_on_the_device_and_itself_on_the_host(gpu):
     assert lstm.to_host(array).tobytes() == problem.inputs.x.tobytes()
     with pytest.raises(ValueError, match="x has dtype float32, expected uint16"):
         lstm.forward(gpu.cupy.empty(array.shape, np.float32), problem.inputs.state)
+
+
+def part(gpu, whole, key, dtype):
+    """A part of a device array with those values, and the same part of the host array."""
+    host = np.asarray(whole, dtype)
+    return gpu.cupy.asarray(host)[key], host[key]
+
+
+@pytest.mark.parametrize("accumulate", [False, True])
+@pytest.mark.parametrize("kind_of_b", ["rows", "columns"])
+@pytest.mark.parametrize("kind_of_a", ["rows", "columns"])
+@pytest.mark.parametrize(("m", "n", "k"), [(3, 4, 5), (1, 4, 5), (3, 1, 5), (3, 4, 1), (1, 1, 5), (1, 1, 1)])
+def test_products_of_parts_of_larger_matrices(gpu, m, n, k, kind_of_a, kind_of_b, accumulate):
+    machine, rng = GPUMachine("float64"), np.random.default_rng(0)
+
+    def operand(kind, rows):
+        whole = rng.integers(-9, 9, (rows + 2, k + 3) if kind == "rows" else (k + 3, rows + 2))
+        device, host = part(gpu, whole, np.s_[2:, 1:-2] if kind == "rows" else np.s_[1:-2, 2:], np.float64)
+        return (device, host) if kind == "rows" else (device.T, host.T)
+
+    (a, a_host), (b, b_host) = operand(kind_of_a, m), operand(kind_of_b, n)
+    out, before = part(gpu, rng.integers(-9, 9, (m, n + 2)), np.s_[:, :n], np.float64)
+    machine.gemm(a, b, out, accumulate=accumulate)
+    np.testing.assert_array_equal(gpu.cupy.asnumpy(out), a_host @ b_host.T + (before if accumulate else 0))
+
+
+def test_a_matrix_with_gaps_in_rows_and_columns_is_no_operand(gpu):
+    machine = GPUMachine("float64")
+    gappy, plain = gpu.cupy.empty((6, 6), np.float64)[::2, ::2], gpu.cupy.empty((3, 3), np.float64)
+    with pytest.raises(ValueError, match=r"neither the rows nor the columns of a \[3, 3\] matrix are contiguous"):
+        machine.gemm(gappy, plain, plain)
+
+
+@pytest.mark.parametrize("backend", [Persistent, Stepwise])
+def test_arguments_at_any_address(gpu, backend):
+    """Contiguous, but not at a multiple of the 16 bytes that the kernels copy at once."""
+    problem = draw_problem(LSTMSpec(8, 16), 4, 8, 0, training=True)
+    lstm = backend(problem.spec, problem.weights)
+
+    def put(host):
+        return gpu.cupy.asarray(np.append(host[:1, :1, :1], host))[1:].reshape(host.shape)
+
+    arguments = upload(lstm, problem.inputs, put)
+    assert all(array.data.ptr % 16 == 4 for array in arrays_of(arguments))
+    assert_agrees(problem, problem.inputs, read(lstm, problem, call(lstm, arguments, True)))
+
+
+def test_no_more_than_a_few_graphs_are_kept(gpu):
+    machine, recording, done = GPUMachine("float32"), Recording(), []
+    arrays = [machine.empty(3) for _ in range(MOST_GRAPHS + 2)]
+    for array in (*arrays, *arrays, arrays[-1], arrays[-1]):
+        machine.replay(recording, (array,), lambda: done.append(1))
+    assert len(recording.graphs) == MOST_GRAPHS
+    assert [graph.launches for graph in gpu.graphs] == [2]

@@ -1,0 +1,37 @@
+"""What every test of a backend by the property suite does, wherever the backend runs."""
+
+import pytest
+
+from backends import UnavailableError, load_backend
+from harness.verify.suite import Options, run_check
+
+EXAMPLES = 5
+
+
+@pytest.fixture(scope="session")
+def backend_of():
+    """The class of a backend by name; skips the test where it cannot run."""
+
+    def found(name):
+        try:
+            backend = load_backend(name)
+        except UnavailableError as error:
+            pytest.skip(f"UNVERIFIED: {error}")
+        if unavailable := backend.unavailable():
+            pytest.skip(f"UNVERIFIED: {unavailable}")
+        return backend
+
+    return found
+
+
+@pytest.fixture(scope="session")
+def holds():
+    """Asserts that a check finds nothing, at a depth that fits every test run; skips what is not promised."""
+
+    def look(check, name, executor, promises, examples=EXAMPLES):
+        found = run_check(check, name, executor, promises, Options(examples=examples, shrink=False))
+        if found.status == "SKIP":
+            pytest.skip(found.reason)
+        assert found.status == "PASS", found.reason
+
+    return look

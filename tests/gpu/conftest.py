@@ -1,0 +1,19 @@
+"""Tests that need a CUDA device; without one, each is skipped at once."""
+
+import pytest
+
+from backends.driver import why_no_device
+from harness.machine import gpu_names
+
+
+@pytest.fixture(scope="session", autouse=True)
+def gpu_name():
+    """The device's name."""
+    if reason := why_no_device():
+        pytest.skip(f"UNVERIFIED: {reason}")
+    return gpu_names()[0]
+
+
+def pytest_collection_modifyitems(items):
+    """What is right comes before how fast it is."""
+    items.sort(key=lambda item: item.path.name == "test_presets.py")

@@ -1,0 +1,99 @@
+"""The presets that matter on a GPU, through the command line, ten minutes each; what they measure is kept and published.
+
+A sweep that is not done after LIMIT_S is interrupted, which keeps every finished cell: the others are UNVERIFIED.
+"""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from harness.store import Store
+from harness.sweep.run import NOT_WELL
+
+pytestmark = [pytest.mark.gpu, pytest.mark.quiet]
+CHECKOUT = Path(__file__).resolve().parents[2]
+BACKENDS = ("torch-cudnn", "cupy-raw")
+BUDGETS_S = {"cudnn-borders": 2.0, "deepbench": 1.0}
+LIMIT_S, WINDING_UP_S = 570.0, 120.0
+MOST_SAID = 20
+
+
+def store_of(preset):
+    """One for each, since a page is about a store's newest run; beside a sweep's own store, and like it ignored by git."""
+    return f"lstm-parity.sqlite-{preset}"
+
+
+def slug(name):
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def command(*words):
+    """To be run in the checkout, where all names are relative: a page shows the words that made it."""
+    return [sys.executable, "-m", "harness", *map(str, words)]
+
+
+def sweep(preset, backends, budget_s, limit_s):
+    """The exit code and what was said on standard error."""
+    named = [word for backend in backends for word in ("--backend", backend)]
+    words = command("sweep", preset, *named, "--budget", budget_s, "--store", store_of(preset))
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=CHECKOUT)
+    try:
+        said = process.communicate(timeout=limit_s)[1]
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=WINDING_UP_S)[1]
+    finally:
+        process.kill()
+    return process.returncode, said
+
+
+def newest_run(preset):
+    """Its rows, how many cells it was to have, and how many are there."""
+    with Store(CHECKOUT / store_of(preset)) as store:
+        rows, _, runs = store.frames()
+        run = runs.iloc[-1]
+        done = len(store.finished_cells(run["run_id"]))
+    return rows[rows["run_id"] == run["run_id"]], len(json.loads(run["definition"])["cells"]), done
+
+
+def publish(preset, folder, rows):
+    """Keep the rows' table in the folder, and the page made from them. Returns what is to be said."""
+    (CHECKOUT / folder).mkdir(parents=True, exist_ok=True)
+    words = ("report", "--store", store_of(preset), "--out", folder)
+    if not all(find_spec(name) for name in ("altair", "jinja2", "vl_convert")):
+        rows.drop(columns="row_id").to_csv(CHECKOUT / folder / "results.csv", index=False)
+        return f"the extra 'report' is not installed; the page is made by: python -m harness {' '.join(words)}"
+    for old in (CHECKOUT / folder).glob("*.svg"):
+        old.unlink()
+    done = subprocess.run(command(*words), capture_output=True, text=True, cwd=CHECKOUT, check=False)
+    assert done.returncode == 0, done.stderr
+    for large in ("report.html", "results.parquet"):
+        (CHECKOUT / folder / large).unlink()
+    return f"published in {folder}"
+
+
+@pytest.mark.parametrize("preset", BUDGETS_S)
+def test_no_row_says_that_something_is_wrong(preset, gpu_name, backend_of, capsys):
+    for backend in BACKENDS:
+        backend_of(backend)
+    code, said = sweep(preset, BACKENDS, BUDGETS_S[preset], LIMIT_S)
+    assert code in (0, 1, 130), said
+    rows, cells, done = newest_run(preset)
+    assert done, f"no cell was finished\n{said}"
+    published = publish(preset, f"reports/published/{slug(gpu_name)}/{preset}", rows)
+    with capsys.disabled():
+        sys.stderr.write(f"\n{said}{preset}: {published}\n")
+    wrong = rows[rows["status"].isin(NOT_WELL)]
+    described = [f"{row.backend} {row.status}: {row.reason}" for row in wrong.itertuples()]
+    assert not described, "\n".join(described[:MOST_SAID])
+    assert code != 1, said
+    if done < cells:
+        pytest.skip(
+            f"UNVERIFIED: {cells - done} of {cells} cells, for which {LIMIT_S:.0f} s were too short; the others are well"
+        )

@@ -1,0 +1,31 @@
+"""The property suite on the backends that need a GPU, each in a process of its own, whose end ends no other test."""
+
+import pytest
+
+from harness.verify.checks import CHECKS
+from harness.verify.remote import RemoteExecutor
+
+pytestmark = pytest.mark.gpu
+BACKENDS = ("cupy-raw", "backends.cupy_raw.forced:Persistent", "backends.cupy_raw.forced:Stepwise", "torch-cudnn")
+TIMEOUT_S = 180.0
+"""A process's first call loads CuPy or torch, cuBLAS or cuDNN, and compiles what no cache on disk holds."""
+TOO_LARGE = "the persistent kernel cannot take this problem"
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def running(request, backend_of):
+    backend, executor = backend_of(request.param), RemoteExecutor(request.param, 1, TIMEOUT_S)
+    yield request.param, executor, backend.capabilities
+    executor.close()
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_verified(running, check, holds):
+    _, executor, _ = running
+    try:
+        holds(check, *running)
+    except AssertionError as error:
+        executor.close()  # after an illegal access nothing runs in that process any more
+        if TOO_LARGE in str(error):
+            pytest.skip(f"UNVERIFIED: this device is too small for a drawn problem: {error}")
+        raise

@@ -1,0 +1,51 @@
+"""compute-sanitizer's four tools over both plans, where it is installed."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import harness
+from backends.cupy_raw.source import KERNELS
+
+pytestmark = pytest.mark.gpu
+ROOT = Path(harness.__file__).resolve().parent.parent
+PROGRAM = Path(__file__).with_name("both_plans.py")
+FOUND_SOMETHING = 86
+LIMIT_S = 900.0
+OURS = [name for file in sorted(KERNELS.glob("*.cu")) for name in re.findall(r"__global__[^;{]*?(\w+)\(\n", file.read_text())]
+
+
+def sanitizer():
+    path = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/cuda/bin"))
+    return shutil.which("compute-sanitizer", path=path)
+
+
+def command(tool, program):
+    words = [sanitizer(), "--tool", tool, "--error-exitcode", str(FOUND_SOMETHING), "--launch-timeout", "300"]
+    if tool == "memcheck":  # a call of CUDA's that fails on purpose, as libraries probe what there is, is none of our faults
+        words += ["--report-api-errors", "no"]
+    if tool != "initcheck":  # which must see who else writes what our kernels read; cuBLAS's own faults are not looked for
+        words += [word for name in OURS for word in ("--kernel-name", f"kne={name}")]
+    return [*words, sys.executable, str(program)]
+
+
+@pytest.mark.parametrize("tool", ["memcheck", "racecheck", "initcheck", "synccheck"])
+def test_nothing_is_found(tool, backend_of):
+    backend_of("cupy-raw")
+    if sanitizer() is None:
+        pytest.skip("UNVERIFIED: compute-sanitizer is not installed")
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = subprocess.run(
+        command(tool, PROGRAM),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout[-8000:]}\n{done.stderr[-4000:]}"
