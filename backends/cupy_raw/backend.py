@@ -6,6 +6,7 @@ Both run the same code (lstm.py) over the same kernels (kernels/); they differ i
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any, ClassVar
 from zlib import crc32
@@ -23,6 +24,20 @@ from .source import KERNELS
 
 MOST_CHECKED_OPERATIONS = 400_000
 """Multiply-adds of a call up to which the emulator checks every access; above, it only runs the kernels."""
+
+
+ALL_PROMISES = Capabilities(
+    precisions=frozenset(STORAGE),
+    num_layers=None,
+    bidirectional=True,
+    projection=True,
+    peephole=True,
+    no_bias=True,
+    lengths=True,
+    zero_lengths=True,
+    gradients=True,
+)
+"""Everything that LSTMSpec can say."""
 
 
 class _Raw(LSTMBackend):
@@ -73,18 +88,7 @@ class _Raw(LSTMBackend):
 class CuPyRawLSTM(_Raw):
     """The kernels on an NVIDIA GPU, on CuPy's current stream. Arrays are cupy.ndarray; bfloat16 as its bits in uint16."""
 
-    capabilities = Capabilities(
-        device="cuda",
-        precisions=frozenset(STORAGE),
-        num_layers=None,
-        bidirectional=True,
-        projection=True,
-        peephole=True,
-        no_bias=True,
-        lengths=True,
-        zero_lengths=True,
-        gradients=True,
-    )
+    capabilities = replace(ALL_PROMISES, device="cuda")
 
     @classmethod
     def unavailable(cls) -> str | None:
@@ -121,18 +125,7 @@ class EmulatedLSTM(_Raw):
 
     most_checked: ClassVar[int] = MOST_CHECKED_OPERATIONS
 
-    capabilities = Capabilities(
-        device="cpu",
-        precisions=frozenset(STORAGE),
-        num_layers=None,
-        bidirectional=True,
-        projection=True,
-        peephole=True,
-        no_bias=True,
-        lengths=True,
-        zero_lengths=True,
-        gradients=True,
-    )
+    capabilities = ALL_PROMISES
 
     def remark(self) -> str:
         """Which plan the last call ran, and that its time is no time of a GPU."""
@@ -157,9 +150,7 @@ class EmulatedLSTM(_Raw):
         """See LSTMBackend.forward."""
         if np.ndim(x) == 3:
             self._emulated.detect = self._operations(len(x), x.shape[1], training) <= self.most_checked
-            self._emulated.seed = crc32(
-                np.ascontiguousarray(x)
-            )  # other numbers, other schedules; the same call can be replayed
+            self._emulated.seed = crc32(np.asarray(x).tobytes())  # other numbers, other schedules; the same call replays
         return super().forward(x, state, lengths, training)
 
     def _operations(self, steps: int, batch: int, training: bool) -> int:

@@ -174,6 +174,10 @@ def spoil(outputs: Iterable[Output]) -> None:
 
 
 def fill_with_nan(array: Any) -> None:
-    """The backend's array, where it can be written to: one that cannot be cannot be handed out again changed, either."""
+    """The backend's array, where it can be written to: one that cannot be cannot be handed out again changed, either.
+
+    Arrays of integers hold a format's bits: all of them set is NaN in each of the formats.
+    """
+    holds_bits = getattr(getattr(array, "dtype", None), "kind", "") == "u"
     with suppress(TypeError, ValueError, RuntimeError):
-        array[...] = float("nan")
+        array[...] = np.iinfo(array.dtype).max if holds_bits else float("nan")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from backends.cupy_raw import compile_report
-from backends.cupy_raw.emulator import compiler
 from backends.cupy_raw.emulator.emulator import Emulator
 from backends.cupy_raw.source import KERNELS
 from backends.interface import UnavailableError
@@ -111,7 +113,13 @@ def test_emulate_with_a_kernel_that_does_not_compile(tmp_path, capsys):
     assert "reel" in error
 
 
-def test_emulate_without_a_compiler_says_how_to_get_one(monkeypatch, capsys):
-    monkeypatch.setattr(compiler, "compiler", lambda: None)
-    assert main(["emulate", "--schedules", "1"]) == 2
-    assert "compiler" in capsys.readouterr().err
+def test_emulate_without_a_compiler_says_how_to_get_one(tmp_path):
+    """In a process of its own: this one may have compiled the kernels already."""
+    environment = {**os.environ, "PATH": str(tmp_path), "HOME": str(tmp_path)}
+    hide = "import sys; sys.modules['ziglang'] = None; from harness.cli import main; sys.exit(main(['emulate']))"
+    done = subprocess.run(
+        [sys.executable, "-c", hide], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert re.match(r"lstm-parity emulate: no C\+\+ compiler.*ziglang", done.stderr), done.stderr
+    assert done.stderr.count("\n") == 1

@@ -27,7 +27,9 @@ def test_found_under_every_kind_of_schedule(fault, tmp_path):
         assert all(finding.file.endswith((".cu", ".cuh")) and finding.line > 0 for _, finding in found.findings)
 
 
-@pytest.mark.parametrize("features", [dict(f) for f in {tuple(sorted(fault.features.items())) for fault in FAULTS}], ids=str)
+@pytest.mark.parametrize(
+    "features", [dict(f) for f in dict.fromkeys(tuple(sorted(fault.features.items())) for fault in FAULTS)], ids=str
+)
 @pytest.mark.parametrize("path", ["persistent", "stepwise"])
 def test_the_kernels_as_they_are_give_no_finding(features, path):
     found = emulate(small_problem(**features), UNDER, KERNELS, path)

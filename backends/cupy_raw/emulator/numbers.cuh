@@ -1,12 +1,6 @@
-// Number formats of a kernel, and the functions that are computed in them. PRECISION_<name> says which it is compiled for.
+// Conversions between the number formats, and the functions that are computed in them.
 #pragma once
-
-struct half {
-    unsigned short bits;
-};
-struct bfloat16 {
-    unsigned short bits;
-};
+#include "formats.cuh"
 
 namespace emulator {
 template <class To, class From>
@@ -47,20 +41,6 @@ inline bfloat16 narrow_to_bfloat16(float value) {
     return {static_cast<unsigned short>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16)};
 }
 }  // namespace emulator
-
-#if defined(PRECISION_float64)
-using storage = double;
-using real = double;
-#elif defined(PRECISION_float16)
-using storage = half;
-using real = float;
-#elif defined(PRECISION_bfloat16)
-using storage = bfloat16;
-using real = float;
-#else
-using storage = float;
-using real = float;
-#endif
 
 inline float to_real(half value) { return emulator::widen(value); }
 inline float to_real(bfloat16 value) { return emulator::widen(value); }

@@ -54,33 +54,7 @@ inline unsigned __ballot_sync(unsigned mask, bool predicate, EMULATOR_HERE) { re
 inline int __any_sync(unsigned mask, bool predicate, EMULATOR_HERE) { return emulator::vote(mask, predicate, site_) != 0; }
 inline int __all_sync(unsigned mask, bool predicate, EMULATOR_HERE) { return emulator::vote(mask, !predicate, site_) == 0; }
 
-#if defined(PRECISION_float16) || defined(PRECISION_bfloat16)
-#define HAS_MMA 1
-constexpr int MMA_DEPTH = 16;
-struct FragmentA {
-    storage e[8];
-};
-struct FragmentB {
-    storage e[4];
-};
-#elif defined(PRECISION_tf32)
-#define HAS_MMA 1
-constexpr int MMA_DEPTH = 8;
-struct FragmentA {
-    float e[4];
-};
-struct FragmentB {
-    float e[2];
-};
-#else
-#define HAS_MMA 0
-#endif
-
 #if HAS_MMA
-struct Accumulator {
-    float e[4];
-};
-
 namespace emulator {
 
 struct Fragments {

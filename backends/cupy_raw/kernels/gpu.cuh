@@ -1,8 +1,9 @@
-// The device header on a GPU: intrinsics and a few lines of PTX. It includes nothing, so that NVRTC alone compiles it.
+// The device header on a GPU: intrinsics and a few lines of PTX. It includes nothing of CUDA's, so that NVRTC alone compiles it.
 //
 // The compiler is told PRECISION_<name>=1 and SIZE_<name>=n for every SIZE of the kernel's file. Views are pointers with
 // strides; what checks them is the emulator's twin of this file.
 #pragma once
+#include "formats.cuh"
 
 // ---- sizes that are fixed when a kernel is compiled
 #define SIZE(name) static constexpr int name = SIZE_##name;
@@ -10,14 +11,7 @@
 #define BOUND(size, most) (size)
 #define EXPORT_KERNEL(name)
 
-// ---- number formats: `storage` is what arrays hold, `real` what is computed in
-struct half {
-    unsigned short bits;
-};
-struct bfloat16 {
-    unsigned short bits;
-};
-
+// ---- number formats
 __device__ __forceinline__ float to_real(half value) {
     float wide;
     asm("cvt.f32.f16 %0, %1;" : "=f"(wide) : "h"(value.bits));
@@ -26,20 +20,6 @@ __device__ __forceinline__ float to_real(half value) {
 __device__ __forceinline__ float to_real(bfloat16 value) { return __uint_as_float(unsigned(value.bits) << 16); }
 __device__ __forceinline__ float to_real(float value) { return value; }
 __device__ __forceinline__ double to_real(double value) { return value; }
-
-#if defined(PRECISION_float64)
-using storage = double;
-using real = double;
-#elif defined(PRECISION_float16)
-using storage = half;
-using real = float;
-#elif defined(PRECISION_bfloat16)
-using storage = bfloat16;
-using real = float;
-#else
-using storage = float;
-using real = float;
-#endif
 
 __device__ __forceinline__ storage to_storage(real value) {
 #if defined(PRECISION_float16)
@@ -256,36 +236,9 @@ __device__ __forceinline__ void copy_async(T* to, const T* from) {
 }
 __device__ __forceinline__ void copy_async_wait() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
-// ---- one tile of matrix multiply-accumulate, by a whole warp: [16, MMA_DEPTH] x [MMA_DEPTH, 8] added to [16, 8]
-// Who holds which element: PTX ISA, "Matrix fragments for mma.m16n8k16" and "... mma.m16n8k8". With g = lane / 4, t = lane % 4:
-// accumulator e0 e1 at (g, 2t) (g, 2t+1), e2 e3 in row g + 8; see tile.cuh for the operands.
-#if defined(PRECISION_float16) || defined(PRECISION_bfloat16)
-#define HAS_MMA 1
-constexpr int MMA_DEPTH = 16;
-struct FragmentA {
-    storage e[8];
-};
-struct FragmentB {
-    storage e[4];
-};
-#elif defined(PRECISION_tf32)
-#define HAS_MMA 1
-constexpr int MMA_DEPTH = 8;
-struct FragmentA {
-    float e[4];
-};
-struct FragmentB {
-    float e[2];
-};
-#else
-#define HAS_MMA 0
-#endif
-
+// ---- one tile of matrix multiply-accumulate, by a whole warp
+// With g = lane / 4, t = lane % 4: accumulator e0 e1 at (g, 2t) (g, 2t + 1), e2 e3 in row g + 8; the operands: see slice.cuh.
 #if HAS_MMA
-struct Accumulator {
-    float e[4];
-};
-
 #if defined(PRECISION_tf32)
 __device__ __forceinline__ void mma(Accumulator& c, const FragmentA& a, const FragmentB& b) {
     asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"

@@ -6,21 +6,8 @@
 //
 // With projection a step has two exchanges: dh of all blocks is read by all of them, each of which owns columns of W_hr and
 // makes W_hr^T dh for its units.
-#include "cell.cuh"
-#include "exchange.cuh"
-#include "sequence.cuh"
-#include "slice.cuh"
+#include "persistent.cuh"
 
-struct Size {
-    SIZE(hidden)      // H
-    SIZE(state)       // R: P with projection, else H
-    SIZE(directions)  // D
-    SIZE(units)       // hidden units of a block
-    SIZE(outputs)     // elements of h of a block: its units without projection
-    SIZE(peepholes)   // 0 or 1
-    SIZE(projected)   // 0 or 1
-    BLOCK_SIZES
-};
 struct Recurrent : Size {
     PRODUCT_SIZES(recurrent)  // rows: outputs, K = 4 H
 };

@@ -6,21 +6,8 @@
 //
 // With projection a step has two exchanges: o tanh(c) of all units is read by all blocks, each of which owns `outputs` rows of
 // W_hr and makes as many elements of h.
-#include "cell.cuh"
-#include "exchange.cuh"
-#include "sequence.cuh"
-#include "slice.cuh"
+#include "persistent.cuh"
 
-struct Size {
-    SIZE(hidden)      // H
-    SIZE(state)       // R: P with projection, else H
-    SIZE(directions)  // D
-    SIZE(units)       // hidden units of a block
-    SIZE(outputs)     // elements of h of a block: its units without projection
-    SIZE(peepholes)   // 0 or 1
-    SIZE(projected)   // 0 or 1
-    BLOCK_SIZES
-};
 struct Recurrent : Size {
     PRODUCT_SIZES(recurrent)  // rows: 4 units, K = R
 };

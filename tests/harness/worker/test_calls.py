@@ -3,13 +3,14 @@
 from dataclasses import replace
 from itertools import product
 
+import ml_dtypes
 import numpy as np
 import pytest
 
 from backends import LSTMGradients, LSTMSpec, LSTMState, LSTMWeights
 from backends.numpy_lstm import NumpyLSTM
 from harness.values import spread_inputs, spread_weights
-from harness.worker.calls import FormError, HostReader, Output, call, spoil, upload
+from harness.worker.calls import FormError, HostReader, Output, call, fill_with_nan, spoil, upload
 
 T, B = 3, 5
 SPEC = LSTMSpec(input_size=2, hidden_size=4, num_layers=2, bidirectional=True)
@@ -259,3 +260,9 @@ def test_what_cannot_be_written_is_left():
     assert np.isfinite(output.y).all()
     assert np.isnan(output.state.h).all()
     assert np.isnan(output.gradients.h0).all()
+
+
+def test_an_array_that_holds_a_formats_bits_is_filled_too():
+    bits = np.zeros(3, np.uint16)
+    fill_with_nan(bits)
+    assert np.isnan(bits.view(ml_dtypes.bfloat16).astype(np.float32)).all()

@@ -1,0 +1,54 @@
+// Number formats, the same for both implementations of the device header: `storage` is what arrays hold, `real` what is computed
+// in. PRECISION_<name> says which precision a kernel is compiled for.
+#pragma once
+
+struct half {
+    unsigned short bits;
+};
+struct bfloat16 {
+    unsigned short bits;
+};
+
+#if defined(PRECISION_float64)
+using storage = double;
+using real = double;
+#elif defined(PRECISION_float16)
+using storage = half;
+using real = float;
+#elif defined(PRECISION_bfloat16)
+using storage = bfloat16;
+using real = float;
+#else
+using storage = float;
+using real = float;
+#endif
+
+// What a lane holds of one tile of matrix multiply-accumulate, [16, MMA_DEPTH] x [MMA_DEPTH, 8] added to [16, 8]. Which elements
+// they are: PTX ISA, "Matrix fragments for mma.m16n8k16" and "... mma.m16n8k8".
+#if defined(PRECISION_float16) || defined(PRECISION_bfloat16)
+#define HAS_MMA 1
+constexpr int MMA_DEPTH = 16;
+struct FragmentA {
+    storage e[8];
+};
+struct FragmentB {
+    storage e[4];
+};
+#elif defined(PRECISION_tf32)
+#define HAS_MMA 1
+constexpr int MMA_DEPTH = 8;
+struct FragmentA {
+    float e[4];
+};
+struct FragmentB {
+    float e[2];
+};
+#else
+#define HAS_MMA 0
+#endif
+
+#if HAS_MMA
+struct Accumulator {
+    float e[4];
+};
+#endif
