@@ -11,6 +11,8 @@ from harness.emulation import emulate
 from harness.kernel_faults.catalogue import FAULTS
 from harness.kernel_faults.fault import small_problem
 
+pytestmark = pytest.mark.deep
+
 UNDER = [Schedule(kind, number) for number, kind in enumerate(KINDS)]
 
 if unavailable := Emulator.unavailable():

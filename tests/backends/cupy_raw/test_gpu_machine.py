@@ -22,6 +22,8 @@ from harness.verify.regimes import draw_problem
 from harness.verify.results import Results
 from harness.worker.calls import HostReader, call, upload
 
+pytestmark = pytest.mark.deep
+
 PRECISIONS = ("float64", "float32", "tf32", "float16", "bfloat16")
 RAGGED = np.array([3, 0, 4, 1, 4, 2, 3, 4, 4])
 CASES = {

@@ -6,6 +6,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.deep
+
 ROWS, COLUMNS = 3, 8
 OUTSIDE = {
     1: "index 8 on axis 1",

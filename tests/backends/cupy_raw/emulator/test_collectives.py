@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.deep
+
 
 def barriers(bench, fault, schedule, detect):
     out, flags = np.zeros(48, np.int32), np.zeros(1, np.uint32)

@@ -16,6 +16,8 @@ from backends.cupy_raw.emulator import compiler, emulator
 from backends.cupy_raw.emulator.compiler import CompileError, compile_library, source_texts
 from backends.cupy_raw.emulator.emulator import Emulator
 
+pytestmark = pytest.mark.deep
+
 ROOT = Path(backends.__file__).resolve().parents[1]
 RIGHT = 'extern "C" int answer() { return 42; }\n'
 

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.deep
+
 
 def pipeline(bench, fault, schedule, detect=True):
     data = np.arange(5 * 4 * 40, dtype=np.float32).reshape(5, 160)

@@ -16,6 +16,8 @@ from backends.cupy_raw.emulator.emulator import Emulator
 from backends.cupy_raw.emulator.findings import EmulationError
 from backends.cupy_raw.emulator.schedule import KINDS, Schedule
 
+pytestmark = pytest.mark.deep
+
 ROOT = Path(backends.__file__).resolve().parents[1]
 
 

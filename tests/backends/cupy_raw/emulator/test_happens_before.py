@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.deep
+
 WRITE, READ, SHARED_WRITE, SHARED_READ, ADD, RELEASE, ACQUIRE, STORE, WAIT, BLOCK, WARP, GRID, CLUSTER, REMOTE, SHUFFLE = range(
     1, 16
 )

@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.deep
+
 # kernel: blocks, threads, faults, marks of the two accesses (for each fault, or for all)
 CASES = {
     "lane_to_lane": (1, 64, 2, ("left 1", "right 1")),
