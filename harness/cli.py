@@ -153,7 +153,7 @@ def _build_parser() -> argparse.ArgumentParser:
         "emulate", help="run this project's kernels on the CPU with every access checked", allow_abbrev=False
     )
     _add_problem(emulate)
-    emulate.add_argument("--ragged", action="store_true", help="sequences of different lengths, 0 among them")
+    emulate.add_argument("--ragged", action="store_true", help="sequences of different lengths, 0 and the longest among them")
     emulate.add_argument(
         "--schedules", type=_positive, default=10, metavar="N", help="how many orders of threads (default: 10)"
     )
@@ -176,7 +176,7 @@ def _build_parser() -> argparse.ArgumentParser:
 
 def _add_problem(parser: argparse.ArgumentParser) -> None:
     """One problem, for commands that are about this project's kernels; the defaults are small, for the command `emulate`."""
-    for name, value in (("sequence-length", 5), ("batch-size", 3), ("hidden-size", 13), ("num-layers", 1)):
+    for name, value in (("sequence-length", 5), ("batch-size", 9), ("hidden-size", 13), ("num-layers", 1)):
         parser.add_argument(f"--{name}", type=_positive, default=value, metavar="N", help=f"default: {value}")
     parser.add_argument("--input-size", type=_positive, metavar="N", help="default: the hidden size")
     parser.add_argument("--proj-size", type=_natural, default=0, metavar="N", help="default: 0, no projection")
@@ -352,16 +352,27 @@ def _emulate(arguments: argparse.Namespace) -> int:
 
     from backends.cupy_raw.source import KERNELS
 
-    from .emulation import emulate, in_words, schedules
+    from .emulation import Emulated, apart, check_folder, check_room, in_words, schedules
     from .verify.regimes import draw_problem
 
     steps, batch, seed = arguments.sequence_length, arguments.batch_size, arguments.seed
-    lengths = np.random.default_rng(seed).integers(0, steps + 1, batch) if arguments.ragged else None
-    training = arguments.mode == "training"
-    problem = draw_problem(_spec(arguments), steps, batch, seed, lengths=lengths, training=training)
+    spec, kernels = _spec(arguments), arguments.kernels or KERNELS
+    check_folder(kernels)
+    check_room(spec, steps, batch)
+    lengths = None
+    if arguments.ragged:
+        lengths = np.random.default_rng(seed).integers(0, steps + 1, batch)
+        lengths[0], lengths[-1] = 0, steps
+    problem = draw_problem(spec, steps, batch, seed, lengths=lengths, training=arguments.mode == "training")
     under = schedules(arguments.schedules, seed, arguments.schedule)
-    found = emulate(problem, under, arguments.kernels or KERNELS, arguments.path)
-    print(in_words(found, problem, len(under)))
+    found = Emulated()
+    try:
+        for found in apart(problem, under, kernels, arguments.path):  # noqa: B007  the last one counts
+            pass
+    except KeyboardInterrupt:
+        print(in_words(found, problem, kernels))
+        raise
+    print(in_words(found, problem, kernels))
     return 0 if found.well else 1
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
+from difflib import get_close_matches
+
 from backends import LSTMSpec, UnavailableError, UnsupportedError
 from backends.cupy_raw.compile_report import KernelCompileError, compile_kernels
 from backends.cupy_raw.device import DEVICES, Device
@@ -15,7 +18,9 @@ from .errors import CallError
 def device_named(arch: str) -> Device:
     """The device that plans for an architecture are made for. Raises CallError, naming those there are, for an unknown one."""
     if arch not in DEVICES:
-        raise CallError(f"--arch: {arch!r} is unknown; known: {', '.join(DEVICES)}")
+        near = get_close_matches(arch, DEVICES, n=1)
+        guess = f"did you mean {near[0]}? " if near else ""
+        raise CallError(f"--arch: {arch!r} is unknown: {guess}Known: {', '.join(DEVICES)}")
     return DEVICES[arch]
 
 
@@ -38,34 +43,48 @@ def plan_in_words(spec: LSTMSpec, steps: int, batch: int, device: Device, *, tra
 
 def _pass_in_words(found: Plan, device: Device, precision: str) -> str:
     step = f"{_scaled(found.flops_per_step, 1000, 'FLOP')}, {_scaled(found.bytes_per_step, 1024, 'B')}"
+    forward = found.direction == "forward"
+    around = (
+        "W x of all steps first, by cuBLAS" if forward else "dW, dU and dx of all steps after it, by cuBLAS; biases by sums.cu"
+    )
     lines = [
         f"{found.direction}, for each layer: {found.path}",
-        f"  why        {found.reason}",
-        f"  a step     {step} (U, the state, z and c once each)",
+        *_wrapped("why", found.reason),
+        *_wrapped("a step", f"{step} (U, the state, z and c once each)"),
+        *_wrapped("around it", around),
     ]
     if found.path == "stepwise":
-        product, end = ("h U^T", "") if found.direction == "forward" else ("dz U", "; state_gradients once, at the end")
-        lines.append(f"  each step  {product} by cuBLAS, and the kernels of this table{end}")
+        product, end = ("h U^T", "") if forward else ("dz U", "; state_gradients once, at the end")
+        lines += _wrapped(
+            "each step", f"{product} by cuBLAS, and the kernels of this table{end}; all steps recorded as a CUDA graph"
+        )
     lines.append(f"  {'kernel':<20} {'grid':>14} {'threads':>8} {'shared':>10}   registers")
+    missing = ""
     for launch in found.launches:
         grid = " x ".join(map(str, launch.grid))
         shared = f"{launch.shared_bytes / 1024:.1f} KiB"
-        registers = _registers(launch, device, precision)
+        registers, missing = _registers(launch, device, precision)
         lines.append(f"  {launch.kernel:<20} {grid:>14} {launch.threads:>8} {shared:>10}   {registers}")
-        if launch.cooperative:
-            lines.append("  " + ", ".join(f"{name} {value}" for name, value in launch.sizes.items()))
-    return "\n".join(lines)
+    for launch in found.launches[:1]:
+        kind = "cooperative launch: all blocks resident" if launch.cooperative else "plain launches"
+        sizes = ", ".join(f"{name} {value}" for name, value in launch.sizes.items())
+        lines += _wrapped("compiled", f"{kind}; with {sizes}")
+    return "\n".join([*lines, *(_wrapped("registers", missing) if missing else [])])
 
 
-def _registers(launch: Launch, device: Device, precision: str) -> str:
-    """Registers a thread as the compiler says, or why it was not asked."""
+def _wrapped(name: str, text: str) -> list[str]:
+    return textwrap.wrap(text, 112, initial_indent=f"  {name:<10} ", subsequent_indent=" " * 13)
+
+
+def _registers(launch: Launch, device: Device, precision: str) -> tuple[str, str]:
+    """Registers a thread as the compiler says, or UNVERIFIED and why it was not asked."""
     try:
         report = compile_kernels(launch.file, precision, launch.sizes, device.arch).reports[launch.kernel]
     except UnavailableError as error:
-        return f"UNVERIFIED: {error.reason}"
+        return "UNVERIFIED", f"{error.reason}; {error.hint}"
     except (KernelCompileError, ValueError) as error:
-        return f"UNVERIFIED: {str(error).splitlines()[0]}"
-    return f"{report.registers} a thread, {report.spill_bytes} bytes spilled"
+        return "UNVERIFIED", str(error).splitlines()[0]
+    return f"{report.registers} a thread, {report.spill_bytes} bytes spilled", ""
 
 
 def _scaled(value: float, base: int, unit: str) -> str:

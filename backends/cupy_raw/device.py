@@ -17,8 +17,8 @@ class Device:
 
     arch: what NVRTC compiles for. multiprocessors: blocks of a persistent kernel that are resident at once, one each.
     shared_bytes: of shared memory that a block may ask for. threads: of a block of a persistent kernel. most_chunk: columns of
-    the operand that a persistent kernel keeps in shared memory at most. cooperative: whether all blocks of a launch can be
-    made resident.
+    the operand that a persistent kernel keeps in shared memory at most. most_batch_slices: into which it cuts the batch at
+    most. cooperative: whether all blocks of a launch can be made resident.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Device:
     shared_bytes: int
     threads: int = 256
     most_chunk: int = 1 << 20
+    most_batch_slices: int = 1 << 20
     cooperative: bool = True
 
 
@@ -40,5 +41,6 @@ DEVICES: Mapping[str, Device] = {
 }
 """For each architecture the device that plans are made for where there is none to ask."""
 
-EMULATED = Device("the emulator", "emulated", 8, 8192 * KIB, threads=64, most_chunk=48)
-"""Few small blocks, so that small problems are spread over several blocks and chunks, as large ones are on a GPU."""
+EMULATED = Device("the emulator", "emulated", 8, 8192 * KIB, threads=64, most_chunk=48, most_batch_slices=2)
+"""Few small blocks, so that small problems are spread over several blocks and chunks, as large ones are on a GPU. The batch is
+never all that is cut, so that blocks need each other's work."""

@@ -23,8 +23,8 @@ class EmulatedMachine:
     """See Machine. kernels: the folder with the .cu files.
 
     schedule: of every launch; None: each launch gets another one, drawn from `seed` and from how many came before it. detect:
-    whether every access is checked; it may be changed between calls, not within one. launches, switches: of kernels, between
-    threads, so far.
+    whether every access is checked; it may be changed between calls, not within one. watch: is called with each launch before
+    it runs. launches, switches: of kernels, between threads, so far.
     """
 
     def __init__(
@@ -34,7 +34,9 @@ class EmulatedMachine:
         device: Device = EMULATED,
         schedule: Schedule | None = None,
         detect: bool = True,
+        watch: Callable[[Launch], None] = lambda _: None,
     ) -> None:
+        self._watch = watch
         self.precision, self.device, self.detect = precision, device, detect
         self._emulator, self._schedule = Emulator(kernels), schedule
         self.seed = self.launches = self.switches = 0
@@ -75,6 +77,7 @@ class EmulatedMachine:
         drawn = self.seed + self.launches
         schedule = self._schedule or Schedule(KINDS[drawn % len(KINDS)], drawn)
         self.launches += 1
+        self._watch(launch)
         try:
             self._emulator.launch(
                 launch.kernel,

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
-
-NO_SIZES: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -22,7 +19,7 @@ class Launch:
     grid: tuple[int, int, int]
     threads: int
     shared_bytes: int = 0
-    sizes: Mapping[str, int] = field(default_factory=lambda: NO_SIZES)
+    sizes: Mapping[str, int] = field(default_factory=dict)
     cooperative: bool = False
 
 

@@ -97,7 +97,10 @@ def _persistent(r: Recurrence, device: Device, direction: Direction) -> tuple[La
     if not device.cooperative:
         return None, f"{device.name} cannot keep all blocks of a launch resident"
     if r.directions > device.multiprocessors:
-        return None, f"{device.name} has {device.multiprocessors} multiprocessor, and each direction needs blocks of its own"
+        return (
+            None,
+            f"{device.name} has {_some(device.multiprocessors, 'multiprocessor')}, and each direction needs blocks of its own",
+        )
     candidates = [found for found in slices(r, device, direction) if found.shared_bytes <= device.shared_bytes]
     if not candidates:
         weights = 4 * r.hidden * r.state + (r.state * r.hidden if r.projected else 0)
@@ -108,7 +111,14 @@ def _persistent(r: Recurrence, device: Device, direction: Direction) -> tuple[La
         )
     best = min(candidates, key=lambda found: found.cost)
     blocks = best.grid[0] * best.grid[1] * best.grid[2]
-    return best.launch(), (
-        f"{'U and W_hr stay' if r.projected else 'U stays'} in shared memory for all {r.steps} steps: {best.units} hidden units"
-        f" and {best.batch_slice} rows of the batch in each of {blocks} blocks, {best.shared_bytes / KIB:.1f} KiB each"
+    kept = "U and W_hr stay" if r.projected else "U stays"
+    share = f"{_some(best.units, 'hidden unit')} and {_some(best.batch_slice, 'row')} of the batch"
+    room = f"{best.shared_bytes / KIB:.1f} KiB each"
+    return (
+        best.launch(),
+        f"{kept} in shared memory for all {r.steps} steps: {share} in each of {_some(blocks, 'block')}, {room}",
     )
+
+
+def _some(number: int, name: str) -> str:
+    return f"{number} {name}{'s' * (number != 1)}"

@@ -213,7 +213,7 @@ def slices(r: Recurrence, device: Device, direction: Direction) -> Iterator[Slic
     blocks, tensor_cores = device.multiprocessors // r.directions, uses_tensor_cores(r)
     least_units = 4 if tensor_cores and direction == "forward" else 1  # four gates of four units are a tile
     batch_slices = 1
-    while batch_slices <= min(blocks, r.batch):
+    while batch_slices <= min(blocks, r.batch, device.most_batch_slices):
         batch_slice = ceil_div(r.batch, batch_slices)
         if tensor_cores or batch_slice > MOST_BATCH_TILE:
             batch_slice = round_up(batch_slice, MOST_BATCH_TILE)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+import harness
 from backends.cupy_raw import compile_report
 from backends.cupy_raw.emulator.emulator import Emulator
 from backends.cupy_raw.source import KERNELS
@@ -38,7 +41,7 @@ def test_plan_says_kernel_grid_shared_memory_and_why(capsys):
     assert "backward, for each layer: persistent" in said
     assert re.search(r"why +U stays in shared memory for all 50 steps: \d+ hidden units", said)
     assert re.search(r"a step +33.6 MFLOP, [\d.]+ MiB", said)
-    assert re.search(r"persistent_forward +\d+ x \d+ x 1 +256 +[\d.]+ KiB +(\d+ a thread, 0 bytes spilled|UNVERIFIED: )", said)
+    assert re.search(r"persistent_forward +\d+ x \d+ x 1 +256 +[\d.]+ KiB +(\d+ a thread, 0 bytes spilled|UNVERIFIED)", said)
 
 
 def test_plan_without_the_compiler_says_so_and_plans(capsys, monkeypatch):
@@ -48,7 +51,8 @@ def test_plan_without_the_compiler_says_so_and_plans(capsys, monkeypatch):
     monkeypatch.setattr(compile_report, "_nvrtc", missing)
     assert main(["plan", "--mode", "inference", "--path", "stepwise"]) == 0
     said = capsys.readouterr().out
-    assert "UNVERIFIED: CuPy is not installed" in said
+    assert "UNVERIFIED" in said
+    assert "registers  CuPy is not installed; get it" in said
     assert "backward" not in said
     assert "why        asked for" in said
 
@@ -56,7 +60,7 @@ def test_plan_without_the_compiler_says_so_and_plans(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["plan", "--arch", "sm_70"], "--arch: 'sm_70' is unknown; known: sm_80, sm_86, sm_89, sm_90a"),
+        (["plan", "--arch", "sm_90"], "--arch: 'sm_90' is unknown: did you mean sm_90a? Known: sm_80, sm_86, sm_89, sm_90a"),
         (["plan", "--hidden-size", "4", "--proj-size", "4"], "proj_size must be below hidden_size"),
         (["plan", "--precision", "int8"], "precision must be one of float64"),
         (
@@ -65,7 +69,10 @@ def test_plan_without_the_compiler_says_so_and_plans(capsys, monkeypatch):
         ),
         (["plan", "--sequence-length", "2000000000", "--batch-size", "9"], "the kernels count rows and columns in 32 bits"),
         (["emulate", "--schedule", "sideways"], "--schedule: 'sideways' is unknown; known: in-order, reversed, random"),
-        (["emulate", "--kernels", "nowhere"], "nowhere"),
+        (["emulate", "--kernels", "nowhere"], "--kernels: nowhere is not a folder"),
+        (["emulate", "--kernels", "."], "lacks cell.cuh, copies.cu"),
+        (["emulate", "--hidden-size", "1000000"], "GiB, this machine has"),
+        (["emulate", "--sequence-length", "100000000"], "GiB, this machine has"),
     ],
 )
 def test_what_cannot_be_carried_out_is_one_line_and_exit_2(words, message, capsys):
@@ -80,6 +87,35 @@ def test_emulate_says_that_nothing_was_found(capsys):
     assert main(["emulate", "--schedules", "5", "--ragged", "--bidirectional"]) == 0
     said = capsys.readouterr().out
     assert re.search(r"no findings; the result is right, 0\.\d+ of the allowed error \(5 schedules, \d+ launches", said)
+    assert (
+        "persistent_forward: 2 slices of units, 2 slices of the batch, 2 directions, 64 threads a block, no tensor cores"
+        in said
+    )
+    assert "not run by this problem: stepwise_backward.cu, stepwise_forward.cu" in said
+
+
+@needs_compiler
+def test_emulate_with_a_kernel_that_crashes_says_where(tmp_path, capsys):
+    crash = "at_step(step); { volatile int* nowhere = nullptr; *nowhere = 1; }"
+    kernels = copy_of_the_kernels(tmp_path, "stepwise_forward.cu", "at_step(step);", crash)
+    assert main(["emulate", "--kernels", str(kernels), "--path", "stepwise"]) == 1
+    said = capsys.readouterr().out
+    assert "error: the process ended with signal SIGSEGV in cells_forward (stepwise_forward.cu) under schedule in-order" in said
+
+
+@needs_compiler
+def test_emulate_of_a_kernel_that_never_ends_can_be_interrupted(tmp_path):
+    hang = "at_step(step); for (volatile int forever = 1; forever;) {}"
+    kernels = copy_of_the_kernels(tmp_path, "stepwise_forward.cu", "at_step(step);", hang)
+    main(["emulate", "--schedules", "1", "--path", "stepwise"])  # what it needs is compiled now, but for this file
+    command = [sys.executable, "-m", "harness", "emulate", "--kernels", str(kernels), "--path", "stepwise"]
+    paths = os.pathsep.join([str(Path(harness.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE, text=True)
+    time.sleep(8)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "error: interrupted in cells_forward (stepwise_forward.cu)" in said
 
 
 @needs_compiler
@@ -93,6 +129,7 @@ def test_emulate_prints_findings_as_a_compiler_prints_errors(tmp_path, capsys):
     ), said
     assert re.search(rf"^\S+\.cuh?:\d+: note: the other access is this (read|write) {place}$", said, re.MULTILINE), said
     assert re.search(r"\d+ findings?; no schedule gave a result \(2 schedules", said)
+    assert "of y_data" in said
 
 
 @needs_compiler

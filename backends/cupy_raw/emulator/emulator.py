@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import threading
 import time
 import weakref
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...interface import UnavailableError
-from .compiler import NAMES, compile_library, compiler, default_cache, source_texts
+from .compiler import NAMES, CompileError, compile_library, compiler, default_cache, source_texts
 from .findings import Access, EmulationError, Finding
 from .library import ArrayRecord, Deed, Kernel, KernelFile, Runtime
 from .schedule import KINDS, Schedule
@@ -52,8 +53,13 @@ class Emulator:
         """Why kernels cannot be run on this machine's CPU; None if they can."""
         if os.name != "posix":
             return "the emulator of CUDA kernels needs Linux, macOS or another POSIX system"
-        if compiler() is None:
+        command = compiler()
+        if command is None:
             return f"no C++ compiler: install one ({', '.join(NAMES)}) or the Python package ziglang"
+        try:
+            compile_library(FOLDER / "probe.cpp", (FOLDER,), (), default_cache())
+        except CompileError as error:
+            return f"the C++ compiler {' '.join(command)} does not work: {(str(error).splitlines() + [''])[1]}"
         return None
 
     def empty(self, shape: int | Sequence[int], dtype: Any, detect: bool) -> np.ndarray[Any, Any]:
@@ -120,7 +126,8 @@ class Emulator:
             count = runtime.launch(found.address)
             self.switches = runtime.switches()
             if count:
-                raise EmulationError([_finding(runtime.finding(i).contents, kernel) for i in range(count)])
+                names = _parameter_names(self.kernels / f"{file or kernel}.cu", kernel)
+                raise EmulationError([_finding(runtime.finding(i).contents, kernel, names) for i in range(count)])
 
     def _file(self, name: str, precision: str) -> KernelFile:
         found = self._files.get((name, precision))
@@ -147,6 +154,13 @@ def _load(source: Path, precision: str, cache: Path) -> KernelFile:
     library = KernelFile(compile_library(source, include, flags, cache), source.stem)
     _loaded[source, precision, cache] = library, stamps
     return library
+
+
+def _parameter_names(source: Path, kernel: str) -> list[str]:
+    """The names of a kernel's parameters, in order."""
+    text = re.sub(r"//[^\n]*|/\*.*?\*/", "", source.read_text(encoding="utf-8"), flags=re.DOTALL)
+    found = re.search(rf"__global__[^;{{]*?\b{kernel}\s*\(([^)]*)\)", text)
+    return [] if found is None else [parameter.split()[-1].lstrip("*&") for parameter in found[1].split(",")]
 
 
 def _stamps(paths: Iterable[Path]) -> Stamps:
@@ -225,10 +239,16 @@ def _set_record(record: ArrayRecord, array: np.ndarray[Any, Any], address: int) 
     record.bytes = max(0, end - first)
 
 
-def _finding(record: Any, kernel: str) -> Finding:
+def _finding(record: Any, kernel: str, names: Sequence[str]) -> Finding:
     deed, other = record.deed, record.other
+
+    def named(match: re.Match[str]) -> str:
+        number = int(match[1]) - 1
+        return names[number] if number < len(names) else match[0]
+
+    message = re.sub(r"\bargument (\d+)\b", named, record.message.decode())
     access = Access(*_place(other), is_write=record.access == 2) if record.access else None
-    return Finding(record.kind.decode(), record.message.decode(), kernel, *_place(deed), access, record.count)
+    return Finding(record.kind.decode(), message, kernel, *_place(deed), access, record.count)
 
 
 def _place(deed: Deed) -> tuple[str, int, tuple[int, int, int], int, int | None]:

@@ -169,7 +169,16 @@ def test_the_package_ziglang_is_a_compiler_where_there_is_no_other(monkeypatch):
     monkeypatch.setattr(compiler.shutil, "which", lambda name: None)
     monkeypatch.setattr(compiler, "find_spec", lambda name: object())
     assert compiler.compiler() == (sys.executable, "-m", "ziglang", "c++")
-    assert Emulator.unavailable() is None or os.name != "posix"
+
+
+def test_a_compiler_that_fails_is_none(monkeypatch, tmp_path):
+    """The backend is then not available, in place of wrong."""
+    broken = tmp_path / "c++"
+    broken.write_text("#!/bin/sh\necho 'c++: fatal: licence expired' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(compiler.shutil, "which", lambda name: str(broken))
+    monkeypatch.setattr(emulator, "default_cache", lambda: tmp_path / "cache")
+    assert Emulator.unavailable() == f"the C++ compiler {broken} does not work: c++: fatal: licence expired"
 
 
 def test_another_system(monkeypatch):

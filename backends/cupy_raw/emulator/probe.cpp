@@ -1,0 +1,2 @@
+// Whether the compiler makes libraries at all.
+extern "C" int emulator_probe() { return 0; }
