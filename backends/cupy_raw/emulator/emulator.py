@@ -59,7 +59,7 @@ class Emulator:
         try:
             compile_library(FOLDER / "probe.cpp", (FOLDER,), (), default_cache())
         except CompileError as error:
-            return f"the C++ compiler {' '.join(command)} does not work: {(str(error).splitlines() + [''])[1]}"
+            return f"the C++ compiler {' '.join(command)} does not work: {[*str(error).splitlines(), ''][1]}"
         return None
 
     def empty(self, shape: int | Sequence[int], dtype: Any, detect: bool) -> np.ndarray[Any, Any]:

@@ -61,7 +61,7 @@ def test_an_index_outside_of_an_axis(bench, fault):
 def test_a_view_that_is_larger_than_what_is_allocated(bench, fault):
     _, _, (finding,) = rows(bench, fault)
     assert_place(bench, finding, "out of bounds", f"fault {fault}")
-    assert "allocated for argument 1" in finding.message
+    assert "allocated for from_data" in finding.message
 
 
 def test_a_null_array(bench):
@@ -99,7 +99,7 @@ def test_what_was_written_is_remembered_from_launch_to_launch(bench):
     assert every_second(bench, data, 2, 3, 0) == ((), 1)
     findings, _ = every_second(bench, data, 0, 10, 0)
     assert [(finding.kind, finding.count) for finding in findings] == [("never written", 5)]
-    assert "element 1 of argument 1" in findings[0].message
+    assert "element 1 of data" in findings[0].message
 
 
 def test_a_part_of_an_allocation_is_watched_with_it(bench):
