@@ -298,8 +298,9 @@ def validate_inputs(spec: LSTMSpec, x: Array, state: LSTMState, lengths: Array |
     x [T, B, I]; state.h [L*D, B, R]; state.c [L*D, B, H]; lengths int64 [B] on the host with values in 0..T, or None. dtype: of
     the arrays; the spec's storage dtype if None.
     """
-    if np.ndim(x) != 3 or x.shape[2] != spec.input_size or min(x.shape[:2]) < 1:
-        raise ValueError(f"x has shape {np.shape(x)}, expected [T >= 1, B >= 1, I = {spec.input_size}]")
+    _check_array("x", x)
+    if x.ndim != 3 or x.shape[2] != spec.input_size or min(x.shape[:2]) < 1:
+        raise ValueError(f"x has shape {x.shape}, expected [T >= 1, B >= 1, I = {spec.input_size}]")
     t, b = x.shape[:2]
     dtype = spec.dtype if dtype is None else np.dtype(dtype)
     _check_input("x", x, x.shape, dtype)
@@ -327,8 +328,14 @@ def _check_state(name: str, spec: LSTMSpec, state: LSTMState, batch: int, dtype:
     _check_input(f"{name}.c", state.c, (rows, batch, spec.hidden_size), dtype)
 
 
+def _check_array(name: str, array: Array) -> None:
+    if not (hasattr(array, "shape") and hasattr(array, "dtype")):
+        raise ValueError(f"{name} is a {type(array).__name__}, expected an array")
+
+
 def _check_input(name: str, array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    if np.shape(array) != shape:
-        raise ValueError(f"{name} has shape {np.shape(array)}, expected {shape}")
+    _check_array(name, array)
+    if tuple(array.shape) != shape:
+        raise ValueError(f"{name} has shape {tuple(array.shape)}, expected {shape}")
     if array.dtype != dtype:
         raise ValueError(f"{name} has dtype {array.dtype}, expected {dtype}")

@@ -364,6 +364,8 @@ def _emulate(arguments: argparse.Namespace) -> int:
         lengths = np.random.default_rng(seed).integers(0, steps + 1, batch)
         lengths[0], lengths[-1] = 0, steps
     problem = draw_problem(spec, steps, batch, seed, lengths=lengths, training=arguments.mode == "training")
+    if lengths is not None:  # what is never read may be anything
+        problem.inputs.x[np.arange(steps)[:, None] >= lengths] = np.nan
     under = schedules(arguments.schedules, seed, arguments.schedule)
     found = Emulated()
     try:

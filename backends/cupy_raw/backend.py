@@ -66,14 +66,18 @@ class _Raw(LSTMBackend):
         Raises ValueError for an argument of the wrong shape or dtype, OutOfMemoryError before anything is allocated,
         LaunchError where the device refuses a launch, EmulationError for what the emulator's detectors find.
         """
+        lstm = self._open()
         validate_inputs(self._spec, x, state, lengths, self._dtype)
-        assert self._lstm is not None
-        return self._lstm.forward(x, state, lengths, training)
+        return lstm.forward(x, state, lengths, training)
 
     def backward(self, grad_y: Any, grad_state: LSTMState) -> LSTMGradients:
         """See LSTMBackend.backward. Raises what `forward` raises, and RuntimeError where no training forward came before."""
-        assert self._lstm is not None
-        return self._lstm.backward(grad_y, grad_state)
+        return self._open().backward(grad_y, grad_state)
+
+    def _open(self) -> RawLSTM:
+        if self._lstm is None:
+            raise RuntimeError("this backend was closed; construct another one")
+        return self._lstm
 
     def remark(self) -> str:
         """Which plan the last call ran, and why."""
@@ -148,7 +152,7 @@ class EmulatedLSTM(_Raw):
         self, x: Array, state: LSTMState, lengths: Array | None = None, training: bool = False
     ) -> tuple[Array, LSTMState]:
         """See LSTMBackend.forward."""
-        if np.ndim(x) == 3:
+        if getattr(x, "ndim", 0) == 3:
             self._emulated.detect = self._operations(len(x), x.shape[1], training) <= self.most_checked
             self._emulated.seed = crc32(np.asarray(x).tobytes())  # other numbers, other schedules; the same call replays
         return super().forward(x, state, lengths, training)

@@ -31,7 +31,7 @@ class _Call:
 
 
 class RawLSTM:
-    """An LSTM with its weights on a machine. path: the plan that is wanted; None: as plan.py picks.
+    """An LSTM with its weights on a machine, for one thread. path: the plan that is wanted; None: as plan.py picks.
 
     plans: of the last forward and the last backward.
     """
@@ -122,10 +122,11 @@ class RawLSTM:
         """See LSTMBackend.backward. Raises RuntimeError where no training forward came before, ValueError for a wrong shape."""
         if self._kept is None:
             raise RuntimeError("backward needs a forward(training=True) before it, one for each call")
-        (call, kept), self._kept = self._kept, None
+        call, kept = self._kept
         spec, machine = self._spec, self._machine
         t, b = call.steps, call.batch
         validate_gradients(spec, t, b, grad_y, grad_state, kept[0].y.dtype)
+        self._kept = None
         found = plan(Recurrence.of(spec, t, b), machine.device, "backward", self._path)
         self.plans = [*self.plans[:1], found]
         grad = machine.empty(t, b, spec.output_size, real=True)

@@ -25,8 +25,9 @@ class Access:
 class Finding:
     """One thing found wrong, where it was found first, and how often the same was found at the same lines.
 
-    kind: "out of bounds", "null array", "never written", "race", "in flight", "barrier", "deadlock", "warp", "grid barrier",
-    "cluster", "asynchronous copy", "shared memory" or "stack". other: the earlier access, for a race and what is in flight.
+    kind: "out of bounds", "null array", "never written", "race", "in flight", "barrier", "deadlock", "endless loop", "warp",
+    "grid barrier", "cluster", "asynchronous copy", "shared memory" or "stack". other: the earlier access, for a race and for
+    what is in flight.
     """
 
     kind: str

@@ -20,10 +20,23 @@ void emulator_outside(long long index, int axis, int extent, Site site) {
 }
 void emulator_null(Site site) { report("null array", self(), site, "access through a null array"); }
 
+// A thread that never switches would never end, and nothing could be told of it: one that polls a flag by a plain read, say.
+static unsigned long long at_switch, accesses;
+static void one_more_access(Site site) {
+    constexpr unsigned long long most = 50'000'000;
+    if (at_switch != launch.switches) at_switch = launch.switches, accesses = 0;
+    if (++accesses > most) {
+        fatal("endless loop", self(), site,
+              "50 million accesses without a barrier, a wait or an end: wait for a flag by wait_acquire()");
+    }
+}
+
 bool emulator_read(Region* region, const void* address, unsigned bytes, Site site) {
+    one_more_access(site);
     return checked_read(region, address, bytes, self(), site);
 }
 bool emulator_write(Region* region, const void* address, unsigned bytes, Site site) {
+    one_more_access(site);
     return checked_write(region, address, bytes, self(), site, true);
 }
 
@@ -204,6 +217,7 @@ static void run(const Request& request) {
 }  // namespace emulator
 
 EMULATOR_CALL int emulator_launch(const Request* request) {
+    accesses = 0;
     findings.clear();
     lay_out(*request);
     gridDim = {request->grid[0], request->grid[1], request->grid[2]};

@@ -1,6 +1,6 @@
 // What the kernels use of CUDA, by one set of names with two implementations: the GPU's (gpu.cuh) and the CPU emulator's.
 // A kernel that includes this alone runs on both. On the second, what goes through a view is checked: a global array through
-// array() or strided(), shared memory through Shared, flags and atomics through the functions for them. A raw pointer is not.
+// array() or strided(), shared memory through Shared, flags and atomics through the functions for them. Raw pointers and local arrays are not.
 //
 //     threadIdx blockIdx blockDim gridDim warpSize lane()          where we are; at_step(s): which step findings name
 //     SIZE SIZE_AS BOUND EXPORT_KERNEL                             sizes that a GPU's compiler knows and the emulator is told

@@ -72,7 +72,7 @@ extern "C" __global__ void __launch_bounds__(SIZE_threads, 1) persistent_backwar
         });
     }
     for (int place = threadIdx.x; place < Size::batch_slice * Size::operand_stride; place += Size::threads) {
-        operand(place / Size::operand_stride, place % Size::operand_stride) = to_storage(0);  // unstaged must not mean NaN
+        operand(place / Size::operand_stride, place % Size::operand_stride) = to_storage(0);  // rows that are never staged must not be NaN
     }
     for (int place = threadIdx.x; place < Size::batch_slice * Size::units; place += Size::threads) {
         const int row = place % Size::units, i = place / Size::units;

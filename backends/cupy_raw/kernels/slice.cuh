@@ -134,14 +134,18 @@ __device__ __forceinline__ void copy_piece(To&& to, From&& from) {
 template <class Size, class Slice, class Operand, class Partial, class Copy>
 __device__ __forceinline__ void staged_product(Slice slice, Operand operand, Partial partial, int b0, int batch, Copy copy) {
     for (int k_first = 0; k_first < Size::width; k_first += Size::chunk) {
-        const int pieces = min(Size::chunk, Size::width - k_first) / Size::vector;  // both are multiples of it
+        const int k_count = min(Size::chunk, Size::width - k_first), pieces = k_count / Size::vector;  // a multiple of it
+        const int padding = min(Size::chunk, Size::depth - k_first) - k_count;
         for (int place = threadIdx.x; place < Size::batch_slice * pieces; place += Size::threads) {
             const int row = place / pieces, k = place % pieces * Size::vector;
             if (b0 + row < batch) copy(row, b0 + row, k, k_first + k);
         }
+        for (int place = threadIdx.x; place < Size::batch_slice * padding; place += Size::threads) {
+            operand(place / padding, k_count + place % padding) = to_storage(0);  // the chunk before may have left infinity
+        }
         copy_async_wait();
         __syncthreads();
-        multiply_slice<Size>(slice, operand, partial, k_first, min(Size::chunk, Size::depth - k_first), k_first == 0);
+        multiply_slice<Size>(slice, operand, partial, k_first, k_count + padding, k_first == 0);
         __syncthreads();
     }
 }

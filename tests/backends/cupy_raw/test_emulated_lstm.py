@@ -20,6 +20,7 @@ from backends.cupy_raw.emulator.schedule import KINDS, Schedule
 from backends.cupy_raw.forced import PersistentEmulated, StepwiseEmulated
 from backends.cupy_raw.lstm import RawLSTM
 from backends.cupy_raw.machine import OutOfMemoryError
+from backends.numpy_lstm import NumpyLSTM
 from harness.emulation import emulate
 from harness.kernel_faults.fault import small_problem
 from harness.verify.agreement import Expected
@@ -83,6 +84,36 @@ def test_a_state_at_an_odd_address():
     assert Expected(problem.spec, problem.weights, problem.inference().inputs).judge(Results(y, last.h, last.c)).agrees
 
 
+@pytest.mark.parametrize("backend", [PersistentEmulated, StepwiseEmulated])
+@pytest.mark.parametrize(
+    ("precision", "hidden", "proj_size", "column"),
+    [("float16", 60, 0, 13), ("bfloat16", 60, 0, 13), ("tf32", 52, 0, 5), ("float16", 61, 60, 13)],
+)
+def test_an_infinite_state_gives_nan_nowhere_else(backend, precision, hidden, proj_size, column):
+    """Where K is padded for the tensor cores, 0 times what an earlier chunk left there would be NaN."""
+    problem = small_problem(batch=9, hidden=hidden, proj_size=proj_size, precision=precision)
+    state = problem.inputs.state
+    h = np.array(state.h)
+    h[:, :, column] = np.inf
+    call = problem.inputs.x, LSTMState(h, state.c)
+    y, last = backend(problem.spec, problem.weights).forward(*call)
+    expected, expected_last = NumpyLSTM(problem.spec, problem.weights).forward(*call)
+    for found, right in ((y, expected), (last.h, expected_last.h), (last.c, expected_last.c)):
+        assert (np.isnan(found.astype(np.float32)) == np.isnan(right.astype(np.float32))).all()
+
+
+def test_a_closed_backend_says_so():
+    problem = small_problem()
+    instance = EmulatedLSTM(problem.spec, problem.weights)
+    instance.forward(problem.inputs.x, problem.inputs.state, training=True)
+    instance.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        instance.forward(problem.inputs.x, problem.inputs.state)
+    with pytest.raises(RuntimeError, match="closed"):
+        instance.backward(problem.inputs.grad_y, problem.inputs.grad_state)
+    instance.close()
+
+
 def test_it_says_which_plan_ran_and_why():
     problem = small_problem()
     instance = EmulatedLSTM(problem.spec, problem.weights)
@@ -125,6 +156,7 @@ def test_memory_that_does_not_suffice_is_said_before_anything_is_allocated(monke
     [
         ({"x": np.zeros((4, 5, 4), np.float32)}, r"x has shape \(4, 5, 4\), expected"),
         ({"x": np.zeros((4, 5, 3))}, "x has dtype float64, expected float32"),
+        ({"x": np.zeros((4, 5, 3), np.float32).tolist()}, "x is a list, expected an array"),
         (
             {"state": LSTMState(np.zeros((1, 5, 13), np.float32), np.zeros((1, 4, 13), np.float32))},
             r"state.c has shape \(1, 4, 13\)",
@@ -145,6 +177,8 @@ def test_gradients_of_a_wrong_form_never_reach_a_kernel():
     instance.forward(problem.inputs.x, problem.inputs.state, training=True)
     with pytest.raises(ValueError, match=r"grad_y has shape \(3, 5, 13\), expected \(4, 5, 13\)"):
         instance.backward(problem.inputs.grad_y[1:], problem.inputs.grad_state)
+    gradients = instance.backward(problem.inputs.grad_y, problem.inputs.grad_state)  # a refused call has cost nothing
+    assert gradients.x.shape == problem.inputs.x.shape
     with pytest.raises(RuntimeError, match="one for each call"):
         instance.backward(problem.inputs.grad_y, problem.inputs.grad_state)
 

@@ -179,6 +179,21 @@ def test_a_kernel_with_large_local_arrays_is_refused(tmp_path, bench):
         )
 
 
+def test_a_thread_that_polls_by_plain_reads_is_ended_and_said(tmp_path, bench):
+    (tmp_path / "poll.cu").write_text(
+        '#include "device.cuh"\n'
+        'extern "C" __global__ void poll(unsigned* flag_data) {\n'
+        "    auto flag = array(flag_data, 1);\n"
+        "    if (threadIdx.x == 0) while (flag(0) == 0) {}\n"
+        "    if (threadIdx.x == 1) store_release(flag, 0, 1);\n"
+        "}\nEXPORT_KERNEL(poll)\n"
+    )
+    with pytest.raises(EmulationError, match=r"endless loop at poll.cu:4, .*50 million accesses without a barrier"):
+        Emulator(tmp_path, tmp_path / "cache").launch(
+            "poll", "float32", grid=(1, 1, 1), threads=2, sizes={}, arguments=[np.zeros(1, np.uint32)]
+        )
+
+
 def test_a_source_that_changes_is_compiled_anew(tmp_path, bench):
     for value in range(3):
         (tmp_path / "told.cuh").write_text(f"constexpr int told = {value};\n")
