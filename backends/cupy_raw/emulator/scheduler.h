@@ -23,6 +23,8 @@ public:
         leave_ = nullptr;
         warp_ = schedule == Schedule::reversed ? &launch.warps[warps - 1] : launch.warps.data();
         lane_ = schedule == Schedule::reversed ? 0 : LANES - 1;
+        draw(0);
+        draw(1);
     }
     // A block begins where another was: the favoured, and the slow, may be in it.
     void begin_block(Block& block, unsigned favoured_block, unsigned slow_warp) {
@@ -56,10 +58,12 @@ public:
         if (!warp) return pick_last();
         unsigned lane;
         if (schedule_ == Schedule::random) {
-            const unsigned turn = random() % LANES;
-            const unsigned turned = warp->ready >> turn | (turn ? warp->ready << (LANES - turn) : 0);
-            lane = (static_cast<unsigned>(__builtin_ctz(turned)) + turn) % LANES;
-        } else if (schedule_ == Schedule::reversed) {
+            lane = lane_from(*warp, turns_[0]);
+            Thread* thread = at(warp, lane);
+            look_ahead();
+            return thread;
+        }
+        if (schedule_ == Schedule::reversed) {
             const unsigned before = warp == warp_ ? warp->ready & ((1u << lane_) - 1) : 0;
             lane = 31 - static_cast<unsigned>(__builtin_clz(before ? before : warp->ready));
         } else {
@@ -102,8 +106,7 @@ private:
         const Block* left = leave_;
         leave_ = nullptr;
         if (schedule_ == Schedule::random) {
-            const std::size_t from = random() % warps_;
-            return found(up(from, warps_), up(0, from));
+            return found(up(froms_[0], warps_), up(0, froms_[0]));
         }
         if (schedule_ == Schedule::block_ahead && ahead_) {
             const std::size_t a = ahead_->first_warp, b = a + launch.warps_a_block;
@@ -120,6 +123,31 @@ private:
         if (ready(warp_)) return warp_;
         if (Warp* warp = found(up(here + 1, end), up(first, here))) return warp;
         return found(up(end, warps_), up(0, first));
+    }
+    // Numbers are drawn two choices ahead: where many threads take turns at random, each is out of the caches by then, and what
+    // it needs can be on its way. That the threads that can go on may change meanwhile does no harm.
+    void look_ahead() {
+        froms_[0] = froms_[1];
+        turns_[0] = turns_[1];
+        draw(1);
+        if (const Thread* soon = likely(1)) __builtin_prefetch(soon);
+        if (const Thread* next = likely(0)) {
+            __builtin_prefetch(next->stack_pointer);
+            __builtin_prefetch(static_cast<const char*>(next->stack_pointer) + 64);
+            if (next->stack) __builtin_prefetch(next->stack + STACK_BYTES);  // the canary
+        }
+    }
+    void draw(int place) {
+        froms_[place] = random() % warps_;
+        turns_[place] = random() % LANES;
+    }
+    const Thread* likely(int place) const {
+        const Warp* warp = found(up(froms_[place], warps_), up(0, froms_[place]));
+        return warp ? warp->first + lane_from(*warp, turns_[place]) : nullptr;
+    }
+    static unsigned lane_from(const Warp& warp, unsigned turn) {
+        const unsigned turned = warp.ready >> turn | (turn ? warp.ready << (LANES - turn) : 0);
+        return (static_cast<unsigned>(__builtin_ctz(turned)) + turn) % LANES;
     }
     static Warp* found(std::size_t one, std::size_t other) {
         const std::size_t at = one != NONE ? one : other;
@@ -154,6 +182,8 @@ private:
     std::size_t warps_ = 0;
     Schedule schedule_ = Schedule::in_order;
     std::uint64_t state_ = 1;
+    std::size_t froms_[2] = {};  // of the random choices to come: the first warp, and the first lane, to look at
+    unsigned turns_[2] = {};
     Warp* behind_ = nullptr;
     Block* ahead_ = nullptr;
     const Block* leave_ = nullptr;
