@@ -19,6 +19,7 @@ from backends.cupy_raw.emulator.emulator import Emulator
 from backends.cupy_raw.source import KERNELS
 from backends.interface import UnavailableError
 from harness.cli import main
+from harness.machine import process_seconds
 
 unavailable = Emulator.unavailable()
 needs_compiler = pytest.mark.skipif(unavailable is not None, reason=f"UNVERIFIED: {unavailable}")
@@ -103,7 +104,14 @@ def test_emulate_with_a_kernel_that_crashes_says_where(tmp_path, capsys):
     assert "error: the process ended with signal SIGSEGV in cells_forward (stepwise_forward.cu) under schedule in-order" in said
 
 
+def seconds_of_children(pid):
+    """CPU seconds that the processes which a process has started have used."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return sum(process_seconds(int(child)) for child in children)
+
+
 @needs_compiler
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="UNVERIFIED: the system does not tell of processes")
 def test_emulate_of_a_kernel_that_never_ends_can_be_interrupted(tmp_path):
     hang = "at_step(step); for (volatile int forever = 1; forever;) {}"
     kernels = copy_of_the_kernels(tmp_path, "stepwise_forward.cu", "at_step(step);", hang)
@@ -111,7 +119,9 @@ def test_emulate_of_a_kernel_that_never_ends_can_be_interrupted(tmp_path):
     command = [sys.executable, "-m", "harness", "emulate", "--kernels", str(kernels), "--path", "stepwise"]
     paths = os.pathsep.join([str(Path(harness.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE, text=True)
-    time.sleep(8)
+    end = time.monotonic() + 90
+    while seconds_of_children(process.pid) < 6 and time.monotonic() < end:  # to import and compile takes less
+        time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=30)
     assert process.returncode == 130

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backends import LSTMSpec, UnsupportedError
@@ -31,6 +31,7 @@ def recurrences(draw):
     return recurrence(hidden, draw(SIZES), precision, bidirectional=draw(st.booleans()), proj_size=projection)
 
 
+@settings(deadline=None)
 @given(recurrences(), st.sampled_from(DEVICES_HERE), st.sampled_from(["forward", "backward"]))
 def test_a_persistent_plan_fits_the_device_and_covers_the_problem(r, device, direction):
     found = plan(r, device, direction)
@@ -69,6 +70,7 @@ def test_a_persistent_plan_fits_the_device_and_covers_the_problem(r, device, dir
             assert p["chunk"] % p["vector"] == 0 or p["chunk"] == p["depth"]
 
 
+@settings(deadline=None)
 @given(recurrences(), st.sampled_from(["forward", "backward"]))
 def test_a_stepwise_plan_has_a_thread_for_each_unit_of_each_row(r, direction):
     found = plan(r, EMULATED, direction, "stepwise")
