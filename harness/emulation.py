@@ -107,9 +107,7 @@ def emulate(
             seen.update((f.kind, f.file, f.line) for f in new)
             found.findings += [(schedule, f) for f in new]
             continue
-        except (UnavailableError, UnsupportedError) as error:
-            raise CallError(str(error)) from error
-        except CompileError as error:
+        except (UnavailableError, UnsupportedError, CompileError) as error:
             raise CallError(str(error)) from error
         except (FileNotFoundError, ValueError, MemoryError) as error:
             raise CallError(f"{kernels}: {error}") from error

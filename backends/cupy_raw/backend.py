@@ -162,7 +162,3 @@ class EmulatedLSTM(_Raw):
         s = self._spec
         widths = sum(s.layer_input_size(l) + s.state_size for l in range(s.num_layers))
         return 4 * s.hidden_size * widths * s.num_directions * steps * batch * (3 if training else 1)
-
-    def to_host(self, array: Any) -> Array:
-        """The array itself."""
-        return np.asarray(array)

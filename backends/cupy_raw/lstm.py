@@ -39,6 +39,7 @@ class RawLSTM:
     def __init__(self, spec: LSTMSpec, weights: LSTMWeights, machine: Machine, path: Path | None = None) -> None:
         """Uploads the weights, which must fit the spec."""
         self._spec, self._machine, self._path = spec, machine, path
+        self._real_bytes = 8 if spec.precision == "float64" else 4
         self._layers = [Layer.upload(machine, directions) for directions in weights.layers]
         self._spaces: dict[tuple[Any, ...], tuple[tuple[int, int], Any]] = {}
         self._kept: tuple[_Call, list[Kept]] | None = None
@@ -184,11 +185,10 @@ class RawLSTM:
             "w_ih": self._product_over_steps(columns, left.x.reshape(t * b, -1)),
             "w_hh": self._product_over_steps(columns, before.reshape(t * b, r)),
         }
-        real_bytes = 8 if spec.precision == "float64" else 4
         if spec.bias:
             found["b_ih"], found["b_hh"] = machine.empty(4 * h), machine.empty(4 * h)
             machine.launch(
-                sum_launch("bias_gradient", 4 * h, real_bytes), (columns, found["b_ih"], found["b_hh"], t * b, 4 * h)
+                sum_launch("bias_gradient", 4 * h, self._real_bytes), (columns, found["b_ih"], found["b_hh"], t * b, 4 * h)
             )
         if dh is not None and left.unprojected is not None:
             by_time = left.unprojected[::-1] if d else left.unprojected  # kept by step, and dh by time
@@ -197,7 +197,7 @@ class RawLSTM:
         if spec.peephole:
             found["peephole"] = machine.empty(3, h)
             given = (dz, left.c_steps[d], left.c0[d], found["peephole"], call.lengths)
-            machine.launch(sum_launch("peephole_gradient", h, real_bytes, 3), (*given, t, b, h, d))
+            machine.launch(sum_launch("peephole_gradient", h, self._real_bytes, 3), (*given, t, b, h, d))
         return DirectionWeights(**found)
 
     def _product_over_steps(self, a: Any, b: Any) -> Any:
@@ -232,7 +232,7 @@ class RawLSTM:
     def bytes_of_call(self, steps: int, batch: int, training: bool) -> int:
         """Device memory that a call allocates at most, its backward included; weights and arguments aside."""
         spec = self._spec
-        real, stored = (8 if spec.precision == "float64" else 4), spec.dtype.itemsize
+        real, stored = self._real_bytes, spec.dtype.itemsize
         rows = steps * batch
         gates, cells = 4 * spec.hidden_size * spec.num_directions, spec.hidden_size * spec.num_directions
         projected = cells if spec.proj_size else 0

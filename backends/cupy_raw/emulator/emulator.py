@@ -16,15 +16,13 @@ from typing import Any
 import numpy as np
 
 from ...interface import UnavailableError
+from ...problem import STORAGE
+from ..source import KERNELS
 from .compiler import NAMES, CompileError, compile_library, compiler, default_cache, source_texts
 from .findings import Access, EmulationError, Finding
 from .library import ArrayRecord, Deed, Kernel, KernelFile, Runtime
 from .schedule import KINDS, Schedule
 
-KERNELS = Path(__file__).parents[1] / "kernels"
-"""The project's own kernels."""
-
-PRECISIONS = ("float64", "float32", "tf32", "float16", "bfloat16")
 FOLDER = Path(__file__).parent
 ALIGNMENT = 256  # of an allocation on a GPU, in bytes
 MOST_THREADS = 1024
@@ -132,8 +130,8 @@ class Emulator:
     def _file(self, name: str, precision: str) -> KernelFile:
         found = self._files.get((name, precision))
         if found is None:
-            if precision not in PRECISIONS:
-                raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+            if precision not in STORAGE:
+                raise ValueError(f"precision must be one of {', '.join(STORAGE)}, not {precision!r}")
             found = self._files[name, precision] = _load(self.kernels / f"{name}.cu", precision, self.cache)
         return found
 
