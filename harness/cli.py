@@ -385,10 +385,10 @@ def _report(arguments: argparse.Namespace) -> int:
     from .store import Store
 
     with Store(arguments.store) as store:
-        rows, samples, runs = store.frames()
+        frames = store.frames()
     command = _command(arguments)
     try:
-        verdict = write_report(ReportData(rows, samples, runs, command), arguments.out, arguments.baseline)
+        verdict = write_report(ReportData(frames.rows, frames.samples, frames.runs, command), arguments.out, arguments.baseline)
     except ReportError as error:
         raise CallError(str(error)) from error
     for sentence in verdict.sentences:

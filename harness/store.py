@@ -1,18 +1,18 @@
-"""The store: result rows, raw samples, runs, machines and measured peaks in one SQLite file.
+"""The store: result rows, raw samples, runs, machines, measured peaks and verdicts in one SQLite file.
 
 One transaction a cell: either all of its rows and samples are there, or none. Nothing else passes from the harness to the
-reports.
+reports. Every run is kept until `lstm-parity runs delete` takes it out.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import CallError
@@ -20,7 +20,7 @@ from .errors import CallError
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 10.0
 """How long to wait for another process that is writing."""
 ROWS_AT_A_TIME = 100_000
@@ -72,6 +72,7 @@ class Row:
     setup_s: float | None = None
     transfer_s: float | None = None
     peak_memory_bytes: int | None = None
+    peak_device_memory_bytes: int | None = None
     flops: int | None = None
     bytes: int | None = None
     floor_s: float | None = None
@@ -95,7 +96,8 @@ class RawSample:
     """One timed sample: seconds a call on the wall clock and between device events, where there is a device.
 
     block: which round of all backends; position: whose turn it was in it; foreign_load: cores that others kept busy meanwhile;
-    used: whether it counts in the row's figures (one from a disturbed block does not).
+    used: whether it counts in the row's figures (one from a disturbed block does not); gpu_clock_mhz, gpu_throttle: the GPU's
+    clock and the driver's bits of why it is held down, after the block, where the driver tells.
     """
 
     block: int
@@ -105,6 +107,8 @@ class RawSample:
     device_s: float | None
     foreign_load: float | None
     used: bool
+    gpu_clock_mhz: float | None = None
+    gpu_throttle: int | None = None
 
     def seen_beside(self, foreign_load: float | None, *, used: bool) -> RawSample:
         """The same sample with what was going on meanwhile."""
@@ -123,19 +127,39 @@ CREATE TABLE meta (schema_version INTEGER NOT NULL);
 CREATE TABLE machines (machine_id TEXT PRIMARY KEY, fingerprint TEXT NOT NULL);
 CREATE TABLE runs (run_id TEXT PRIMARY KEY, definition TEXT NOT NULL, definition_hash TEXT NOT NULL, machine_id TEXT NOT NULL,
     fingerprint TEXT NOT NULL, command TEXT NOT NULL, seed INTEGER NOT NULL, started_at TEXT NOT NULL, finished_at TEXT,
-    summary TEXT);
+    summary TEXT, name TEXT);
 CREATE TABLE rows (row_id INTEGER PRIMARY KEY, cell INTEGER NOT NULL, {_ROW_COLUMNS}, UNIQUE (run_id, cell, backend));
 CREATE TABLE samples (row_id INTEGER NOT NULL REFERENCES rows, block INTEGER NOT NULL, position INTEGER NOT NULL,
-    calls INTEGER NOT NULL, wall_s REAL NOT NULL, device_s REAL, foreign_load REAL, used INTEGER NOT NULL);
+    calls INTEGER NOT NULL, wall_s REAL NOT NULL, device_s REAL, foreign_load REAL, used INTEGER NOT NULL, gpu_clock_mhz REAL,
+    gpu_throttle INTEGER);
 CREATE INDEX samples_of_row ON samples (row_id);
 CREATE TABLE peaks (machine_id TEXT NOT NULL, device TEXT NOT NULL, threads INTEGER NOT NULL, kind TEXT NOT NULL,
     value REAL NOT NULL, PRIMARY KEY (machine_id, device, threads, kind));
+"""
+_ADDED_IN_2 = """
+CREATE TABLE controls (run_id TEXT NOT NULL REFERENCES runs, cell INTEGER NOT NULL, device TEXT NOT NULL, block INTEGER NOT NULL,
+    position INTEGER NOT NULL, calls INTEGER NOT NULL, wall_s REAL NOT NULL, device_s REAL, foreign_load REAL,
+    used INTEGER NOT NULL, gpu_clock_mhz REAL, gpu_throttle INTEGER);
+CREATE INDEX controls_of_cell ON controls (run_id, cell);
+CREATE TABLE verdicts (machine_id TEXT NOT NULL, backend TEXT NOT NULL, verdict TEXT NOT NULL, checks TEXT NOT NULL,
+    effective_bits TEXT NOT NULL, examples INTEGER NOT NULL, seed INTEGER NOT NULL, git_commit TEXT, finished_at TEXT NOT NULL);
+CREATE TABLE mutation_scores (total INTEGER NOT NULL, killed INTEGER NOT NULL, survivors TEXT NOT NULL,
+    false_alarms TEXT NOT NULL, git_commit TEXT, finished_at TEXT NOT NULL);
+"""
+_FROM_1_TO_2 = """
+ALTER TABLE runs ADD COLUMN name TEXT;
+ALTER TABLE rows ADD COLUMN peak_device_memory_bytes INTEGER;
+ALTER TABLE samples ADD COLUMN gpu_clock_mhz REAL;
+ALTER TABLE samples ADD COLUMN gpu_throttle INTEGER;
 """
 
 
 @dataclass(frozen=True)
 class Run:
-    """One sweep as it stands in the store. definition: what was to be measured, as JSON; summary: where the time went."""
+    """One sweep as it stands in the store.
+
+    definition: what was to be measured, as JSON; summary: where the time went, as JSON; name: what a person called it.
+    """
 
     run_id: str
     definition: str
@@ -147,6 +171,54 @@ class Run:
     started_at: str
     finished_at: str | None = None
     summary: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the property suite said of a backend. checks: [{check, status, reason, ...}] and effective_bits as JSON text."""
+
+    machine_id: str
+    backend: str
+    verdict: str
+    checks: str
+    effective_bits: str
+    examples: int
+    seed: int
+    git_commit: str | None
+    finished_at: str
+
+
+@dataclass(frozen=True)
+class MutationScore:
+    """The property suite's own score. survivors, false_alarms: names, as JSON text."""
+
+    total: int
+    killed: int
+    survivors: str
+    false_alarms: str
+    git_commit: str | None
+    finished_at: str
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """The store as tables: `rows` with row_id and cell, `samples` and `controls` (what the control took, by run and cell),
+    `runs`, `peaks`, `verdicts` and `mutation_scores`; runs and verdicts in the order in which they were added.
+    """
+
+    rows: pd.DataFrame
+    samples: pd.DataFrame
+    controls: pd.DataFrame
+    runs: pd.DataFrame
+    peaks: pd.DataFrame
+    verdicts: pd.DataFrame
+    mutation_scores: pd.DataFrame
+
+
+def _values(record: Any) -> tuple[Any, ...]:
+    """The fields of a dataclass in order, as they are; `asdict` would copy each of them."""
+    return tuple(getattr(record, field.name) for field in fields(record))
 
 
 class Store:
@@ -175,7 +247,9 @@ class Store:
         if "meta" not in tables:
             raise CallError(f"{self.path} is a SQLite file but not a store of lstm-parity; --store FILE names another")
         (found,) = self._db.execute("SELECT schema_version FROM meta").fetchone() or (None,)
-        if found != SCHEMA_VERSION:
+        if found == 1:
+            self._migrate()
+        elif found != SCHEMA_VERSION:
             raise CallError(
                 f"{self.path} has schema version {found}, this lstm-parity reads and writes version {SCHEMA_VERSION}; "
                 "use the lstm-parity that wrote it, or --store with a new file"
@@ -188,9 +262,18 @@ class Store:
         with self.transaction():
             if self._db.execute("SELECT 1 FROM sqlite_master").fetchone():  # another process was first
                 return
-            for statement in _SCHEMA.split(";"):
+            for statement in (_SCHEMA + _ADDED_IN_2).split(";"):
                 self._db.execute(statement)
             self._db.execute("INSERT INTO meta VALUES (?)", (SCHEMA_VERSION,))
+
+    def _migrate(self) -> None:
+        """From version 1: nothing that is there changes."""
+        with self.transaction():
+            if self._db.execute("SELECT schema_version FROM meta").fetchone() == (SCHEMA_VERSION,):  # another process was first
+                return
+            for statement in (_FROM_1_TO_2 + _ADDED_IN_2).split(";"):
+                self._db.execute(statement)
+            self._db.execute("UPDATE meta SET schema_version = ?", (SCHEMA_VERSION,))
 
     @contextmanager
     def _said_plainly(self) -> Iterator[None]:
@@ -226,10 +309,10 @@ class Store:
 
     def add_run(self, run: Run) -> None:
         """Write a run that begins."""
-        values = asdict(run)
+        values = _values(run)
         with self.transaction():
             self._db.execute("INSERT OR IGNORE INTO machines VALUES (?, ?)", (run.machine_id, run.fingerprint))
-            self._db.execute(f"INSERT INTO runs VALUES ({', '.join('?' * len(values))})", tuple(values.values()))
+            self._db.execute(f"INSERT INTO runs VALUES ({', '.join('?' * len(values))})", values)
 
     def finish_run(self, run_id: str, finished_at: str | None, summary: dict[str, Any]) -> None:
         """Write how a run ended; finished_at None: it was interrupted."""
@@ -260,18 +343,31 @@ class Store:
                 self._db.execute("SELECT status, count(*) FROM rows WHERE run_id = ? GROUP BY status", (run_id,)).fetchall()
             )
 
-    def add_cell(self, cell: int, results: Iterable[tuple[Row, Iterable[RawSample]]]) -> None:
-        """Write all rows and samples of one cell, in one transaction. Two runs may go on with one run: the first one counts."""
+    def add_cell(
+        self,
+        cell: int,
+        results: Iterable[tuple[Row, Iterable[RawSample]]],
+        controls: Mapping[str, Iterable[RawSample]] = MappingProxyType({}),
+    ) -> None:
+        """Write all rows and samples of one cell, in one transaction. Two runs may go on with one run: the first one counts.
+
+        controls: the samples of the harness's fixed workload, by the kind of device that they ran on.
+        """
         insert_row = f"INSERT INTO rows (cell, {', '.join(COLUMNS)}) VALUES ({', '.join('?' * (len(COLUMNS) + 1))})"
         with self.transaction():
             for number, (row, samples) in enumerate(results):
                 if number == 0 and self._holds(row.run_id, cell):
                     return
-                cursor = self._db.execute(insert_row, (cell, *asdict(row).values()))
-                self._db.executemany(
-                    "INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    [(cursor.lastrowid, *asdict(sample).values()) for sample in samples],
-                )
+                cursor = self._db.execute(insert_row, (cell, *_values(row)))
+                self._add_samples("samples", (cursor.lastrowid,), samples)
+                if number == 0:
+                    for device, of_device in controls.items():
+                        self._add_samples("controls", (row.run_id, cell, device), of_device)
+
+    def _add_samples(self, table: str, owner: tuple[Any, ...], samples: Iterable[RawSample]) -> None:
+        values = [(*owner, *_values(sample)) for sample in samples]
+        if values:
+            self._db.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values[0]))})", values)
 
     def _holds(self, run_id: str, cell: int) -> bool:
         found = self._db.execute("SELECT 1 FROM rows WHERE run_id = ? AND cell = ? LIMIT 1", (run_id, cell))
@@ -293,20 +389,39 @@ class Store:
                 [(machine_id, device, threads, kind, value) for (device, kind), value in peaks.items()],
             )
 
-    def frames(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-        """rows (with row_id), samples and runs as tables."""
+    def add_verdicts(self, verdicts: Iterable[Verdict]) -> None:
+        """Write what the property suite said."""
+        with self.transaction():
+            self._db.executemany("INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", [_values(v) for v in verdicts])
+
+    def add_mutation_score(self, score: MutationScore) -> None:
+        """Write the property suite's own score."""
+        with self.transaction():
+            self._db.execute("INSERT INTO mutation_scores VALUES (?, ?, ?, ?, ?, ?)", _values(score))
+
+    def frames(self) -> Frames:
+        """Everything as tables."""
+        with self._said_plainly():
+            frames = Frames(
+                rows=self._table(f"SELECT row_id, cell, {', '.join(COLUMNS)} FROM rows ORDER BY row_id"),
+                samples=self._table("SELECT * FROM samples"),
+                controls=self._table("SELECT * FROM controls"),
+                runs=self._table("SELECT * FROM runs ORDER BY rowid"),
+                peaks=self._table("SELECT * FROM peaks"),
+                verdicts=self._table("SELECT * FROM verdicts ORDER BY rowid"),
+                mutation_scores=self._table("SELECT * FROM mutation_scores ORDER BY rowid"),
+            )
+        for name in ("bidirectional", "bias", "peephole"):
+            frames.rows[name] = frames.rows[name].astype(bool)
+        for samples in (frames.samples, frames.controls):
+            samples["used"] = samples["used"].astype(bool)
+        return frames
+
+    def _table(self, query: str) -> pd.DataFrame:
         import pandas as pd
 
-        with self._said_plainly():
-            rows = pd.read_sql_query(f"SELECT row_id, {', '.join(COLUMNS)} FROM rows ORDER BY row_id", self._db)
-            # a part at a time: the driver's rows of Python numbers take ten times the memory of a table's columns
-            parts = pd.read_sql_query("SELECT * FROM samples", self._db, chunksize=ROWS_AT_A_TIME)
-            samples = pd.concat(list(parts), ignore_index=True)
-            runs = pd.read_sql_query("SELECT * FROM runs ORDER BY started_at", self._db)
-        for name in ("bidirectional", "bias", "peephole"):
-            rows[name] = rows[name].astype(bool)
-        samples["used"] = samples["used"].astype(bool)
-        return rows, samples, runs
+        # a part at a time: the driver's rows of Python numbers take ten times the memory of a table's columns
+        return pd.concat(list(pd.read_sql_query(query, self._db, chunksize=ROWS_AT_A_TIME)), ignore_index=True)
 
     def close(self) -> None:
         """Close the file."""

@@ -23,9 +23,9 @@ COLUMNS: Mapping[str, str] = {
     "bias": _FLAG, "peephole": _FLAG, "lengths": _TEXT, "sequence_length": _WHOLE, "batch_size": _WHOLE, "weights": _TEXT,
     "cache": _TEXT, "launch": _TEXT, "threads": _WHOLE, "seed": _WHOLE, "status": _TEXT, "reason": _TEXT, "samples": _WHOLE,
     "median_s": _NUMBER, "ci_low_s": _NUMBER, "ci_high_s": _NUMBER, "ratio_to_baseline": _NUMBER, "ratio_ci_low": _NUMBER,
-    "ratio_ci_high": _NUMBER, "setup_s": _NUMBER, "transfer_s": _NUMBER, "peak_memory_bytes": _WHOLE, "flops": _WHOLE,
-    "bytes": _WHOLE, "floor_s": _NUMBER, "max_error": _NUMBER, "error_bound_ratio": _NUMBER, "effective_bits": _NUMBER,
-    "started_at": _TEXT,
+    "ratio_ci_high": _NUMBER, "setup_s": _NUMBER, "transfer_s": _NUMBER, "peak_memory_bytes": _WHOLE,
+    "peak_device_memory_bytes": _WHOLE, "flops": _WHOLE, "bytes": _WHOLE, "floor_s": _NUMBER, "max_error": _NUMBER,
+    "error_bound_ratio": _NUMBER, "effective_bits": _NUMBER, "started_at": _TEXT,
 }  # fmt: skip
 """The contract's columns of a result row, in order, with the pandas dtype they have in a report and its exports."""
 

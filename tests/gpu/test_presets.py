@@ -56,7 +56,8 @@ def sweep(preset, backends, budget_s, limit_s):
 def newest_run(preset):
     """Its rows, how many cells it was to have, and how many are there."""
     with Store(CHECKOUT / store_of(preset)) as store:
-        rows, _, runs = store.frames()
+        frames = store.frames()
+        rows, runs = frames.rows, frames.runs
         run = runs.iloc[-1]
         done = len(store.finished_cells(run["run_id"]))
     return rows[rows["run_id"] == run["run_id"]], len(json.loads(run["definition"])["cells"]), done

@@ -113,7 +113,7 @@ def test_what_cannot_be_carried_out_is_one_line_and_leaves_nothing(in_folder, no
     assert {path.name for path in in_folder.iterdir()} <= {"lstm-parity.sqlite"}
     if (in_folder / "lstm-parity.sqlite").exists():
         with Store(in_folder / "lstm-parity.sqlite") as store:
-            assert store.frames()[2].empty
+            assert store.frames().runs.empty
 
 
 @pytest.mark.parametrize("words", [[], ["swep"], ["sweep", "--help-me"], ["report", "--nothing"]])
@@ -142,7 +142,7 @@ def test_a_named_backend_that_cannot_run_is_exit_2_before_anything_is_measured(i
     (in_folder / name).write_text(text)
     assert said in refused(["sweep", "--backend", "numpy", "--backend", f"{name}:X"], capfd)
     with Store(in_folder / "lstm-parity.sqlite") as store:
-        assert store.frames()[2].empty
+        assert store.frames().runs.empty
 
 
 def test_stores_that_cannot_be_used_are_one_line(in_folder, no_peaks, capfd, monkeypatch):
@@ -222,7 +222,7 @@ def test_names_of_odd_bytes(bench):
     done = bench.run("sweep", bench.tiny(), "--store", store)
     assert done.returncode == 0, done.stderr
     with Store(store) as kept:
-        assert kept.frames()[2]["command"].str.contains("udcff").all()
+        assert kept.frames().runs["command"].str.contains("udcff").all()
 
 
 HEAVY = ("torch", "cupy", "pandas", "rich", "onnx", "numpy")

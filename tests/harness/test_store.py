@@ -8,7 +8,7 @@ import pytest
 
 import harness.store
 from harness.errors import CallError
-from harness.store import COLUMNS, SCHEMA_VERSION, RawSample, Row, Run, Store
+from harness.store import COLUMNS, SCHEMA_VERSION, MutationScore, RawSample, Row, Run, Store, Verdict
 from harness.sweep.cell import Cell
 
 RUN = Run("run-1", "{}", "hash", "machine", "{}", "lstm-parity sweep", 7, "2026-01-01T00:00:00+00:00")
@@ -42,8 +42,9 @@ def test_what_goes_in_comes_out(tmp_path):
         assert store.newest_run("hash") == RUN
         assert store.newest_run("another") is None
     with Store(tmp_path / "s.sqlite") as store:
-        rows, samples, runs = store.frames()
-    assert list(rows.columns) == ["row_id", *COLUMNS]
+        frames = store.frames()
+    rows, samples, runs = frames.rows, frames.samples, frames.runs
+    assert list(rows.columns) == ["row_id", "cell", *COLUMNS]
     assert rows["backend"].tolist() == ["numpy", "other"]
     assert rows["bias"].dtype == bool
     assert samples["wall_s"].tolist() == [0.4, 0.6]
@@ -66,7 +67,7 @@ def test_a_cell_is_written_whole_or_not_at_all(tmp_path):
         with pytest.raises(CallError):
             store.add_cell(0, [(row(), SAMPLES), (row(), SAMPLES)])  # the same backend twice
         assert store.finished_cells("run-1") == set()
-        assert store.frames()[1].empty
+        assert store.frames().samples.empty
 
 
 def test_peaks_keep_the_best(tmp_path):
@@ -151,4 +152,48 @@ def test_a_full_disk_keeps_what_was_finished(tmp_path):
             store.add_cell(1, [(row(), SAMPLES * 5000)])
         assert store.finished_cells("run-1") == {0}
     with Store(path) as store:
-        assert len(store.frames()[0]) == 1
+        assert len(store.frames().rows) == 1
+
+
+def as_version_1(path):
+    """Take out what version 2 added."""
+    with sqlite3.connect(path) as db:
+        for table in ("controls", "verdicts", "mutation_scores"):
+            db.execute(f"DROP TABLE {table}")
+        for table, column in (
+            ("runs", "name"),
+            ("rows", "peak_device_memory_bytes"),
+            ("samples", "gpu_clock_mhz"),
+            ("samples", "gpu_throttle"),
+        ):
+            db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        db.execute("UPDATE meta SET schema_version = 1")
+    db.close()
+
+
+def test_a_store_of_version_1_is_taken_over_as_it_is(tmp_path):
+    path = tmp_path / "s.sqlite"
+    with Store(path, create=True) as store:
+        store.add_run(RUN)
+        store.add_cell(3, [(row(), SAMPLES)])
+        before = store.frames()
+    as_version_1(path)
+    with Store(path) as store:
+        after = store.frames()
+        store.add_cell(4, [(row(), SAMPLES)], {"cpu": SAMPLES})
+        assert store.frames().controls["wall_s"].tolist() == [0.4, 0.6]
+    for name in ("rows", "samples", "runs"):
+        pd.testing.assert_frame_equal(getattr(after, name), getattr(before, name), check_dtype=False)
+    with Store(path) as store:
+        assert len(store.frames().rows) == 2
+
+
+def test_verdicts_and_scores_come_out_as_they_went_in(tmp_path):
+    verdict = Verdict("machine", "numpy", "PASS", "[]", "{}", 20, 7, None, "2026-01-01T00:00:00+00:00")
+    score = MutationScore(289, 288, '["one"]', "[]", "abc", "2026-01-01T00:00:00+00:00")
+    with Store(tmp_path / "s.sqlite", create=True) as store:
+        store.add_verdicts([verdict])
+        store.add_mutation_score(score)
+        frames = store.frames()
+    assert Verdict(**frames.verdicts.iloc[0].to_dict()) == verdict
+    assert MutationScore(**frames.mutation_scores.iloc[0].to_dict()) == score
