@@ -24,6 +24,10 @@ THREAD_VARIABLES = (
 )
 """Each numeric library reads one of these when it is loaded."""
 
+ALLOCATOR_VARIABLES = {"MALLOC_MMAP_THRESHOLD_": str(32 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(2**40)}
+"""glibc then keeps what is freed. Left alone, it gives memory back to the system or not, depending on what lies above it, so
+that the same call has hundreds of page faults in one process and none in the next."""
+
 LIBRARIES = ("lstm-parity", "numpy", "pandas", "ml_dtypes", "torch", "cupy-cuda13x", "cupy-cuda12x")
 
 DEFAULT_CACHE_BYTES = 32 * 2**20
@@ -38,10 +42,11 @@ def cpu_count() -> int:
 
 
 @contextmanager
-def thread_environment(threads: int) -> Iterator[None]:
-    """Within, started processes find the thread variables set to `threads`."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+def worker_environment(threads: int) -> Iterator[None]:
+    """Within, started processes find the thread variables set to `threads`, and glibc's allocator held to one way."""
+    wanted = dict.fromkeys(THREAD_VARIABLES, str(threads)) | ALLOCATOR_VARIABLES
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
     try:
         yield
     finally:

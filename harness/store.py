@@ -137,9 +137,9 @@ CREATE TABLE peaks (machine_id TEXT NOT NULL, device TEXT NOT NULL, threads INTE
     value REAL NOT NULL, PRIMARY KEY (machine_id, device, threads, kind));
 """
 _ADDED_IN_2 = """
-CREATE TABLE controls (run_id TEXT NOT NULL REFERENCES runs, cell INTEGER NOT NULL, device TEXT NOT NULL, block INTEGER NOT NULL,
-    position INTEGER NOT NULL, calls INTEGER NOT NULL, wall_s REAL NOT NULL, device_s REAL, foreign_load REAL,
-    used INTEGER NOT NULL, gpu_clock_mhz REAL, gpu_throttle INTEGER);
+CREATE TABLE controls (run_id TEXT NOT NULL REFERENCES runs, cell INTEGER NOT NULL, device TEXT NOT NULL,
+    block INTEGER NOT NULL, position INTEGER NOT NULL, calls INTEGER NOT NULL, wall_s REAL NOT NULL, device_s REAL,
+    foreign_load REAL, used INTEGER NOT NULL, gpu_clock_mhz REAL, gpu_throttle INTEGER);
 CREATE INDEX controls_of_cell ON controls (run_id, cell);
 CREATE TABLE verdicts (machine_id TEXT NOT NULL, backend TEXT NOT NULL, verdict TEXT NOT NULL, checks TEXT NOT NULL,
     effective_bits TEXT NOT NULL, examples INTEGER NOT NULL, seed INTEGER NOT NULL, git_commit TEXT, finished_at TEXT NOT NULL);

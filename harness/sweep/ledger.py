@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
-ACCOUNTS = ("samples", "setup", "checks", "peaks", "statistics", "store")
+ACCOUNTS = ("samples", "setup", "checks", "control", "peaks", "statistics", "store")
 """What time is spent on. samples: inside timed calls; setup: starting workers, drawing weights and inputs, constructing
-backends, first calls; checks: computing what is expected and judging results; the rest of the wall time is waiting."""
+backends, first calls; checks: computing what is expected and judging results; control: the fixed workload; the rest of the wall
+time is waiting."""
 
 
 class Ledger:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil, inf
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from ..verify.agreement import Expected
 from ..worker.client import WorkerClient, WorkerError
 from . import cost, verdict
 from .cell import Cell
+from .control import CONTROL_CELL
 from .inputs import draw_batch, draw_weights
 from .ledger import Ledger
 from .messages import Check, Memory, Open
@@ -62,14 +64,23 @@ def drawn_weights(cell: Cell, seed: int) -> LSTMWeights:
     return draw_weights(cell.spec, seed)
 
 
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """One cell: rows with their samples, one row a backend, and the control's samples by the device that it ran on."""
+
+    results: list[tuple[Row, list[RawSample]]]
+    controls: dict[str, list[RawSample]]
+
+
 def measure_cell(
     cell: Cell,
     seed: int,
     clients: Mapping[str, WorkerClient | WorkerError],
     promises: Mapping[str, Capabilities],
     context: CellContext,
-) -> list[tuple[Row, list[RawSample]]]:
-    """Rows and samples of one cell, one row a backend. A client that is a WorkerError stands for a backend that cannot run.
+    controls: Mapping[str, WorkerClient] = MappingProxyType({}),
+) -> Measured:
+    """Measure one cell. A client that is a WorkerError stands for a backend that cannot run; controls: by device.
 
     What goes wrong in a worker ends in its row; only what the parent itself cannot do is raised.
     """
@@ -92,6 +103,7 @@ def measure_cell(
             if states[backend].opened is not None:
                 running[backend] = client
 
+    fixed = [c for device, client in controls.items() if (c := _open_control(device, client, ledger)) is not None]
     rows = _first_rows(cell, rng)
     projection_seed = int(rng.integers(2**31))
     weights: LSTMWeights | None = None
@@ -102,8 +114,8 @@ def measure_cell(
                 states[backend].checked = _ask(states[backend], client, Check(rows, projection_seed), limit_s)
         checks_before = ledger.spent("checks")
         with ledger.spend("checks"):
-            results = {b: s.checked.results for b, s in states.items() if s.checked is not None}
-            _judge(cell, weights, seed, 0, ring_size, Audit(0, rows, projection_seed, results), states, promises, first=True)
+            first = {b: s.checked.results for b, s in states.items() if s.checked is not None}
+            _judge(cell, weights, seed, 0, ring_size, Audit(0, rows, projection_seed, first), states, promises, first=True)
         one_check = ledger.spent("checks") - checks_before
         audits = int(np.clip(AUDIT_SHARE * context.budget_s / max(one_check, 1e-9), 1, AUDITS))
         contestants = []
@@ -111,7 +123,7 @@ def measure_cell(
             if states[backend].status == "PASSED" and states[backend].checked is not None:
                 states[backend].contestant = Contestant(backend, client, promises[backend].device, limit_s)
                 contestants.append(states[backend].contestant)
-        sampler = Sampler(cell, [c for c in contestants if c is not None], context.threads, rng, ledger)
+        sampler = Sampler(cell, [c for c in contestants if c is not None], context.threads, rng, ledger, fixed)
         sampler.run(context.budget_s, audits, ledger.overhead() - before + audits * one_check, ring_size)
         for state in states.values():
             if state.contestant is not None and state.contestant.failure is not None:
@@ -133,7 +145,18 @@ def measure_cell(
         with ledger.spend("peaks"):  # the machine may have been busy when its peaks were measured
             peaks = context.measure_peaks()
     with ledger.spend("statistics"):
-        return _rows(cell, seed, states, timed, peaks, context, started_at)
+        results = _rows(cell, seed, states, timed, peaks, context, started_at)
+    return Measured(results, {c.device_kind: c.samples for c in fixed if c.samples})
+
+
+def _open_control(device: str, client: WorkerClient, ledger: Ledger) -> Contestant | None:
+    """The control, ready to be sampled; None where it cannot run. Its inputs are the same in every run."""
+    with ledger.spend("control"):
+        try:
+            client.ask(Open(CONTROL_CELL, 0, None, 2, 0), LEAST_LIMIT_S)
+        except WorkerError:
+            return None
+    return Contestant(f"control:{device}", client, device, LEAST_LIMIT_S)
 
 
 def _ring(cell: Cell) -> tuple[int, int]:

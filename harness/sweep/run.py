@@ -11,24 +11,20 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
 
-from backends import Capabilities, LSTMWeights
+from backends import LSTMWeights
 
 from ..errors import CallError
 from ..machine import fingerprint, machine_id, memory_bytes
 from ..store import Row, Run, Store
-from ..worker.client import WorkerClient, WorkerError
-from ..worker.messages import Describe, Description
 from . import cost
 from .cell import Cell
+from .control import CONTROLS
 from .grid import Definition
 from .ledger import Ledger
 from .measure import CellContext, drawn_weights, measure_cell
-from .messages import Close
 from .peaks import Peaks, measure_peaks
-from .server import SweepServer
+from .workers import Launch, Workers
 
-IMPORT_LIMIT_S = 180.0
-CLOSE_LIMIT_S = 10.0
 NOT_WELL = ("WRONG", "SUSPECT", "CRASHED", "TIMEOUT", "OUT_OF_MEMORY")
 """The statuses that make a sweep end with exit code 1."""
 
@@ -101,15 +97,19 @@ def run_sweep(
     earlier = json.loads(run.summary) if run is not None and run.summary else {}
 
     with ExitStack() as stack:
-        workers = _Workers(definition, ledger)
+        workers = Workers({backend: Launch(backend) for backend in definition.backends}, definition.threads, ledger)
         stack.callback(workers.close)
         progress.doing("starting backends")
-        workers.describe()
+        workers.start(all_needed=definition.named)
+        devices = {p.device for p in workers.promises.values()}
+        controls = Workers({device: Launch(CONTROLS[device]) for device in sorted(devices)}, definition.threads, ledger)
+        stack.callback(controls.close)
+        controls.start(all_needed=False)
         if run is None:
             run = _new_run(definition, machine, command)
             store.add_run(run)
         peaks = store.peaks(run.machine_id, definition.threads)
-        cuda = any(p.device == "cuda" for p in workers.promises.values())
+        cuda = "cuda" in devices
         measure_again = partial(_measure_peaks, store, run.machine_id, definition.threads, cuda)
         if not peaks or (cuda and not any(device in machine["gpu"] for device, _ in peaks)):
             progress.doing("measuring what this machine can do at best")
@@ -133,10 +133,10 @@ def run_sweep(
             for index, cell in enumerate(definition.cells):
                 if index not in done:
                     progress.doing(str(cell))
-                    results = measure_cell(cell, run.seed + index, workers.ready(), workers.promises, context)
+                    found = measure_cell(cell, run.seed + index, workers.ready(), workers.promises, context, controls.running())
                     with ledger.spend("store"):
-                        store.add_cell(index, results)
-                    progress.finished_cell(cell, [row for row, _ in results])
+                        store.add_cell(index, found.results, found.controls)
+                    progress.finished_cell(cell, [row for row, _ in found.results])
         except KeyboardInterrupt:
             interrupted = True
         summary = {name: value + earlier.get(name, 0.0) for name, value in ledger.summary().items()}
@@ -174,61 +174,3 @@ def _weights_loader(weights: LSTMWeights | None) -> Callable[[Cell, int], LSTMWe
     if weights is None:
         return drawn_weights
     return lambda cell, _: weights.astype(cell.spec.dtype)
-
-
-class _Workers:
-    """One worker a backend, replaced when it has ended."""
-
-    def __init__(self, definition: Definition, ledger: Ledger) -> None:
-        self._definition, self._ledger = definition, ledger
-        self._clients: dict[str, WorkerClient | WorkerError] = {}
-        self.promises: dict[str, Capabilities] = {}
-
-    def describe(self) -> None:
-        """Start all workers and hear what they promise. Raises CallError for a named backend that cannot run here."""
-        for backend in self._definition.backends:
-            client = self._start(backend)
-            self._clients[backend] = client
-            if isinstance(client, WorkerError) and self._definition.named:
-                raise CallError(f"backend {backend}: {client.reason}")
-
-    def ready(self) -> dict[str, WorkerClient | WorkerError]:
-        """All workers, dead ones started anew, with no cell open."""
-        for backend, client in self._clients.items():
-            if isinstance(client, WorkerError):
-                continue
-            if client.alive:
-                try:
-                    client.resume()
-                    client.ask(Close(), CLOSE_LIMIT_S)
-                    continue
-                except WorkerError:
-                    client.kill()
-            client.close()
-            self._clients[backend] = self._start(backend)
-        return dict(self._clients)
-
-    def _start(self, backend: str) -> WorkerClient | WorkerError:
-        client = None
-        try:
-            with self._ledger.spend("setup"):
-                client = WorkerClient(SweepServer, backend, self._definition.threads)
-                description: Description = client.ask(Describe(), IMPORT_LIMIT_S)
-            if description.unavailable is not None:
-                raise WorkerError("UNAVAILABLE", " ".join(str(description.unavailable).split()))
-        except WorkerError as error:
-            if client is not None:
-                client.close()
-            return error
-        except BaseException:
-            if client is not None:
-                client.close()
-            raise
-        self.promises[backend] = description.capabilities
-        return client
-
-    def close(self) -> None:
-        """End all workers."""
-        for client in self._clients.values():
-            if isinstance(client, WorkerClient):
-                client.close()

@@ -7,6 +7,8 @@ is free of them. While one backend is timed all others are held still: libraries
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from math import ceil
 from time import perf_counter
@@ -38,11 +40,13 @@ WINDOW_S = 0.25
 FOREIGN_CORES = 0.3
 """Cores kept busy by others above which a window is disturbed, where they and the backend's threads do not all find a core."""
 CHECKED_ROWS = 4
+CONTROL_SHARE = 0.1
+"""Of the wall time, that the control's samples may take, beyond those that an interval needs."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Contestant:
-    """One backend in one cell, while it is measured."""
+    """One backend, or the control, in one cell, while it is measured."""
 
     backend: str
     client: WorkerClient
@@ -70,10 +74,16 @@ class Sampler:
     """Samples the contestants of one cell."""
 
     def __init__(
-        self, cell: Cell, contestants: list[Contestant], threads: int, rng: np.random.Generator, ledger: Ledger
+        self,
+        cell: Cell,
+        contestants: list[Contestant],
+        threads: int,
+        rng: np.random.Generator,
+        ledger: Ledger,
+        controls: Sequence[Contestant] = (),
     ) -> None:
         self._cell, self._contestants, self._threads = cell, contestants, threads
-        self._rng, self._ledger = rng, ledger
+        self._rng, self._ledger, self._controls = rng, ledger, controls
         self.audits: list[Audit] = []
         self.disturbed_s = 0.0
         self._disturbed = False
@@ -83,9 +93,10 @@ class Sampler:
 
         audits: how many blocks are checked, at the most. overhead_s: what the cell cost before, and will cost after.
         """
-        for contestant in self._contestants:
+        for contestant in (*self._contestants, *self._controls):
             contestant.client.pause()
         self._warm_up()
+        controls_before = self._ledger.spent("control")
         start = perf_counter()
         in_samples, block = 0.0, 0
         next_audit = int(self._rng.integers(0, 3))
@@ -101,7 +112,13 @@ class Sampler:
             if last and self.audits:
                 break
             audit = last or (block >= next_audit and len(self.audits) < audits)
-            in_samples += self._block(active, block, audit, ring_size)
+            spent = self._ledger.spent("control") - controls_before
+            controls = [
+                c
+                for c in self._controls
+                if len(c.samples) < LEAST_BLOCKS or spent <= CONTROL_SHARE * elapsed * len(self._controls)
+            ]
+            in_samples += self._block(active, [c for c in controls if c.failure is None], block, audit, ring_size)
             if audit:
                 next_audit = block + 1 + int(self._rng.integers(2 * block + 3))
             block += 1
@@ -115,7 +132,7 @@ class Sampler:
 
     def _warm_up(self) -> None:
         """Two samples that do not count; the second says how many calls a sample needs."""
-        for contestant in self._contestants:
+        for contestant in (*self._contestants, *self._controls):
             for _ in range(2):
                 sample = self._sample(contestant)
                 if sample is None:
@@ -124,26 +141,29 @@ class Sampler:
                 assert sample is not None
                 seconds = sample[0].wall_s if sample[0].device_s is None else sample[0].device_s
                 least = CALLS_PER_RESOLUTION * TIMER_RESOLUTION_S[contestant.device_kind]
-                if self._cell.launch == "call" and seconds < least:
+                if (self._cell.launch == "call" or contestant in self._controls) and seconds < least:
                     contestant.calls_per_sample = ceil(least / max(seconds, least / 1000))
             contestant.gaps.clear()
             contestant.reads.clear()
 
-    def _block(self, active: list[Contestant], block: int, audit: bool, ring_size: int) -> float:
-        """One sample of each, in random order; returns the seconds inside them."""
+    def _block(self, active: list[Contestant], controls: list[Contestant], block: int, audit: bool, ring_size: int) -> float:
+        """One sample of each, in random order; returns the seconds inside those of the backends."""
         inside = 0.0
         # Where contestants make the same calls, they are checked on the same inputs, so that what is expected is computed once.
         seed = int(self._rng.integers(2**31))
         groups: dict[int, Audit] = {}
-        for position, index in enumerate(self._rng.permutation(len(active))):
-            contestant = active[index]
+        members = [*active, *controls]
+        for position, index in enumerate(self._rng.permutation(len(members))):
+            contestant = members[index]
             first, calls = contestant.calls_made, contestant.calls_per_sample
-            done = self._sample(contestant)
+            with self._ledger.spend("control") if contestant in controls else nullcontext():
+                done = self._sample(contestant)
             if done is None:
                 continue
             sample, _ = done
-            raw = RawSample(block, position, calls, sample.wall_s, sample.device_s, None, True)
-            contestant.samples.append(raw)
+            contestant.samples.append(RawSample(block, position, calls, sample.wall_s, sample.device_s, None, True))
+            if contestant in controls:
+                continue
             inside += sample.wall_s * calls
             if audit:
                 chosen = int(self._rng.integers(calls))
@@ -203,10 +223,10 @@ class Sampler:
             return all(seconds and median_interval(seconds).half_width <= ENOUGH for seconds in used)
 
     def _own_seconds(self) -> float:
-        return time.process_time() + sum(c.client.cpu_seconds for c in self._contestants)
+        return time.process_time() + sum(c.client.cpu_seconds for c in (*self._contestants, *self._controls))
 
     def _open_window(self) -> tuple[float, float | None, float, dict[str, int]]:
-        counts = {c.backend: len(c.samples) for c in self._contestants}
+        counts = {c.backend: len(c.samples) for c in (*self._contestants, *self._controls)}
         return perf_counter(), busy_seconds(), self._own_seconds(), counts
 
     def _close_window(self, window: tuple[float, float | None, float, dict[str, int]]) -> None:
@@ -221,6 +241,6 @@ class Sampler:
             disturbed = self._disturbed
         self._disturbed = disturbed
         self.disturbed_s += seconds * disturbed
-        for contestant in self._contestants:
+        for contestant in (*self._contestants, *self._controls):
             for k in range(counts[contestant.backend], len(contestant.samples)):
                 contestant.samples[k] = contestant.samples[k].seen_beside(foreign, used=not disturbed)

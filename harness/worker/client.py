@@ -44,16 +44,19 @@ _STATUS: dict[str, Status] = {
 
 
 class WorkerClient:
-    """One worker process for one backend. server_class: what answers in it; it must be importable there by its name."""
+    """One worker process for one backend. server_class: what answers in it; it must be importable there by its name.
 
-    def __init__(self, server_class: type[Server], backend: str, threads: int) -> None:
+    module_path: where the worker looks for modules first, the package `backends` among them: the folder of another revision.
+    """
+
+    def __init__(self, server_class: type[Server], backend: str, threads: int, module_path: tuple[str, ...] = ()) -> None:
         self.backend = backend
         handle, path = tempfile.mkstemp(prefix="lstm-parity-worker-")
         self._output, self._path = os.fdopen(handle, "r+b", buffering=0), Path(path)
         self._earlier_output = b""
         self._kills = oom_kills()
         try:
-            self._process, self._pipe = spawn(main, threads, server_class, backend, self._path)
+            self._process, self._pipe = spawn(main, threads, server_class, backend, self._path, module_path)
         except BaseException:
             self._output.close()
             self._path.unlink(missing_ok=True)

@@ -65,8 +65,10 @@ class Server:
         return Description(self.backend_class.capabilities, self.backend_class.unavailable())
 
 
-def main(pipe: Connection, server_class: type[Server], backend_name: str, output: Path) -> None:
-    """Answer messages until the pipe closes. Standard output and error go to the file `output`."""
+def main(
+    pipe: Connection, server_class: type[Server], backend_name: str, output: Path, module_path: tuple[str, ...] = ()
+) -> None:
+    """Answer messages until the pipe closes. Standard output and error go to `output`; `module_path` leads sys.path."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     die_with_parent()
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -77,6 +79,8 @@ def main(pipe: Connection, server_class: type[Server], backend_name: str, output
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     # this process ends with its parent, for which Python would forbid it children; but a backend may have a pool of processes
     current_process()._config["daemon"] = False  # type: ignore[attr-defined]
+    assert not module_path or "backends" not in sys.modules, "backends was imported before its path was known"
+    sys.path[:0] = module_path
     server = server_class(backend_name)
     while True:
         try:

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from ..machine import thread_environment
+from ..machine import worker_environment
 
 
 def spawn(target: Callable[..., None], threads: int, *arguments: Any, daemon: bool = True) -> tuple[SpawnProcess, Connection]:
@@ -24,7 +24,7 @@ def spawn(target: Callable[..., None], threads: int, *arguments: Any, daemon: bo
     ours, theirs = context.Pipe()
     process = context.Process(target=target, args=(theirs, *arguments), daemon=daemon)
     try:
-        with thread_environment(threads), _deaf_to_interrupts():
+        with worker_environment(threads), _deaf_to_interrupts():
             process.start()
     except BaseException:
         ours.close()

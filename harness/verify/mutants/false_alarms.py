@@ -19,7 +19,7 @@ from pathlib import Path
 
 from backends import LSTMBackend, UnavailableError, load_backend
 
-from ...machine import cpu_count, thread_environment
+from ...machine import cpu_count, worker_environment
 from ..checks import CHECKS
 from ..local import LocalExecutor
 from ..search import search
@@ -94,7 +94,7 @@ def main() -> int:
             total, alarms = total + found["examples"], alarms + bool(found["alarm"])
     units = (unit for unit in _units() if unit not in done)
     with (
-        thread_environment(1),
+        worker_environment(1),
         ProcessPoolExecutor(cpu_count(), get_context("spawn")) as pool,
         arguments.state.open("a", encoding="utf-8") as state,
     ):

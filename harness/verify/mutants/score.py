@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 
-from ...machine import cpu_count, thread_environment
+from ...machine import cpu_count, worker_environment
 from ..checks import CHECKS
 from ..local import LocalExecutor
 from ..search import search
@@ -88,7 +88,7 @@ def measure_score(on_outcome: Callable[[Outcome], None] = lambda _: None) -> Sco
     """All mutants, on all cores."""
     names = [("wrong", m.name) for m in wrong()] + [("right", m.name) for m in right()]
     outcomes: dict[str, Outcome] = {}
-    with thread_environment(1), ProcessPoolExecutor(cpu_count(), get_context("spawn")) as pool:
+    with worker_environment(1), ProcessPoolExecutor(cpu_count(), get_context("spawn")) as pool:
         for future in as_completed([pool.submit(_try_by_name, *name) for name in names]):
             outcome = future.result()
             outcomes[outcome.name] = outcome

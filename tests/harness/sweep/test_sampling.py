@@ -248,7 +248,7 @@ def measured(clients, peaks=None, again=None, budget_s=0.2, cell=CELL, seed=1):
         ledger=Ledger(),
     )
     capabilities = Capabilities(precisions=frozenset({"float32"}), gradients=True)
-    found = measure_cell(cell, seed, clients, dict.fromkeys(clients, capabilities), context)
+    found = measure_cell(cell, seed, clients, dict.fromkeys(clients, capabilities), context).results
     return {row.backend: row for row, _ in found}, {row.backend: samples for row, samples in found}
 
 
@@ -377,3 +377,39 @@ def test_a_client_that_could_not_be_started_has_its_row(quiet):
     rows, _ = measured({"a": WorkerError("UNAVAILABLE", "not here"), "b": Local()})
     assert rows["b"].median_s is not None
     assert rows["b"].ratio_to_baseline is None
+
+
+def test_the_control_takes_turns_and_is_stored_apart(quiet):
+    cell = replace(CELL, sequence_length=40)
+    context = CellContext("run", "machine", 1, 0.3, "a", None, drawn_weights, {}, dict, Ledger())
+    clients = {"a": Local(), "b": Local()}
+    found = measure_cell(cell, 1, clients, dict.fromkeys(clients, Capabilities()), context, {"cpu": Local()})
+    assert [row.backend for row, _ in found.results] == ["a", "b"]
+    control, samples = found.controls["cpu"], found.results[0][1]
+    assert len(control) >= 2
+    places = {(s.block, s.position) for s in [*control, *samples, *found.results[1][1]]}
+    assert len(places) == len(control) + 2 * len(samples)  # nobody has another's turn
+    assert {s.position for s in control} <= {0, 1, 2}
+
+
+def test_the_control_takes_a_tenth_of_the_time_at_most_once_it_is_known(quiet):
+    class Slow(Script):
+        def ask(self, message, limit_s):
+            time.sleep(0.004 if isinstance(message, Go) else 0.0)
+            return super().ask(message, limit_s)
+
+    ledger = Ledger()
+    backend, control = (Contestant(n, Slow(0.004), "cpu", 60.0) for n in ("a", "control:cpu"))
+    sampler = Sampler(CELL, [backend], 1, np.random.default_rng(0), ledger, [control])
+    sampler.run(0.8, 1, 1e9, ring_size=2)
+    assert LEAST_BLOCKS < len(control.samples) < len(backend.samples) / 3
+    assert all(not audit.results.keys() - {"a"} for audit in sampler.audits)
+
+
+def test_a_control_that_fails_leaves_the_backends_alone(quiet):
+    backend = Contestant("a", Script(0.01), "cpu", 60.0)
+    control = Contestant("control:cpu", Script(0.01, fails_at=4), "cpu", 60.0)
+    Sampler(CELL, [backend], 1, np.random.default_rng(0), Ledger(), [control]).run(0.1, 1, 0.0, ring_size=2)
+    assert len(control.samples) == 1
+    assert backend.failure is None
+    assert len(backend.samples) >= LEAST_BLOCKS

@@ -1,0 +1,88 @@
+"""The workers of a run: one a backend, replaced when it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from backends import Capabilities
+
+from ..errors import CallError
+from ..worker.client import WorkerClient, WorkerError
+from ..worker.messages import Describe, Description
+from .ledger import Ledger
+from .messages import Close
+from .server import SweepServer
+
+IMPORT_LIMIT_S = 180.0
+CLOSE_LIMIT_S = 10.0
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a worker is started: the backend's name there, and where it looks for modules first."""
+
+    backend: str
+    module_path: tuple[str, ...] = ()
+
+
+class Workers:
+    """The workers by label, which is how the run calls each of them. promises: what those say that have started."""
+
+    def __init__(self, launches: Mapping[str, Launch], threads: int, ledger: Ledger) -> None:
+        self._launches, self._threads, self._ledger = launches, threads, ledger
+        self._clients: dict[str, WorkerClient | WorkerError] = {}
+        self.promises: dict[str, Capabilities] = {}
+
+    def start(self, *, all_needed: bool) -> None:
+        """Start all workers and hear what they promise. Raises CallError for one that cannot run here and is needed."""
+        for label in self._launches:
+            client = self._start(label)
+            self._clients[label] = client
+            if isinstance(client, WorkerError) and all_needed:
+                raise CallError(f"backend {label}: {client.reason}")
+
+    def ready(self) -> dict[str, WorkerClient | WorkerError]:
+        """All workers, dead ones started anew, with no cell open."""
+        for label, client in self._clients.items():
+            if isinstance(client, WorkerError):
+                continue
+            if client.alive:
+                try:
+                    client.resume()
+                    client.ask(Close(), CLOSE_LIMIT_S)
+                    continue
+                except WorkerError:
+                    client.kill()
+            client.close()
+            self._clients[label] = self._start(label)
+        return dict(self._clients)
+
+    def running(self) -> dict[str, WorkerClient]:
+        """Those of `ready` that can be asked something."""
+        return {label: client for label, client in self.ready().items() if isinstance(client, WorkerClient)}
+
+    def _start(self, label: str) -> WorkerClient | WorkerError:
+        launch, client = self._launches[label], None
+        try:
+            with self._ledger.spend("setup"):
+                client = WorkerClient(SweepServer, launch.backend, self._threads, launch.module_path)
+                description: Description = client.ask(Describe(), IMPORT_LIMIT_S)
+            if description.unavailable is not None:
+                raise WorkerError("UNAVAILABLE", " ".join(str(description.unavailable).split()))
+        except WorkerError as error:
+            if client is not None:
+                client.close()
+            return error
+        except BaseException:
+            if client is not None:
+                client.close()
+            raise
+        self.promises[label] = description.capabilities
+        return client
+
+    def close(self) -> None:
+        """End all workers."""
+        for client in self._clients.values():
+            if isinstance(client, WorkerClient):
+                client.close()
