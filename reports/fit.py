@@ -8,8 +8,6 @@ Source: Seber and Lee, Linear Regression Analysis, ch. 3 and 6.
 
 from __future__ import annotations
 
-import math
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,34 +15,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .frame import CELL
+from .student import student_quantile
 
 GROUP = ("backend", *(c for c in CELL if c != "sequence_length"))
 """What is the same along a fitted line."""
 LEAST_POINTS = 3
 GOOD_FIT = 0.10
 """A line fits where no median is further from it than this share of itself: the width beyond which a time is UNSTABLE."""
-
-
-@lru_cache(maxsize=1024)
-def student_quantile(degrees: int) -> float:
-    """t with P(|X| <= t) = 95% for Student's distribution with a whole number of degrees of freedom, >= 1."""
-    low, high = 0.0, 20.0
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _within(middle, degrees) < 0.95 else (low, middle)
-    return low
-
-
-def _within(t: float, degrees: int) -> float:
-    """P(|X| <= t), by the finite series for whole degrees (Abramowitz and Stegun, 26.7.3 and 26.7.4)."""
-    angle = math.atan2(t, math.sqrt(degrees))
-    square = math.cos(angle) ** 2
-    odd = degrees % 2
-    term, total = (math.cos(angle) if odd else 1.0), 0.0
-    for k in range(degrees // 2):
-        total += term
-        term *= square * (2 * k + 1 + odd) / (2 * k + 2 + odd)
-    return 2 / math.pi * (angle + math.sin(angle) * total) if odd else math.sin(angle) * total
 
 
 def fit_lines(rows: pd.DataFrame) -> pd.DataFrame:
