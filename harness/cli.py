@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_STORE = Path("lstm-parity.sqlite")
 DEFAULT_REPORT = Path("lstm-parity-report")
+DEFAULT_CALIBRATION = Path("lstm-parity-calibration.json")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -93,6 +94,17 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _threshold(text: str) -> float:
+    """2% or 0.02."""
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share between 0 and 1, such as 2% or 0.02")
+    return value
+
+
 def _build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="lstm-parity", description="Do LSTM implementations agree, and how fast are they when they do?", allow_abbrev=False
@@ -117,30 +129,56 @@ def _build_parser() -> argparse.ArgumentParser:
     verify.add_argument("--weights", metavar="FILE", help="the LSTM of a model file as one more regime of values")
     verify.add_argument("--known-failures", type=Path, metavar="FILE", help='TOML: a table a backend, check = "reason"')
     verify.add_argument("--json", type=Path, metavar="FILE", help="the verdicts for programs")
+    verify.add_argument("--store", type=Path, metavar="FILE", help="a store that keeps the verdicts, for the report")
     verify.set_defaults(run=_verify)
 
     mutants = commands.add_parser(
         "mutants", help="the property suite's own score on backends known to be wrong", allow_abbrev=False
     )
     mutants.add_argument("--json", type=Path, metavar="FILE", help="the score and the kill matrix for programs")
+    mutants.add_argument("--store", type=Path, metavar="FILE", help="a store that keeps the score, for the report")
     mutants.set_defaults(run=_mutants)
 
     sweep = commands.add_parser("sweep", help="measure backends over a grid of problems", allow_abbrev=False)
     sweep.add_argument("sweep", nargs="?", default="smoke", metavar="PRESET|FILE.toml", help="what to measure (default: smoke)")
     sweep.add_argument("--backend", action="append", metavar="B", help="a backend in place of the preset's; may be repeated")
-    for axis in ("sequence-length", "batch-size", "hidden-size", "num-layers"):
-        sweep.add_argument(f"--{axis}", type=_integers, metavar="N,N..", help=f"in place of the preset's {axis}")
-    sweep.add_argument("--input-size", type=_input_sizes, metavar="N,N..", help="likewise; 'hidden' follows the hidden size")
-    sweep.add_argument("--precision", type=_list_of, metavar="P,P..", help="float64, float32, tf32, float16, bfloat16")
-    sweep.add_argument("--mode", choices=("inference", "training"), help="forward, or forward and backward")
-    sweep.add_argument("--bidirectional", action="store_true", default=None, help="both directions")
+    _add_cells(sweep)
     sweep.add_argument("--weights", metavar="FILE", help="the LSTM of a model file; FILE#name picks one of several")
-    sweep.add_argument("--warm", action="store_true", help="inputs in the cache, not out of it")
-    sweep.add_argument("--threads", type=_positive, metavar="N", help="threads for every backend (default: all cores)")
     sweep.add_argument("--store", type=Path, default=DEFAULT_STORE, metavar="FILE", help=f"default: {DEFAULT_STORE}")
-    sweep.add_argument("--budget", type=_seconds, metavar="SECONDS", help="sampling time a cell, in place of the preset's")
     sweep.add_argument("--resume", action="store_true", help="go on with the newest run of the same sweep in the store")
     sweep.set_defaults(run=_sweep)
+
+    duel = commands.add_parser(
+        "duel", help="is B slower than A? Two backends, or revisions of one, in one run", allow_abbrev=False
+    )
+    duel.add_argument("old", metavar="A", help="a backend, or BACKEND@REVISION of git")
+    duel.add_argument("new", metavar="B", help="what is compared with it")
+    duel.add_argument("sweep", nargs="?", default="smoke", metavar="PRESET|FILE.toml", help="on which cells (default: smoke)")
+    _add_cells(duel)
+    _add_comparison(duel)
+    duel.set_defaults(run=_duel, backend=None, weights=None)
+
+    compare = commands.add_parser(
+        "compare", help="did anything get slower between two finished runs? Large changes only", allow_abbrev=False
+    )
+    for name in ("old", "new"):
+        compare.add_argument(name, metavar=name.upper(), help="a store (its newest run), STORE#RUN, or a run of --store")
+    compare.add_argument("--store", type=Path, default=DEFAULT_STORE, metavar="FILE", help=f"default: {DEFAULT_STORE}")
+    _add_comparison(compare)
+    compare.set_defaults(run=_compare)
+
+    calibrate = commands.add_parser(
+        "calibrate", help="how often duel and compare are mistaken on this machine; takes more than an hour", allow_abbrev=False
+    )
+    calibrate.add_argument("--pairs", type=_positive, default=300, metavar="N", help="of each kind, at least (default: 300)")
+    calibrate.add_argument(
+        "--out",
+        type=Path,
+        default=DEFAULT_CALIBRATION,
+        metavar="FILE",
+        help=f"every pair, and where a call goes on (default: {DEFAULT_CALIBRATION})",
+    )
+    calibrate.set_defaults(run=_calibrate)
 
     plan = commands.add_parser(
         "plan", help="how this project's kernels would compute a problem on an architecture, and why", allow_abbrev=False
@@ -171,7 +209,53 @@ def _build_parser() -> argparse.ArgumentParser:
     report.add_argument("--out", type=Path, default=DEFAULT_REPORT, metavar="DIR", help=f"default: {DEFAULT_REPORT}")
     report.add_argument("--baseline", metavar="BACKEND", help="what to compare with (default: the sweep's first backend)")
     report.set_defaults(run=_report)
+
+    _add_runs(commands.add_parser("runs", help="the runs of a store: list, name, export, delete", allow_abbrev=False))
     return parser
+
+
+def _add_runs(runs: argparse.ArgumentParser) -> None:
+    """`runs` alone lists; a word after it does something with one run."""
+    runs.add_argument("--store", type=Path, default=DEFAULT_STORE, metavar="FILE", help=f"default: {DEFAULT_STORE}")
+    runs.add_argument("--json", action="store_true", help="the list as JSON on standard output")
+    runs.set_defaults(run=_runs, action=None)
+    actions = runs.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser)
+    which = "an id, the beginning of one, a name, or newest"
+    name = actions.add_parser("name", help="give a run a name", allow_abbrev=False)
+    name.add_argument("which", metavar="RUN", help=which)
+    name.add_argument("name", nargs="?", metavar="NAME", help="what to call it")
+    name.add_argument("--clear", action="store_true", help="take its name away")
+    export = actions.add_parser("export", help="write a run to a file", allow_abbrev=False)
+    export.add_argument("which", metavar="RUN", help=which)
+    export.add_argument(
+        "file", type=Path, metavar="FILE", help="ends in .sqlite (a store of its own), .csv or .parquet (the rows)"
+    )
+    delete = actions.add_parser("delete", help="delete runs with all their samples", allow_abbrev=False)
+    delete.add_argument("which", nargs="+", metavar="RUN", help=which)
+    for action in (name, export, delete):  # after the word too; what was said before it stays
+        action.add_argument("--store", type=Path, default=argparse.SUPPRESS, metavar="FILE", help=f"default: {DEFAULT_STORE}")
+
+
+def _add_cells(parser: argparse.ArgumentParser) -> None:
+    """What is measured, in place of what a preset says."""
+    for axis in ("sequence-length", "batch-size", "hidden-size", "num-layers"):
+        parser.add_argument(f"--{axis}", type=_integers, metavar="N,N..", help=f"in place of the preset's {axis}")
+    parser.add_argument("--input-size", type=_input_sizes, metavar="N,N..", help="likewise; 'hidden' follows the hidden size")
+    parser.add_argument("--precision", type=_list_of, metavar="P,P..", help="float64, float32, tf32, float16, bfloat16")
+    parser.add_argument("--mode", choices=("inference", "training"), help="forward, or forward and backward")
+    parser.add_argument("--bidirectional", action="store_true", default=None, help="both directions")
+    parser.add_argument("--warm", action="store_true", help="inputs in the cache, not out of it")
+    parser.add_argument("--threads", type=_positive, metavar="N", help="threads for every backend (default: all cores)")
+    parser.add_argument("--budget", type=_seconds, metavar="SECONDS", help="sampling time a cell, in place of the preset's")
+
+
+def _add_comparison(parser: argparse.ArgumentParser) -> None:
+    """How a comparison judges, and where its verdicts go."""
+    parser.add_argument(
+        "--threshold", type=_threshold, default=0.02, metavar="2%", help="the least change that matters (default: 2%%)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="the verdicts for programs")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="the verdicts for a pull request")
 
 
 def _add_problem(parser: argparse.ArgumentParser) -> None:
@@ -244,11 +328,16 @@ def _verify(arguments: argparse.Namespace) -> int:
         with interrupted_once(to_the_end=arguments.is_process):
             results.extend(verify_all(backends, checks, options, known))
     finally:
-        if arguments.json is not None:
+        if arguments.json is not None or arguments.store is not None:
             from .machine import fingerprint
+            from .verify.keep import keep_verdicts
             from .verify.words import as_json
 
-            arguments.json.write_text(as_json(results, fingerprint(), options), encoding="utf-8")
+            machine = fingerprint()
+            if arguments.json is not None:
+                arguments.json.write_text(as_json(results, machine, options), encoding="utf-8")
+            if arguments.store is not None:
+                keep_verdicts(arguments.store, results, machine, options)
     say(f"seed {options.seed} draws the same problems again")
     return exit_code(results)
 
@@ -256,7 +345,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 def _mutants(arguments: argparse.Namespace) -> int:
     from .verify.command import score_mutants
 
-    return score_mutants(arguments.json)
+    return score_mutants(arguments.json, arguments.store)
 
 
 def _definition(arguments: argparse.Namespace) -> tuple[Definition, Any]:
@@ -312,6 +401,39 @@ def _sweep(arguments: argparse.Namespace) -> int:
     if outcome.interrupted:
         return 130
     return 0 if outcome.well or outcome.nothing_to_do else 1
+
+
+def _duel(arguments: argparse.Namespace) -> int:
+    definition, _ = _definition(arguments)
+    from dataclasses import replace
+
+    from .comparison.command import duel
+    from .comparison.duel import DUEL_BUDGET_S
+    from .sweep.run import refuse_too_large
+    from .worker.spawn import interrupted_once
+
+    refuse_too_large(definition.cells)
+    if arguments.budget is None:
+        definition = replace(definition, budget_s=DUEL_BUDGET_S)
+    with interrupted_once(to_the_end=arguments.is_process):
+        return duel(definition, arguments.old, arguments.new, arguments)
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from .comparison.command import compare
+
+    return compare(arguments)
+
+
+def _calibrate(arguments: argparse.Namespace) -> int:
+    from .comparison.calibrate import as_markdown, calibrate, kept
+    from .sweep.progress import shown_progress
+    from .worker.spawn import interrupted_once
+
+    with interrupted_once(to_the_end=arguments.is_process), shown_progress() as progress:
+        records = calibrate(arguments.out, arguments.pairs, progress)
+    print(as_markdown(records))
+    return 0 if kept(records) else 1
 
 
 def _command(arguments: argparse.Namespace) -> str:
@@ -394,4 +516,25 @@ def _report(arguments: argparse.Namespace) -> int:
     for sentence in verdict.sentences:
         print(sentence)
     print(verdict.files[0])
+    return 0
+
+
+def _runs(arguments: argparse.Namespace) -> int:
+    from . import runs
+    from .store import Store
+
+    if arguments.action is not None and arguments.json:
+        raise CallError("--json is for the list of runs alone")
+    if arguments.action == "name" and (arguments.name is None) is not arguments.clear:
+        raise CallError("runs name takes a NAME, or --clear")
+    with Store(arguments.store) as store:
+        match arguments.action:
+            case "name":
+                print(runs.rename(store, arguments.which, arguments.name))
+            case "export":
+                print(runs.export(store, arguments.which, arguments.file))
+            case "delete":
+                print(runs.delete(store, arguments.which))
+            case _:
+                print(runs.as_json(store) if arguments.json else runs.as_text(store))
     return 0

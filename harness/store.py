@@ -24,6 +24,10 @@ SCHEMA_VERSION = 2
 BUSY_SECONDS = 10.0
 """How long to wait for another process that is writing."""
 ROWS_AT_A_TIME = 100_000
+NEWEST = "newest"
+"""The word for the run that was started last."""
+FEW = 6
+"""So many runs are listed where one was asked for that is not there."""
 
 Status = Literal["PASSED", "WRONG", "UNSUPPORTED", "UNAVAILABLE", "CRASHED", "TIMEOUT", "OUT_OF_MEMORY", "SUSPECT", "UNSTABLE"]
 TIMED = ("PASSED", "UNSTABLE")
@@ -89,6 +93,7 @@ class Row:
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
+FLAGS = tuple(field.name for field in fields(Row) if field.type == "bool")
 
 
 @dataclass(frozen=True)
@@ -219,6 +224,13 @@ class Frames:
 def _values(record: Any) -> tuple[Any, ...]:
     """The fields of a dataclass in order, as they are; `asdict` would copy each of them."""
     return tuple(getattr(record, field.name) for field in fields(record))
+
+
+def _with_flags(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+    """The table, with these columns true or false; SQLite has numbers alone."""
+    for name in names:
+        table[name] = table[name].astype(bool)
+    return table
 
 
 class Store:
@@ -356,6 +368,8 @@ class Store:
         insert_row = f"INSERT INTO rows (cell, {', '.join(COLUMNS)}) VALUES ({', '.join('?' * (len(COLUMNS) + 1))})"
         with self.transaction():
             for number, (row, samples) in enumerate(results):
+                if number == 0 and not self._db.execute("SELECT 1 FROM runs WHERE run_id = ?", (row.run_id,)).fetchone():
+                    raise CallError(f"run {row.run_id} was deleted from {self.path} while it went on; nothing more is written")
                 if number == 0 and self._holds(row.run_id, cell):
                     return
                 cursor = self._db.execute(insert_row, (cell, *_values(row)))
@@ -411,17 +425,81 @@ class Store:
                 verdicts=self._table("SELECT * FROM verdicts ORDER BY rowid"),
                 mutation_scores=self._table("SELECT * FROM mutation_scores ORDER BY rowid"),
             )
-        for name in ("bidirectional", "bias", "peephole"):
-            frames.rows[name] = frames.rows[name].astype(bool)
+        _with_flags(frames.rows, FLAGS)
         for samples in (frames.samples, frames.controls):
-            samples["used"] = samples["used"].astype(bool)
+            _with_flags(samples, ("used",))
         return frames
 
-    def _table(self, query: str) -> pd.DataFrame:
+    def _table(self, query: str, values: tuple[Any, ...] = ()) -> pd.DataFrame:
         import pandas as pd
 
         # a part at a time: the driver's rows of Python numbers take ten times the memory of a table's columns
-        return pd.concat(list(pd.read_sql_query(query, self._db, chunksize=ROWS_AT_A_TIME)), ignore_index=True)
+        parts = list(pd.read_sql_query(query, self._db, params=values, chunksize=ROWS_AT_A_TIME))
+        return pd.concat(parts, ignore_index=True)
+
+    def runs(self) -> list[Run]:
+        """All runs, the newest first."""
+        with self._said_plainly():
+            return [Run(*found) for found in self._db.execute("SELECT * FROM runs ORDER BY started_at DESC, rowid DESC")]
+
+    def find_run(self, text: str) -> Run:
+        """The run of that id or name, the only one whose id begins so, or the newest. Raises CallError, with what is there."""
+        runs = self.runs()
+        if not runs:
+            raise CallError(f"{self.path} holds no runs; `lstm-parity sweep` makes one")
+        if text == NEWEST:
+            return runs[0]
+        found = [run for run in runs if text in (run.run_id, run.name)]
+        found = found or [run for run in runs if text and run.run_id.startswith(text)]
+        if len(found) == 1:
+            return found[0]
+        listed = ", ".join(f"{run.run_id} ({run.name})" if run.name else run.run_id for run in (found or runs)[:FEW])
+        more = f" and {len(found or runs) - FEW} more" if len(found or runs) > FEW else ""
+        if found:
+            raise CallError(f"{text!r} is the beginning of {len(found)} runs: {listed}{more}; give more of the id")
+        raise CallError(f"no run {text!r} in {self.path}; there: {listed}{more}")
+
+    def name_run(self, run_id: str, name: str | None) -> None:
+        """Call a run so; None takes its name away."""
+        with self.transaction():
+            self._db.execute("UPDATE runs SET name = ? WHERE run_id = ?", (name, run_id))
+
+    def rows_of(self, run_id: str) -> pd.DataFrame:
+        """The rows of a run, in the columns of every table."""
+        with self._said_plainly():
+            query = f"SELECT {', '.join(COLUMNS)} FROM rows WHERE run_id = ? ORDER BY row_id"
+            return _with_flags(self._table(query, (run_id,)), FLAGS)
+
+    def copy_run(self, run: Run, target: Path) -> None:
+        """Add the run with its rows, samples, controls, machine and peaks to the store `target`, made by this lstm-parity."""
+        of_run, of_machine = ("run_id = ?", run.run_id), ("machine_id = ?", run.machine_id)
+        of_rows = ("row_id IN (SELECT row_id FROM main.rows WHERE run_id = ?)", run.run_id)
+        tables = {"machines": of_machine, "runs": of_run, "rows": of_run, "samples": of_rows, "controls": of_run}
+        with self._said_plainly():
+            self._db.execute("ATTACH ? AS target", (str(target),))
+        try:
+            with self.transaction():
+                for table, (which, value) in (tables | {"peaks": of_machine}).items():
+                    # a store that was taken over from an earlier version has its columns in another order
+                    columns = ", ".join(name for _, name, *_ in self._db.execute(f"PRAGMA target.table_info({table})"))
+                    copy = f"INSERT INTO target.{table} ({columns}) SELECT {columns} FROM main.{table} WHERE {which}"
+                    self._db.execute(copy, (value,))
+        finally:
+            with self._said_plainly():
+                self._db.execute("DETACH target")
+
+    def delete_runs(self, run_ids: Iterable[str]) -> None:
+        """Take these runs out, with their rows, samples and controls: all of them, or none. `shrink` makes the file smaller."""
+        with self.transaction():
+            for run_id in run_ids:
+                self._db.execute("DELETE FROM samples WHERE row_id IN (SELECT row_id FROM rows WHERE run_id = ?)", (run_id,))
+                for table in ("controls", "rows", "runs"):
+                    self._db.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))
+
+    def shrink(self) -> None:
+        """Give the room of what was deleted back to the file system. Raises CallError where another process is at the store."""
+        with self._said_plainly():
+            self._db.execute("VACUUM")
 
     def close(self) -> None:
         """Close the file."""

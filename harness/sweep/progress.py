@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
+from typing import Protocol
 
 from ..store import Row
 from ..streams import discard
 from .cell import Cell
-from .run import Progress
 
 LONGEST_REASON = 160
 """Characters of a reason that a line shows; the store and the report have all of it."""
+
+
+class Progress(Protocol):
+    """What wants to know how a long measurement goes on, step by step: cells of a sweep, rounds of a duel."""
+
+    def started(self, steps: int, done: int) -> None:
+        """There are that many steps, some of them done before."""
+
+    def doing(self, what: str) -> None:
+        """This is going on now."""
+
+    def finished(self, what: str) -> None:
+        """A step is done, and this is what came out."""
 
 
 def seconds_in_words(seconds: float) -> str:
@@ -24,7 +37,7 @@ def seconds_in_words(seconds: float) -> str:
     return f"{seconds / 1e-9:.3g} ns"
 
 
-def in_one_line(cell: Cell, rows: list[Row]) -> str:
+def in_one_line(cell: Cell, rows: Sequence[Row]) -> str:
     """A finished cell: each backend's time, or why it has none."""
     said = []
     for row in rows:
@@ -46,22 +59,22 @@ def say(line: str) -> None:
 
 
 class PlainProgress:
-    """A line a finished cell, for logs and pipes."""
+    """A line a finished step, for logs and pipes."""
 
     def __init__(self) -> None:
-        self._cells = self._done = 0
+        self._steps = self._done = 0
 
-    def started(self, cells: int, done: int) -> None:
+    def started(self, steps: int, done: int) -> None:
         """See Progress."""
-        self._cells, self._done = cells, done
+        self._steps, self._done = steps, done
 
     def doing(self, what: str) -> None:
         """Said on a terminal only: where nothing can be measured, standard error holds the reason alone."""
 
-    def finished_cell(self, cell: Cell, rows: list[Row]) -> None:
+    def finished(self, what: str) -> None:
         """See Progress."""
         self._done += 1
-        say(f"[{self._done}/{self._cells}] {in_one_line(cell, rows)}")
+        say(f"[{self._done}/{self._steps}] {what}")
 
 
 @contextmanager
@@ -88,28 +101,28 @@ def shown_progress() -> Iterator[Progress]:
     )
 
     class LiveProgress:
-        """A bar with what runs now and the time left, and a line above it for each finished cell."""
+        """A bar with what runs now and the time left, and a line above it for each finished step."""
 
         def __init__(self) -> None:
             self._task = bar.add_task("", total=None, left="")
-            self._begun, self._cells, self._before, self._done = monotonic(), 0, 0, 0
+            self._begun, self._steps, self._before, self._done = monotonic(), 0, 0, 0
 
-        def started(self, cells: int, done: int) -> None:
+        def started(self, steps: int, done: int) -> None:
             """See Progress."""
-            self._begun, self._cells, self._before, self._done = monotonic(), cells, done, done
-            bar.update(self._task, total=cells, completed=done)
+            self._begun, self._steps, self._before, self._done = monotonic(), steps, done, done
+            bar.update(self._task, total=steps, completed=done)
 
         def doing(self, what: str) -> None:
             """See Progress."""
             bar.update(self._task, description=what)
 
-        def finished_cell(self, cell: Cell, rows: list[Row]) -> None:
+        def finished(self, what: str) -> None:
             """See Progress."""
             self._done += 1
             each = (monotonic() - self._begun) / (self._done - self._before)
-            minutes, seconds = divmod(round(each * (self._cells - self._done)), 60)
+            minutes, seconds = divmod(round(each * (self._steps - self._done)), 60)
             bar.update(self._task, completed=self._done, left=f"{minutes}:{seconds:02} left")
-            console.print(Text(in_one_line(cell, rows)))
+            console.print(Text(what))
 
     with bar:
         yield LiveProgress()

@@ -9,13 +9,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from backends import LSTMWeights
 
 from ..errors import CallError
 from ..machine import fingerprint, machine_id, memory_bytes
-from ..store import Row, Run, Store
+from ..store import Run, Store
 from . import cost
 from .cell import Cell
 from .control import CONTROLS
@@ -23,23 +23,11 @@ from .grid import Definition
 from .ledger import Ledger
 from .measure import CellContext, drawn_weights, measure_cell
 from .peaks import Peaks, measure_peaks
+from .progress import Progress, in_one_line
 from .workers import Launch, Workers
 
 NOT_WELL = ("WRONG", "SUSPECT", "CRASHED", "TIMEOUT", "OUT_OF_MEMORY")
 """The statuses that make a sweep end with exit code 1."""
-
-
-class Progress(Protocol):
-    """What wants to know how a sweep goes on."""
-
-    def started(self, cells: int, done: int) -> None:
-        """The run has that many cells, some of them done before."""
-
-    def doing(self, what: str) -> None:
-        """This is going on now."""
-
-    def finished_cell(self, cell: Cell, rows: list[Row]) -> None:
-        """A cell is in the store."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +124,7 @@ def run_sweep(
                     found = measure_cell(cell, run.seed + index, workers.ready(), workers.promises, context, controls.running())
                     with ledger.spend("store"):
                         store.add_cell(index, found.results, found.controls)
-                    progress.finished_cell(cell, [row for row, _ in found.results])
+                    progress.finished(in_one_line(cell, [row for row, _ in found.results]))
         except KeyboardInterrupt:
             interrupted = True
         summary = {name: value + earlier.get(name, 0.0) for name, value in ledger.summary().items()}

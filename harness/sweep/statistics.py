@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+
+from ..store import RawSample
 
 
 @dataclass(frozen=True)
@@ -49,3 +53,9 @@ def median_interval(values: ArrayLike) -> Interval:
     if ranks is None:
         return Interval(median, 0.0, float("inf"))
     return Interval(median, float(ordered[ranks[0]]), float(ordered[ranks[1]]))
+
+
+def pairs_of_blocks(samples: Sequence[RawSample], base: Sequence[RawSample]) -> NDArray[Any]:
+    """The ratio of a sample's time to the base's, for each block in which both have one that counts."""
+    theirs = {s.block: s.seconds for s in base if s.used}
+    return np.array([s.seconds / theirs[s.block] for s in samples if s.used and s.block in theirs])

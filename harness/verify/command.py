@@ -21,6 +21,7 @@ from ..weights_file import check_precisions, read_weights
 from .backend import verify_backend
 from .check import Check
 from .checks import CHECKS
+from .keep import check_store, keep_score
 from .known import load_known_failures
 from .remote import NotThereError, RemoteExecutor
 from .suite import DEFAULT_EXAMPLES, DEFAULT_TIMEOUT_S, BackendResult, Options
@@ -48,10 +49,13 @@ def options_of(arguments: Namespace, backends: Sequence[str]) -> tuple[Options, 
     if arguments.known_failures is not None:
         known = load_known_failures(arguments.known_failures, backends, {check.name for check in CHECKS})
     check_writable("--json", arguments.json)
+    if arguments.store is not None and arguments.only:
+        raise CallError("--store keeps the verdict of all checks; leave --only out, or look at one check without --store")
     threads, timeout_s = arguments.threads or cpu_count(), arguments.timeout or DEFAULT_TIMEOUT_S
     weights = None
     if arguments.weights is not None:
         weights = _promised_weights(arguments.weights, backends, threads, timeout_s)
+    check_store(arguments.store)
     options = Options(
         examples=arguments.examples or DEFAULT_EXAMPLES,
         seed=secrets.randbelow(10**6) if arguments.seed is None else arguments.seed,
@@ -135,15 +139,21 @@ def exit_code(results: Sequence[BackendResult]) -> int:
     return 1 if "FAIL" in verdicts else 2 if "UNVERIFIED" in verdicts else 0
 
 
-def score_mutants(json: Path | None) -> int:
-    """Try every mutant, print the score and the kill matrix as Markdown; returns the exit code."""
+def score_mutants(json: Path | None, store: Path | None = None) -> int:
+    """Try every mutant, print the score and the kill matrix as Markdown; returns the exit code.
+
+    json, store: files that the score is written to.
+    """
     from .mutants.score import as_json, as_markdown, count, measure_score
 
     check_writable("--json", json)
+    check_store(store)
     with _bar("mutants", count()) as show:
         score = measure_score(lambda o: show("" if bool(o.killed_by) == (o.family != "right") else o.name))
     if json is not None:
         json.write_text(as_json(score), encoding="utf-8")
+    if store is not None:
+        keep_score(store, score)
     say(as_markdown(score), sys.stdout)
     return int(bool(score.survivors or score.false_alarms))
 

@@ -58,6 +58,26 @@ def skips_as_text(checks: Sequence[CheckResult]) -> list[str]:
     return lines
 
 
+def rounded_bits(result: BackendResult) -> dict[str, float]:
+    """The effective bits of each audited precision, for programs."""
+    return {precision: round(bits, 2) for precision, bits in result.effective_bits.items()}
+
+
+def checks_as_data(result: BackendResult) -> list[dict[str, Any]]:
+    """What became of each check, for programs."""
+    return [
+        {
+            "check": c.check,
+            "status": c.status,
+            "reason": c.reason,
+            "hints": list(c.hints),
+            "examples": c.examples,
+            "counterexample": c.counterexample,
+        }
+        for c in result.checks
+    ]
+
+
 def as_json(results: Sequence[BackendResult], machine: dict[str, Any], options: Options) -> str:
     """For programs."""
     backends = [
@@ -65,18 +85,8 @@ def as_json(results: Sequence[BackendResult], machine: dict[str, Any], options: 
             "backend": r.backend,
             "verdict": r.verdict,
             "reason": r.reason,
-            "effective_bits": {precision: round(bits, 2) for precision, bits in r.effective_bits.items()},
-            "checks": [
-                {
-                    "check": c.check,
-                    "status": c.status,
-                    "reason": c.reason,
-                    "hints": list(c.hints),
-                    "examples": c.examples,
-                    "counterexample": c.counterexample,
-                }
-                for c in r.checks
-            ],
+            "effective_bits": rounded_bits(r),
+            "checks": checks_as_data(r),
         }
         for r in results
     ]

@@ -1,0 +1,76 @@
+"""`lstm-parity duel` and `lstm-parity compare`: from words to printed verdicts, and the exit code."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import CallError
+from ..machine import fingerprint
+from ..store import Frames, Run, Store
+from ..sweep.grid import Definition
+from ..sweep.progress import shown_progress
+from .decide import Decided, decide
+from .duel import ROUNDS, run_duel
+from .finished import compare_runs
+from .revision import launched
+from .words import as_json, as_markdown, as_text
+
+
+def duel(definition: Definition, old: str, new: str, arguments: argparse.Namespace) -> int:
+    """Run the duel of two sides and print it; returns the exit code. Raises CallError for a side that is not there."""
+    check_writable(arguments)
+    label = new if new != old else f"{new} (again)"
+    with ExitStack() as stack:
+        launches = {old: stack.enter_context(launched(old)), label: stack.enter_context(launched(new))}
+        progress = stack.enter_context(shown_progress())
+        pairs = run_duel(replace(definition, backends=(old, label)), launches, progress)
+    title = f"duel: {label} over {old}, {definition.title}, {ROUNDS} rounds"
+    about = {"kind": "duel", "old": old, "new": label, "machine": fingerprint()}
+    return _told(decide(pairs, arguments.threshold), title, about, arguments)
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """Compare two finished runs and print it; returns the exit code. Raises CallError for a run that is not there."""
+    check_writable(arguments)
+    old, new = (_run(text, arguments.store) for text in (arguments.old, arguments.new))
+    pairs = compare_runs(old, new, arguments.threshold)
+    if not pairs:
+        raise CallError(f"{arguments.old} and {arguments.new} have no cell and backend in common, so nothing can be compared")
+    names = [run.name or run.run_id for run, _ in (old, new)]
+    about = {"kind": "compare", "old": old[0].run_id, "new": new[0].run_id}
+    return _told(decide(pairs, arguments.threshold), f"compare: {names[1]} over {names[0]}", about, arguments)
+
+
+def check_writable(arguments: argparse.Namespace) -> None:
+    """Raise CallError where a file that is asked for could not be written in the end."""
+    for option in ("json", "markdown"):
+        file: Path | None = getattr(arguments, option)
+        if file is not None and (file.is_dir() or not file.parent.is_dir()):
+            why = "it is a folder" if file.is_dir() else f"there is no folder {file.parent}"
+            raise CallError(f"--{option} {file}: {why}")
+
+
+def _run(text: str, default: Path) -> tuple[Run, Frames]:
+    """A run by STORE, STORE#RUN, or RUN of the default store, with the store's tables."""
+    file, _, name = text.rpartition("#")
+    if not file or not Path(file).is_file():
+        file, name = (text, "newest") if Path(text).is_file() else (str(default), text)
+    with Store(Path(file)) as store:
+        run = store.find_run(name)
+        if run.finished_at is None:
+            raise CallError(f"run {run.run_id} of {file} is not finished: go on with its sweep (--resume), or name another run")
+        return run, store.frames()
+
+
+def _told(decided: Sequence[Decided], title: str, about: dict[str, Any], arguments: argparse.Namespace) -> int:
+    if arguments.json is not None:
+        arguments.json.write_text(as_json(decided, arguments.threshold, about), encoding="utf-8")
+    if arguments.markdown is not None:
+        arguments.markdown.write_text(as_markdown(decided, title), encoding="utf-8")
+    print(as_text(decided, title))
+    return int(any(d.bad for d in decided))

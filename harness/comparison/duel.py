@@ -1,0 +1,119 @@
+"""Two backends, or two revisions of one, interleaved in one run: in rounds, each with processes of its own.
+
+What a process is given, pages, a core to start on, the state of its heap, stays with it and makes the same code a few per cent
+faster or slower than in the next process, however many samples are taken. So a duel starts its processes anew ROUNDS times,
+and what it says is about the code and not about one process.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from ..store import TIMED, RawSample, Row
+from ..sweep.cell import Cell
+from ..sweep.grid import Definition
+from ..sweep.ledger import Ledger
+from ..sweep.measure import CellContext, drawn_weights, measure_cell
+from ..sweep.peaks import Peaks, measure_peaks
+from ..sweep.progress import Progress
+from ..sweep.statistics import pairs_of_blocks
+from ..sweep.workers import Launch, Workers
+from .decide import Pair, Side, change_of_rounds
+
+ROUNDS = 10
+DUEL_BUDGET_S = 2.0
+"""Seconds of sampling a cell, over all rounds, where nothing else is said."""
+
+
+@dataclass
+class _Record:
+    """What the rounds gave for one cell. lost: the first row of a side that has no time."""
+
+    ratios: list[float] = field(default_factory=list)
+    seconds: tuple[list[float], list[float]] = field(default_factory=lambda: ([], []))
+    lost: dict[int, Row] = field(default_factory=dict)
+
+
+def run_duel(definition: Definition, launches: Mapping[str, Launch], progress: Progress, seed: int | None = None) -> list[Pair]:
+    """Measure every cell of the definition in ROUNDS rounds. launches: the two sides by label, the old one first.
+
+    The definition's budget is the sampling time of a cell over all rounds. A cell in which a side has no time is not measured
+    again. Raises CallError where a side cannot run here at all.
+    """
+    seed = secrets.randbelow(2**31) if seed is None else seed
+    ledger, old_new = Ledger(), tuple(launches)
+    records = [_Record() for _ in definition.cells]
+    peaks: Peaks = {}
+    progress.started(ROUNDS, 0)
+    for number in range(ROUNDS):
+        shuffled = {label: launches[label] for label in (old_new if number % 2 else reversed(old_new))}
+        workers = Workers(shuffled, definition.threads, ledger)
+        try:
+            progress.doing(f"round {number + 1}: starting backends")
+            workers.start(all_needed=True)
+            cuda = any(p.device == "cuda" for p in workers.promises.values())
+            if number == 0:
+                peaks.update(measure_peaks(definition.threads, cuda=cuda))
+            context = CellContext(
+                run_id="duel",
+                machine_id="",
+                threads=definition.threads,
+                budget_s=definition.budget_s / ROUNDS,
+                baseline=old_new[0],
+                weights_file=definition.weights_file,
+                load_weights=drawn_weights,
+                peaks=peaks,
+                measure_peaks=partial(_better, peaks, definition.threads, cuda),
+                ledger=ledger,
+            )
+            for index, (cell, record) in enumerate(zip(definition.cells, records, strict=True)):
+                if not record.lost:
+                    progress.doing(f"round {number + 1}: {cell}")
+                    _one_round(cell, record, seed + index * ROUNDS + number, workers, context, old_new)
+        finally:
+            workers.close()
+        progress.finished(f"round {number + 1} of {ROUNDS}")
+    return [_pair(cell, record, old_new[1]) for cell, record in zip(definition.cells, records, strict=True)]
+
+
+def _better(peaks: Peaks, threads: int, cuda: bool) -> Peaks:
+    for key, value in measure_peaks(threads, cuda=cuda).items():
+        peaks[key] = max(value, peaks.get(key, 0.0))
+    return peaks
+
+
+def _one_round(
+    cell: Cell, record: _Record, seed: int, workers: Workers, context: CellContext, old_new: tuple[str, ...]
+) -> None:
+    found = measure_cell(cell, seed, workers.ready(), workers.promises, context)
+    by_label: dict[str, tuple[Row, list[RawSample]]] = {row.backend: (row, samples) for row, samples in found.results}
+    sides = [by_label[label] for label in old_new]
+    for which, (row, _) in enumerate(sides):
+        if row.status not in TIMED:
+            record.lost[which] = row
+    if record.lost:
+        return
+    ratios = pairs_of_blocks(sides[1][1], sides[0][1])
+    if len(ratios):
+        record.ratios.append(math.exp(float(np.median(np.log(ratios)))))
+        for which, (row, _) in enumerate(sides):
+            assert row.median_s is not None
+            record.seconds[which].append(row.median_s)
+
+
+def _pair(cell: Cell, record: _Record, backend: str) -> Pair:
+    sides = []
+    for which in (0, 1):
+        row, seconds = record.lost.get(which), record.seconds[which]
+        if row is not None:
+            sides.append(Side(row.status, row.reason, None))
+        else:
+            sides.append(Side("PASSED", None, float(np.median(seconds)) if seconds else None))
+    change = change_of_rounds(record.ratios) if len(record.ratios) >= 2 and not record.lost else None
+    return Pair(cell, backend, sides[0], sides[1], change, rounds=tuple(record.ratios))

@@ -1,0 +1,153 @@
+"""Two finished runs, through what each of them interleaved with its cells: the control, and the baseline.
+
+Two runs drift apart: another hour, other pages, another neighbour. So bare times are never compared. Each row's time is taken
+over the control's, block by block, in its own run, and the two ratios are compared. Where the control itself, or the baseline
+over the control, moved by more than the threshold, something other than the backend has changed, and the verdict is UNCLEAR.
+
+What remains is that each run has one process for each backend, and that the same code differs from process to process; no
+number of samples within a run shows by how much. RUN_TO_RUN is what was measured of it; where the baseline's own ratios to the
+control scatter more, that counts. So `compare` finds large changes only; `duel`, which starts processes anew, finds small ones.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from ..store import TIMED, Frames, RawSample, Run
+from ..sweep.cell import Cell
+from ..sweep.statistics import median_interval, pairs_of_blocks
+from .decide import Pair, Side, change_with_error, in_per_cent
+
+RUN_TO_RUN = 0.02
+"""Standard deviation of the logarithm of a row's ratio to the control, from one run of the same code to the next."""
+HARDWARE = ("cpu", "cores", "memory_bytes", "gpu", "gpu_driver")
+NORMAL_95 = 1.96
+
+
+@dataclass(frozen=True)
+class _Estimate:
+    """A median on the logarithmic scale, and its standard error."""
+
+    log: float
+    error: float
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """One row of a run, its time over the control's, and the control's own; None where there are too few samples."""
+
+    side: Side
+    threads: int
+    over_control: _Estimate | None
+    control: _Estimate | None
+
+
+Rows = dict[tuple[Cell, str], _Measured]
+
+
+def compare_runs(old: tuple[Run, Frames], new: tuple[Run, Frames], threshold: float) -> list[Pair]:
+    """A pair for each cell and backend that both runs have, in the new run's order. threshold: as decide.decide takes it."""
+    other_machine = _other_machine(old[0], new[0])
+    before, after = _measured(*old), _measured(*new)
+    baseline = json.loads(new[0].definition)["baseline"]
+    moved = {cell: d for (cell, backend), b in after.items() if backend == baseline and (d := _moved(before, b, cell, backend))}
+    run_to_run = max(RUN_TO_RUN, _spread([m.log for m in moved.values()]))
+    pairs = []
+    for (cell, backend), b in after.items():
+        a = before.get((cell, backend))
+        if a is None:
+            continue
+        found, change = _moved(before, b, cell, backend), None
+        if found is not None:
+            change = change_with_error(found.log, math.hypot(found.error, math.sqrt(2) * run_to_run))
+        why = other_machine or _why_unclear(a, b, None if backend == baseline else moved.get(cell), threshold)
+        pairs.append(Pair(cell, backend, a.side, b.side, change, why))
+    return pairs
+
+
+def _measured(run: Run, frames: Frames) -> Rows:
+    rows = frames.rows[frames.rows["run_id"] == run.run_id]
+    samples = dict(list(frames.samples[frames.samples["row_id"].isin(rows["row_id"])].groupby("row_id")))
+    controls = dict(list(frames.controls[frames.controls["run_id"] == run.run_id].groupby(["cell", "device"])))
+    found: Rows = {}
+    for row in _plain(rows, list(rows.columns)):
+        side = Side(row["status"], row["reason"], row["median_s"])
+        cell = Cell(**{f.name: row[f.name] for f in fields(Cell)})
+        over_control = control = None
+        if side.status in TIMED:
+            mine = _raw(samples.get(row["row_id"]))
+            device = "cuda" if any(s.device_s is not None for s in mine) else "cpu"
+            fixed = _raw(controls.get((row["cell"], device)))
+            over_control = _estimate(pairs_of_blocks(mine, fixed))
+            control = _estimate([s.seconds for s in fixed if s.used])
+        found[cell, row["backend"]] = _Measured(side, row["threads"], over_control, control)
+    return found
+
+
+def _raw(frame: pd.DataFrame | None) -> list[RawSample]:
+    return [] if frame is None else [RawSample(**v) for v in _plain(frame, [f.name for f in fields(RawSample)])]
+
+
+def _plain(frame: pd.DataFrame, columns: list[str]) -> list[dict[str, Any]]:
+    """The rows as Python's own values, None where nothing is."""
+    return frame[columns].astype(object).where(frame[columns].notna(), None).to_dict("records")  # type: ignore[return-value]
+
+
+def _estimate(values: ArrayLike) -> _Estimate | None:
+    """The median of positive values; None where there are too few for an interval."""
+    times = np.asarray(values, np.float64)
+    if not times.size:
+        return None
+    interval = median_interval(times)
+    if not 0 < interval.low < interval.high < math.inf:
+        return None
+    return _Estimate(math.log(interval.median), math.log(interval.high / interval.low) / 2 / NORMAL_95)
+
+
+def _moved(before: Rows, b: _Measured, cell: Cell, backend: str) -> _Estimate | None:
+    """By how much a row's ratio to the control differs from that of the run before."""
+    a = before.get((cell, backend))
+    if a is None or a.over_control is None or b.over_control is None:
+        return None
+    return _Estimate(b.over_control.log - a.over_control.log, math.hypot(a.over_control.error, b.over_control.error))
+
+
+def _spread(moves: Sequence[float]) -> float:
+    """Standard deviation, from one run to the next, of ratios that have moved by `moves` between two runs.
+
+    From the median of absolute deviations, times 1.4826 for a normal distribution: a baseline that did change in some cells
+    does not make it large. 0 for fewer than four, which say nothing.
+    """
+    if len(moves) < 4:
+        return 0.0
+    return float(1.4826 * np.median(np.abs(np.array(moves) - np.median(moves))) / math.sqrt(2))
+
+
+def _other_machine(old: Run, new: Run) -> str | None:
+    a, b = json.loads(old.fingerprint), json.loads(new.fingerprint)
+    different = [f"{key} {a.get(key)} and {b.get(key)}" for key in HARDWARE if a.get(key) != b.get(key)]
+    return f"measured on different machines: {', '.join(different)}" if different else None
+
+
+def _why_unclear(a: _Measured, b: _Measured, baseline: _Estimate | None, threshold: float) -> str | None:
+    """What forbids a verdict on two rows that have a time; None if nothing does. baseline: how its ratio moved."""
+    if a.side.status not in TIMED or b.side.status not in TIMED:
+        return None
+    if a.threads != b.threads:
+        return f"measured with {a.threads} threads and with {b.threads}"
+    if a.control is None or b.control is None or a.over_control is None or b.over_control is None:
+        return "the control has too few samples in one of the runs: measure again, or use `lstm-parity duel`"
+    limit = math.log1p(threshold)
+    if abs(move := b.control.log - a.control.log) > limit:
+        return f"the machine changed: the control's own time moved by {in_per_cent(math.exp(move))}"
+    if baseline is not None and abs(baseline.log) > limit:
+        return f"the baseline's ratio to the control moved by {in_per_cent(math.exp(baseline.log))}"
+    return None

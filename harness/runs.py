@@ -1,0 +1,133 @@
+"""`lstm-parity runs`: what a store holds, and runs named, exported and deleted."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from .errors import CallError
+from .store import NEWEST, Run, Store
+
+ID = re.compile(r"\d+(T(\d+(-[0-9a-f]*)?)?)?")
+"""What a run's id looks like, or its beginning: such a name would hide a run."""
+LONGEST_NAME = 100
+COMMIT = 10
+"""Digits of a commit that a person needs."""
+SUFFIXES = (".sqlite", ".csv", ".parquet")
+
+
+def described(store: Store, run: Run) -> dict[str, Any]:
+    """A run for programs. finished_at: None where it was not finished; cells: how many it was to measure, and has."""
+    definition, machine = json.loads(run.definition), json.loads(run.fingerprint)
+    return {
+        "run_id": run.run_id,
+        "name": run.name,
+        "title": definition.get("title"),
+        "command": run.command,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "machine_id": run.machine_id,
+        "machine": ", ".join(filter(None, [machine.get("cpu"), *machine.get("gpu", ())])),
+        "git_commit": machine.get("git_commit"),
+        "backends": list(definition.get("backends", ())),
+        "cells": len(definition.get("cells", ())),
+        "cells_done": len(store.finished_cells(run.run_id)),
+        "statuses": dict(sorted(store.statuses(run.run_id).items())),
+    }
+
+
+def as_json(store: Store) -> str:
+    """All runs, the newest first."""
+    return json.dumps({"schema": 1, "runs": [described(store, run) for run in store.runs()]}, indent=2)
+
+
+def as_text(store: Store) -> str:
+    """All runs for a person, the newest first."""
+    found = [described(store, run) for run in store.runs()]
+    return "\n".join(map(_paragraph, found)) or f"{store.path} holds no runs; `lstm-parity sweep` makes one"
+
+
+def _paragraph(run: dict[str, Any]) -> str:
+    title = f"{run['run_id']}  {run['name']}" if run["name"] else run["run_id"]
+    statuses = ", ".join(f"{count} {status}" for status, count in run["statuses"].items()) or "no rows"
+    commit = f", commit {run['git_commit'][:COMMIT]}" if run["git_commit"] else ""
+    return "\n    ".join(
+        [
+            title,
+            f"{run['title']}: {', '.join(run['backends'])}",
+            f"{run['cells_done']} of {run['cells']} cells: {statuses}",
+            f"{_second(run['started_at'])} to {_second(run['finished_at']) if run['finished_at'] else '...: not finished'}",
+            f"machine {run['machine_id']}, {run['machine']}{commit}",
+        ]
+    )
+
+
+def _second(text: str) -> str:
+    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def rename(store: Store, text: str, name: str | None) -> str:
+    """Name a run, or take its name away (None); says so. Raises CallError for a name that would not find it alone."""
+    run = store.find_run(text)
+    if name is not None:
+        others = [other for other in store.runs() if other.run_id != run.run_id]
+        if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
+            raise CallError(f"{name!r} is no name: one is printable, on one line, of at most {LONGEST_NAME} characters")
+        if name == NEWEST or ID.fullmatch(name) or any(other.run_id.startswith(name) for other in [run, *others]):
+            raise CallError(f"{name!r} is no name: it looks like a run's id, or like the word {NEWEST!r}; choose another")
+        taken = next((other for other in others if other.name == name), None)
+        if taken is not None:
+            raise CallError(f"{name!r} is the name of run {taken.run_id}; choose another, or take it away there with --clear")
+    store.name_run(run.run_id, name)
+    return f"run {run.run_id} has no name any more" if name is None else f"run {run.run_id} is called {name}"
+
+
+def export(store: Store, text: str, target: Path) -> str:
+    """Write a run to a file, whose suffix says how: a store of its own, or its rows; says what is there.
+
+    Raises CallError for another suffix and for a file that is there already; a file that was begun is taken away again.
+    """
+    write: dict[str, Callable[[Run], None]] = {
+        ".sqlite": lambda run: _to_store(store, run, target),
+        ".csv": lambda run: store.rows_of(run.run_id).to_csv(target, index=False),
+        ".parquet": lambda run: store.rows_of(run.run_id).to_parquet(target, index=False),
+    }
+    if target.suffix not in SUFFIXES:
+        raise CallError(f"{target}: a file's name ends in .sqlite (a store of its own), .csv or .parquet (the rows)")
+    run = store.find_run(text)
+    try:
+        target.open("xb").close()  # claimed, so that no other file is ever written over
+    except FileExistsError:
+        raise CallError(f"{target} is there already; choose another name, or take it away first") from None
+    try:
+        write[target.suffix](run)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    count = sum(store.statuses(run.run_id).values())
+    return f"{target}: run {run.run_id}, {count} row{'s' * (count != 1)}"
+
+
+def _to_store(store: Store, run: Run, target: Path) -> None:
+    Store(target, create=True).close()
+    store.copy_run(run, target)
+
+
+def delete(store: Store, texts: Sequence[str]) -> str:
+    """Delete runs, all of them or none; says which, and whether the file has become smaller."""
+    runs = list({run.run_id: run for run in map(store.find_run, texts)}.values())
+    counts = {run.run_id: sum(store.statuses(run.run_id).values()) for run in runs}
+    before = store.path.stat().st_size
+    store.delete_runs(counts)
+    lines = [f"deleted run {run.run_id}{f' ({run.name})' * bool(run.name)}, {counts[run.run_id]} rows" for run in runs]
+    try:
+        store.shrink()
+    except CallError as error:
+        lines.append(f"the file stays as large as it was: {error}")
+    else:
+        lines.append(f"{store.path}: {before:,} bytes before, {store.path.stat().st_size:,} now")
+    return "\n".join(lines)

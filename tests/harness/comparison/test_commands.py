@@ -1,0 +1,134 @@
+"""The commands as a user calls them: exit codes, one line for what is wrong, and the three forms of what is said."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from harness.comparison.decide import Change, Pair, Side, decide
+from harness.comparison.words import as_json, as_markdown, as_text
+from harness.sweep.cell import Cell
+
+pytestmark = [pytest.mark.deep, pytest.mark.quiet]
+
+MINE = """\
+import time
+from backends.numpy_lstm import NumpyLSTM
+class X(NumpyLSTM):
+    def forward(self, *a, **k):
+        time.sleep({sleep})
+        y, state = super().forward(*a, **k)
+        return y{wrong}, state
+"""
+ONE_CELL = [f"--{axis}-size={n}" for axis, n in (("batch", 2), ("hidden", 4), ("input", 3))]
+ONE_CELL += ["--sequence-length=3", "--mode=inference", "--budget=0.3"]
+
+
+def duel(bench, old, new, *words, **options):
+    patch = "import harness.comparison.duel as d\nd.measure_peaks = lambda threads, cuda: {}\nd.ROUNDS = 4"
+    return bench.run("duel", old, new, *ONE_CELL, *words, patch=patch, **options)
+
+
+def commit(folder, message):
+    env = {**os.environ, **{f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}}
+    for words in (["add", "mine.py"], ["commit", "-qm", message]):
+        subprocess.run(["git", *words], cwd=folder, check=True, env=env, capture_output=True)
+
+
+def test_a_slower_revision_is_exit_1_and_a_faster_one_0(bench):
+    subprocess.run(["git", "init", "-q"], cwd=bench.folder, check=True)
+    bench.file("mine.py", MINE.format(sleep=0.002, wrong=""))
+    commit(bench.folder, "fast")
+    bench.file("mine.py", MINE.format(sleep=0.006, wrong=""))
+    done = duel(bench, "mine.py:X@HEAD", "mine.py:X", "--json", "d.json", "--markdown", "d.md")
+    assert done.returncode == 1, done.stderr
+    assert "1 pair: 1 SLOWER" in done.stdout
+    assert "**SLOWER**" in (bench.folder / "d.md").read_text()
+    said = json.loads((bench.folder / "d.json").read_text())
+    (pair,) = said["pairs"]
+    assert pair["verdict"] == "SLOWER"
+    assert 1.5 < pair["low"] < pair["ratio"] < pair["high"] < 6
+    assert len(pair["rounds"]) == 4
+    assert pair["old"]["median_s"] < pair["new"]["median_s"]
+    trees = subprocess.run(["git", "worktree", "list"], cwd=bench.folder, check=True, capture_output=True, text=True)
+    assert len(trees.stdout.splitlines()) == 1
+    done = duel(bench, "mine.py:X", "mine.py:X@HEAD")
+    assert (done.returncode, "1 FASTER" in done.stdout) == (0, True), done.stdout
+    assert list(bench.temporary.iterdir()) == []
+
+
+def test_one_that_went_wrong_is_exit_1(bench):
+    bench.file("mine.py", MINE.format(sleep=0, wrong=""))
+    bench.file("bad.py", MINE.format(sleep=0, wrong=" * 1.01"))
+    done = duel(bench, "mine.py:X", "bad.py:X")
+    assert done.returncode == 1
+    assert "1 UNCLEAR; 1 right before and not now" in done.stdout
+    assert "right before, now WRONG: y is" in done.stdout
+    assert duel(bench, "bad.py:X", "mine.py:X").returncode == 0
+
+
+def test_a_backend_against_itself(bench):
+    done = duel(bench, "numpy", "numpy")
+    assert "numpy (again) over numpy" in done.stdout
+    assert done.returncode in (0, 1)  # so small a cell may well differ between four processes
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("duel", "numpy", "nunpy"), "backend nunpy: "),
+        (("duel", "numpy", "mine.py:X@HEAD"), "not in a git repository"),
+        (("duel", "numpy", "numpy", "--threshold", "0"), "not a share between 0 and 1"),
+        (("duel", "numpy", "numpy", "--json", "no/such/d.json"), "there is no folder no/such"),
+        (("compare", "newest", "newest", "--store", "none.sqlite"), "no store at none.sqlite"),
+        (("compare", "newest", "newest", "--store", "s.sqlite"), "no run"),
+    ],
+)
+def test_what_cannot_be_carried_out_is_exit_2_and_one_line(bench, words, said):
+    patch = "import harness.comparison.revision as r\nr.harness.__file__ = '/'"  # no checkout to fall back on
+    done = bench.run(*words, patch=patch)
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_finished_runs_of_one_store_and_of_two(bench):
+    for _ in range(2):
+        assert bench.sweep(bench.tiny(budget=0.3)).returncode == 0
+    first, second = (run["run_id"] for run in bench.runs())
+    done = bench.run("compare", first, second, "--store", bench.store, "--json", "c.json", "--threshold", "400%")
+    assert done.returncode == 2
+    done = bench.run("compare", first, second, "--store", bench.store, "--json", "c.json")
+    assert done.returncode in (0, 1), done.stderr
+    assert f"compare: {second} over {first}" in done.stdout
+    said = json.loads((bench.folder / "c.json").read_text())
+    assert [pair["cell"]["sequence_length"] for pair in said["pairs"]] == [2, 3]
+    again = bench.run("compare", f"{bench.store}#{first}", bench.store)
+    assert again.stdout == done.stdout
+
+
+def test_a_run_that_is_not_finished_is_not_compared(bench):
+    assert bench.sweep(bench.tiny()).returncode == 0
+    with __import__("sqlite3").connect(bench.store) as db:
+        db.execute("UPDATE runs SET finished_at = NULL")
+    db.close()
+    done = bench.run("compare", bench.store, bench.store)
+    assert (done.returncode, "is not finished" in done.stderr) == (2, True)
+
+
+HOSTILE = "a|b <script> `x` *y*\nz"
+
+
+def test_names_and_reasons_with_markup_are_text():
+    pair = Pair(Cell(), HOSTILE, Side("PASSED", None, 1e-3), Side("WRONG", HOSTILE, None), None)
+    other = Pair(Cell(), "b", Side("PASSED", None, 1e-3), Side("PASSED", None, 2e-3), Change(2.0, 1.9, 2.1, 0.0), rounds=(2.0,))
+    decided = decide([pair, other], 0.02)
+    page = as_markdown(decided, HOSTILE)
+    rows = [line for line in page.splitlines() if line.startswith("|")]
+    assert len(rows) == 4
+    assert all(row.replace("\\|", "").count("|") == 9 for row in rows)
+    assert "<script>" not in page.replace("\\<", "")
+    assert json.loads(as_json(decided, 0.02, {"kind": "duel"}))["pairs"][0]["backend"] == HOSTILE
+    assert "2 pairs: 1 SLOWER, 1 UNCLEAR; 1 right before and not now" in as_text(decided, "title")

@@ -1,0 +1,82 @@
+"""BACKEND@REVISION: what is found, from which worktree, and that nothing of it stays."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.comparison.revision import launched
+from harness.errors import CallError
+
+
+def git(folder, *words):
+    env = {**os.environ, **{f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}}
+    return subprocess.run(["git", "-C", folder, *words], check=True, capture_output=True, text=True, env=env).stdout
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    folder = tmp_path / "with space"
+    (folder / "sub").mkdir(parents=True)
+    git(folder, "init", "-q")
+    for number in (1, 2):
+        (folder / "sub" / "mine.py").write_text(f"VERSION = {number}\nclass X: pass\n")
+        git(folder, "add", "-A")
+        git(folder, "commit", "-qm", f"{number}")
+    git(folder, "tag", "v0.1", "HEAD~1")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_a_name_without_a_revision_is_as_it_is():
+    for name in ("numpy", "a.b:C", "x/y.py:C"):
+        with launched(name) as launch:
+            assert (launch.backend, launch.module_path) == (name, ())
+
+
+@pytest.mark.parametrize("revision", ["HEAD~1", "v0.1", "HEAD@{1}"])
+def test_a_file_of_a_revision_is_that_of_its_worktree(repository, revision):
+    with launched(f"sub/mine.py:X@{revision}") as launch:
+        path, _, name = launch.backend.rpartition(":")
+        assert name == "X"
+        assert Path(path).read_text().startswith("VERSION = 1\n")
+        assert len(git(repository, "worktree", "list").splitlines()) == 2
+    assert not Path(path).exists()
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+def test_the_worktree_goes_when_the_duel_is_interrupted(repository):
+    with pytest.raises(KeyboardInterrupt), launched("sub/mine.py:X@HEAD"):
+        raise KeyboardInterrupt
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+def test_a_module_is_looked_for_in_the_worktree_first(repository):
+    with launched("sub.mine:X@HEAD") as launch:
+        assert launch.backend == "sub.mine:X"
+        assert Path(launch.module_path[0], "sub", "mine.py").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("sub/mine.py:X@nowhere", "has no revision 'nowhere'"),
+        ("sub/mine.py:X@-x", "has no revision '-x'"),
+        ("sub/other.py:X@HEAD", "that revision has no sub/other.py"),
+        ("numpy@HEAD", "has no package `backends`"),
+    ],
+)
+def test_what_is_not_there_is_said_in_one_line(repository, name, said):
+    with pytest.raises(CallError, match="one line" if "\n" in said else said), launched(name):
+        pytest.fail("entered")
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+def test_hooks_of_the_repository_do_not_run(repository):
+    hook = repository / ".git" / "hooks" / "post-checkout"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ntouch '{repository}/ran'\n")
+    hook.chmod(0o755)
+    with launched("sub/mine.py:X@HEAD"):
+        assert not (repository / "ran").exists()

@@ -1,0 +1,125 @@
+"""`verify --store` and `mutants --store`: what the report will find, and what keeps the call from being carried out."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from harness.machine import fingerprint, machine_id
+from harness.store import Store
+from harness.verify.mutants.score import Outcome, Score
+from harness.verify.suite import BackendResult, CheckResult
+
+CHECKS = (
+    CheckResult("form", "PASS", examples=12),
+    CheckResult("causal", "FAIL", "why", 3, "counterexample-causal.py", ("a hint",)),
+)
+FAIL = BackendResult("mine.py:Mine", "FAIL", "", {"float32": 23.987}, CHECKS)
+INTERRUPTED = BackendResult("other.py:Other", "UNVERIFIED", "", {}, CHECKS[:1], interrupted=True)
+
+
+@pytest.fixture
+def in_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def frames(name="s.sqlite"):
+    with Store(Path(name)) as store:
+        return store.frames()
+
+
+def refused(words, capsys):
+    try:
+        code = main(words)
+    except SystemExit as error:
+        code = error.code
+    err = capsys.readouterr().err
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1, err
+    return err
+
+
+def say_that(monkeypatch, *results):
+    def verified(*_):
+        for result in results:
+            yield result
+            if result.interrupted:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.verify.command.verify_all", verified)
+
+
+def test_a_verdict_is_kept_whole(in_folder, monkeypatch):
+    say_that(monkeypatch, FAIL)
+    for seed in ("7", "8"):
+        words = ["verify", "mine.py:Mine", "--examples", "3", "--seed", seed, "--store", "s.sqlite", "--json", "v.json"]
+        assert main(words) == 1
+    first, second = frames().verdicts.to_dict("records")
+    assert (first["seed"], second["seed"]) == (7, 8)
+    assert first["finished_at"] <= second["finished_at"]
+    assert (first["backend"], first["verdict"], first["examples"]) == ("mine.py:Mine", "FAIL", 3)
+    assert first["machine_id"] == machine_id(fingerprint())
+    (said,) = json.loads(Path("v.json").read_text())["backends"]
+    assert json.loads(first["checks"]) == said["checks"]
+    assert said["checks"][1] == {
+        "check": "causal",
+        "status": "FAIL",
+        "reason": "why",
+        "hints": ["a hint"],
+        "examples": 3,
+        "counterexample": "counterexample-causal.py",
+    }
+    assert json.loads(first["effective_bits"]) == said["effective_bits"] == {"float32": 23.99}
+
+
+def test_what_was_interrupted_is_no_verdict(in_folder, monkeypatch):
+    say_that(monkeypatch, FAIL, INTERRUPTED)
+    assert main(["verify", "mine.py:Mine", "other.py:Other", "--store", "s.sqlite", "--json", "v.json"]) == 130
+    assert frames().verdicts["backend"].tolist() == ["mine.py:Mine"]
+    assert len(json.loads(Path("v.json").read_text())["backends"]) == 2
+
+
+def test_a_backend_that_is_not_there_is_unverified_there_too(in_folder):
+    assert main(["verify", "nowhere.py:Thing", "--store", "s.sqlite"]) == 2
+    (verdict,) = frames().verdicts.to_dict("records")
+    assert (verdict["backend"], verdict["verdict"]) == ("nowhere.py:Thing", "UNVERIFIED")
+    checks = json.loads(verdict["checks"])
+    assert {check["status"] for check in checks} == {"UNVERIFIED"}
+    assert all("no such file" in check["reason"] for check in checks)
+
+
+def test_nothing_is_kept_unless_asked_for(in_folder, monkeypatch):
+    say_that(monkeypatch, FAIL)
+    assert main(["verify", "mine.py:Mine"]) == 1
+    assert not list(in_folder.glob("*.sqlite"))
+
+
+@pytest.mark.parametrize("command", [["verify", "numpy"], ["mutants"]])
+def test_a_store_that_cannot_be_one_is_refused_before_anything_runs(in_folder, capsys, command, monkeypatch):
+    monkeypatch.setattr("harness.verify.command.verify_all", None)
+    monkeypatch.setattr("harness.verify.mutants.score.measure_score", None)
+    Path("text").write_text("this is a diary, not a database, and it is long enough to be read as one\n" * 20)
+    assert "is no SQLite file" in refused([*command, "--store", "text"], capsys)
+    assert "does its folder exist" in refused([*command, "--store", "nowhere/s.sqlite"], capsys)
+    assert "is a folder" in refused([*command, "--store", "."], capsys)
+
+
+def test_a_part_of_the_checks_is_no_verdict_for_a_report(in_folder, capsys):
+    assert "leave --only out" in refused(["verify", "numpy", "--only", "form", "--store", "s.sqlite"], capsys)
+    assert not Path("s.sqlite").exists()
+
+
+def test_a_score_is_kept(in_folder, monkeypatch, capsys):
+    killed = Outcome("a", "gates", "What a does.", "", ("form",), ("form",), "form: why")
+    survivor = Outcome("b", "gates", "What b does.", "", (), ("form",), "")
+    alarm = Outcome("c", "right", "What c does.", "", ("form",), ("form",), "form: why")
+    score = Score((killed, survivor), (alarm,))
+    monkeypatch.setattr("harness.verify.mutants.score.measure_score", lambda _: score)
+    assert main(["mutants", "--store", "s.sqlite"]) == 1
+    (kept,) = frames().mutation_scores.to_dict("records")
+    assert (kept["total"], kept["killed"]) == (2, 1)
+    assert json.loads(kept["survivors"]) == ["b"]
+    assert json.loads(kept["false_alarms"]) == ["c"]
+    assert kept["git_commit"] == fingerprint()["git_commit"]
