@@ -33,6 +33,9 @@ Status = Literal["PASSED", "WRONG", "UNSUPPORTED", "UNAVAILABLE", "CRASHED", "TI
 TIMED = ("PASSED", "UNSTABLE")
 """The statuses beside which a time may stand."""
 
+LEAST_IS_BEST = ("grid_exchange",)
+"""The kinds of peaks that are seconds; all others are so much a second."""
+
 _TIMES = ("median_s", "ci_low_s", "ci_high_s", "ratio_to_baseline", "ratio_ci_low", "ratio_ci_high")
 
 
@@ -338,7 +341,7 @@ class Store:
         with self._said_plainly():
             found = self._db.execute(
                 "SELECT * FROM runs WHERE definition_hash = ? AND machine_id = coalesce(?, machine_id) "
-                "ORDER BY started_at DESC, rowid DESC LIMIT 1",
+                "ORDER BY rowid DESC LIMIT 1",  # in the order of writing: a clock may be set back
                 (definition_hash, machine_id),
             ).fetchone()
         return None if found is None else Run(*found)
@@ -388,7 +391,9 @@ class Store:
         return found.fetchone() is not None
 
     def peaks(self, machine_id: str, threads: int) -> dict[tuple[str, str], float]:
-        """The best ever measured on that machine with that many threads: (device, kind) -> operations or bytes a second."""
+        """The best ever measured on that machine with that many threads: (device, kind) -> operations or bytes a second, or
+        seconds for those of LEAST_IS_BEST.
+        """
         with self._said_plainly():
             found = self._db.execute(
                 "SELECT device, kind, value FROM peaks WHERE machine_id = ? AND threads = ?", (machine_id, threads)
@@ -398,10 +403,12 @@ class Store:
     def add_peaks(self, machine_id: str, threads: int, peaks: dict[tuple[str, str], float]) -> None:
         """Keep what was measured, where it is better than what is there."""
         with self.transaction():
-            self._db.executemany(
-                "INSERT INTO peaks VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)",
-                [(machine_id, device, threads, kind, value) for (device, kind), value in peaks.items()],
-            )
+            for (device, kind), value in peaks.items():
+                better = f"{'min' if kind in LEAST_IS_BEST else 'max'}(value, excluded.value)"
+                self._db.execute(
+                    f"INSERT INTO peaks VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = {better}",
+                    (machine_id, device, threads, kind, value),
+                )
 
     def add_verdicts(self, verdicts: Iterable[Verdict]) -> None:
         """Write what the property suite said."""
@@ -440,7 +447,7 @@ class Store:
     def runs(self) -> list[Run]:
         """All runs, the newest first."""
         with self._said_plainly():
-            return [Run(*found) for found in self._db.execute("SELECT * FROM runs ORDER BY started_at DESC, rowid DESC")]
+            return [Run(*found) for found in self._db.execute("SELECT * FROM runs ORDER BY rowid DESC")]
 
     def find_run(self, text: str) -> Run:
         """The run of that id or name, the only one whose id begins so, or the newest. Raises CallError, with what is there."""

@@ -8,6 +8,10 @@ from harness.verify.suite import Options, run_check
 EXAMPLES = 5
 
 
+def pytest_addoption(parser):
+    parser.addoption("--kills", type=int, default=20, help="how often a sweep is killed at a random moment (default: 20)")
+
+
 @pytest.fixture(scope="session")
 def backend_of():
     """The class of a backend by name; skips the test where it cannot run."""
