@@ -508,9 +508,18 @@ def _report(arguments: argparse.Namespace) -> int:
 
     with Store(arguments.store) as store:
         frames = store.frames()
-    command = _command(arguments)
+    data = ReportData(
+        rows=frames.rows,
+        samples=frames.samples,
+        runs=frames.runs,
+        command=_command(arguments),
+        peaks=frames.peaks,
+        verdicts=frames.verdicts,
+        mutation_scores=frames.mutation_scores,
+        store=str(arguments.store),
+    )
     try:
-        verdict = write_report(ReportData(frames.rows, frames.samples, frames.runs, command), arguments.out, arguments.baseline)
+        verdict = write_report(data, arguments.out, arguments.baseline)
     except ReportError as error:
         raise CallError(str(error)) from error
     for sentence in verdict.sentences:

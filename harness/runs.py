@@ -74,12 +74,11 @@ def rename(store: Store, text: str, name: str | None) -> str:
     """Name a run, or take its name away (None); says so. Raises CallError for a name that would not find it alone."""
     run = store.find_run(text)
     if name is not None:
-        others = [other for other in store.runs() if other.run_id != run.run_id]
         if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
             raise CallError(f"{name!r} is no name: one is printable, on one line, of at most {LONGEST_NAME} characters")
-        if name == NEWEST or ID.fullmatch(name) or any(other.run_id.startswith(name) for other in [run, *others]):
+        if name == NEWEST or ID.fullmatch(name):
             raise CallError(f"{name!r} is no name: it looks like a run's id, or like the word {NEWEST!r}; choose another")
-        taken = next((other for other in others if other.name == name), None)
+        taken = next((other for other in store.runs() if other.name == name and other.run_id != run.run_id), None)
         if taken is not None:
             raise CallError(f"{name!r} is the name of run {taken.run_id}; choose another, or take it away there with --clear")
     store.name_run(run.run_id, name)

@@ -122,6 +122,10 @@ class RawSample:
         """The same sample with what was going on meanwhile."""
         return replace(self, foreign_load=foreign_load, used=used)
 
+    def seen_at(self, clock_mhz: float | None, throttle: int | None, *, used: bool) -> RawSample:
+        """The same sample with what the GPU's driver said after it."""
+        return replace(self, gpu_clock_mhz=clock_mhz, gpu_throttle=throttle, used=used)
+
     @property
     def seconds(self) -> float:
         """The time that counts: the device's, where there is one."""

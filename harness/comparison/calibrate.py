@@ -20,6 +20,7 @@ from ..machine import cpu_count, fingerprint, machine_id
 from ..store import Frames, Run, Store
 from ..sweep.cell import Cell
 from ..sweep.grid import Definition, load_sweep
+from ..sweep.peaks import Peaks
 from ..sweep.progress import Progress
 from ..sweep.run import run_sweep
 from ..sweep.workers import Launch
@@ -86,10 +87,11 @@ def _missing(records: Sequence[Record], command: str, where: str, planted: bool,
 def _duels(records: Sequence[Record], where: str, pairs: int) -> Iterator[list[Record]]:
     """Duels of identical code and of the slowed one in turns."""
     definition = Definition("calibration", CELLS, ("numpy", SAME), True, cpu_count(), DUEL_BUDGET_S)
+    peaks: Peaks = {}
     while max(_missing(records, "duel", where, planted, pairs) for planted in (False, True)) > 0:
         for planted, new in ((False, SAME), (True, SLOWED)):
             if _missing(records, "duel", where, planted, pairs) > 0:
-                found = run_duel(definition, {"numpy": Launch("numpy"), new: Launch(new)}, _Silent())
+                found = run_duel(definition, {"numpy": Launch("numpy"), new: Launch(new)}, _Silent(), peaks)
                 yield [_record("duel", where, planted, d) for d in decide(found, THRESHOLD)]
 
 

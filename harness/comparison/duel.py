@@ -40,16 +40,18 @@ class _Record:
     lost: dict[int, Row] = field(default_factory=dict)
 
 
-def run_duel(definition: Definition, launches: Mapping[str, Launch], progress: Progress, seed: int | None = None) -> list[Pair]:
+def run_duel(
+    definition: Definition, launches: Mapping[str, Launch], progress: Progress, peaks: Peaks | None = None
+) -> list[Pair]:
     """Measure every cell of the definition in ROUNDS rounds. launches: the two sides by label, the old one first.
 
     The definition's budget is the sampling time of a cell over all rounds. A cell in which a side has no time is not measured
-    again. Raises CallError where a side cannot run here at all.
+    again. peaks: what is known of the machine; measured where nothing is. Raises CallError where a side cannot run here at all.
     """
-    seed = secrets.randbelow(2**31) if seed is None else seed
+    seed = secrets.randbelow(2**31)
     ledger, old_new = Ledger(), tuple(launches)
     records = [_Record() for _ in definition.cells]
-    peaks: Peaks = {}
+    peaks = {} if peaks is None else peaks
     progress.started(ROUNDS, 0)
     for number in range(ROUNDS):
         shuffled = {label: launches[label] for label in (old_new if number % 2 else reversed(old_new))}
@@ -58,7 +60,7 @@ def run_duel(definition: Definition, launches: Mapping[str, Launch], progress: P
             progress.doing(f"round {number + 1}: starting backends")
             workers.start(all_needed=True)
             cuda = any(p.device == "cuda" for p in workers.promises.values())
-            if number == 0:
+            if number == 0 and not peaks:
                 peaks.update(measure_peaks(definition.threads, cuda=cuda))
             context = CellContext(
                 run_id="duel",

@@ -1,11 +1,20 @@
-"""The inputs of a cell's calls, a pure function of (seed, set, row, version): any process draws the same, any row alone.
+"""The inputs of a cell's calls, a pure function of (seed, set, turn, row): any process draws the same, any row alone.
 
-A call must get inputs that it has not seen. Drawing all of them anew for each call would cost as much as the call, so the sets
-of a ring take turns, and each time a set comes round again one of its rows is drawn anew (the next one each time). Whoever
-checks a call later draws just the rows that are checked, in the version that they had then.
+A call must get inputs that it has not seen, and not one row of them: a row's result depends on nothing but the row, so whoever
+keeps the results of rows that come again saves the work for them. Drawing all rows anew for each call would cost as much as
+the call. So the sets of a ring take turns, and each time a set comes round again some of its rows, at least one, are drawn anew
+(the next ones each time), and in all rows numbers change their signs. The distributions are symmetric: they stay what they are,
+and flips never add up to rounding. What z = W x was with other signs helps nobody: as long as fewer patterns are known than x
+has numbers a step, W times the new x is as much work as ever. Cells so small that their rows' signs could come up again by
+chance are drawn anew as a whole.
+
+Whoever checks a call later draws just the rows that are checked, as they were then.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil, prod
 
 import numpy as np
 
@@ -15,32 +24,134 @@ from backends.problem import Array, LSTMSpec
 from ..values import Inputs, spread_inputs, spread_weights
 from .cell import Cell
 
+DRAWN_VALUES = 1024
+"""At least about so many numbers are drawn anew for each turn: to draw fewer would save no time."""
+SIGNS = 64
+"""A row's pattern of signs has at least so many of them, and repeats itself over the steps of x after that."""
+
 
 def draw_weights(spec: LSTMSpec, seed: int) -> LSTMWeights:
     """The cell's drawn weights."""
     return spread_weights(spec, np.random.default_rng([seed, 0]))
 
 
-def _draw_row(cell: Cell, seed: int, which: int, row: int, version: int) -> Inputs:
-    """One row, as a batch of one."""
-    rng = np.random.default_rng([seed, 1, which, row, version])
-    return spread_inputs(cell.spec, cell.sequence_length, 1, rng, ragged=cell.ragged, training=cell.training)
+def _shapes(cell: Cell) -> list[tuple[int, int]]:
+    """Of one row of each array, in the order of `_arrays`: steps or states, and width."""
+    spec = cell.spec
+    states = spec.num_layers * spec.num_directions
+    shapes = [(cell.sequence_length, spec.input_size), (states, spec.state_size), (states, spec.hidden_size)]
+    return [*shapes, (cell.sequence_length, spec.output_size), *shapes[1:]] if cell.training else shapes
 
 
-def _version(row: int, batch: int, turn: int) -> int:
-    """How often a row had been drawn anew when its set had come round `turn` times: turn k draws row (k - 1) mod B anew."""
-    return (turn - row - 1) // batch + 1 if turn > row else 0
+def _rows_a_turn(cell: Cell) -> int:
+    """How many rows of a set are drawn anew for each turn."""
+    return min(cell.batch_size, ceil(DRAWN_VALUES / sum(steps * width for steps, width in _shapes(cell))))
+
+
+def fresh_rows(cell: Cell, turn: int) -> Array:
+    """The rows that are drawn anew for a set's given turn (turn >= 1): the next ones each time."""
+    each, batch = _rows_a_turn(cell), cell.batch_size
+    first = (turn - 1) % ceil(batch / each) * each
+    return np.arange(first, min(first + each, batch))
 
 
 def fresh_row(cell: Cell, turn: int) -> int:
-    """The row that is new in a set's given turn (turn >= 1)."""
-    return (turn - 1) % cell.batch_size
+    """One of the rows that are new in a set's given turn (turn >= 1): any of them, sooner or later."""
+    rows = fresh_rows(cell, turn)
+    return int(rows[(turn - 1) // ceil(cell.batch_size / _rows_a_turn(cell)) % len(rows)])
+
+
+def _last_drawn(cell: Cell, row: int, turn: int) -> int:
+    """The newest turn up to the given one for which the row was drawn anew."""
+    each = _rows_a_turn(cell)
+    group, groups = row // each, ceil(cell.batch_size / each)
+    return 0 if turn <= group else turn - (turn - 1 - group) % groups
+
+
+def _draw_first(cell: Cell, seed: int, which: int, row: int) -> Inputs:
+    """One row of a set in turn 0, as a batch of one."""
+    return _draw(cell, [seed, 1, which, row], 1)
+
+
+def _draw_fresh(cell: Cell, seed: int, which: int, turn: int) -> Inputs:
+    """The fresh rows of a set in a turn (>= 1), without the turn's signs."""
+    return _draw(cell, [seed, 2, which, turn], len(fresh_rows(cell, turn)))
+
+
+def _draw(cell: Cell, seeds: list[int], count: int) -> Inputs:
+    rng = np.random.default_rng(seeds)
+    return spread_inputs(cell.spec, cell.sequence_length, count, rng, ragged=cell.ragged, training=cell.training)
+
+
+def _signs(cell: Cell, seed: int, which: int, turn: int) -> list[Array]:
+    """What flips the signs of each array of a set in a turn by exclusive or, [period, B, n] unsigned integers of its width.
+
+    Nothing is flipped in turn 0, nor where every turn draws all rows anew.
+    """
+    if turn == 0 or _rows_a_turn(cell) == cell.batch_size:
+        return []
+    rng = np.random.default_rng([seed, 3, which, turn])
+    unsigned = np.dtype(f"u{cell.spec.dtype.itemsize}")
+    shapes = [(min(steps, ceil(SIGNS / width)), cell.batch_size, width) for steps, width in _shapes(cell)]
+    counts = [prod(shape) for shape in shapes]
+    bits = np.unpackbits(np.frombuffer(rng.bytes(ceil(sum(counts) / 8)), np.uint8), count=sum(counts))
+    highest = bits.astype(unsigned) << unsigned.type(8 * unsigned.itemsize - 1)
+    parts = np.split(highest, np.cumsum(counts)[:-1])
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def _arrays(inputs: Inputs) -> Iterator[Array]:
+    """Every floating-point array of a call's inputs, in the order of `_signs`; each has the batch as its second axis."""
+    yield from (inputs.x, inputs.state.h, inputs.state.c)
+    if inputs.grad_y is not None and inputs.grad_state is not None:
+        yield from (inputs.grad_y, inputs.grad_state.h, inputs.grad_state.c)
+
+
+def _like(inputs: Inputs, arrays: list[Array], lengths: Array | None) -> Inputs:
+    """Inputs of the same kind with other arrays, which come in the order of `_arrays`."""
+    x, h, c, *back = arrays
+    if inputs.grad_y is None:
+        return Inputs(x, LSTMState(h, c), lengths)
+    return Inputs(x, LSTMState(h, c), lengths, back[0], LSTMState(back[1], back[2]))
+
+
+def _flipped(array: Array, signs: Array) -> Array:
+    """A new array: `array` [n, B, k] with the signs [period, B, k] applied over and over."""
+    steps, period = len(array), len(signs)
+    if period > 1:
+        signs = signs[np.arange(steps) % period]
+    found = np.bitwise_xor(array.view(signs.dtype).reshape(steps, -1), signs.reshape(len(signs), -1))
+    return found.view(array.dtype).reshape(array.shape)
+
+
+def _join(parts: list[Inputs]) -> Inputs:
+    """One batch of several."""
+    arrays = [np.concatenate(found, axis=1) for found in zip(*map(_arrays, parts), strict=True)]
+    lengths = [part.lengths for part in parts if part.lengths is not None]
+    return _like(parts[0], arrays, np.concatenate(lengths) if lengths else None)
+
+
+def _row_of(inputs: Inputs, row: int) -> Inputs:
+    """One row, as a batch of one."""
+    part = slice(row, row + 1)
+    arrays = [array[:, part] for array in _arrays(inputs)]
+    return _like(inputs, arrays, None if inputs.lengths is None else inputs.lengths[part])
 
 
 def draw_rows(cell: Cell, seed: int, which: int, turn: int, rows: Array) -> Inputs:
     """The given rows of a set, as they are in its given turn: x [T, len(rows), I], and so on."""
-    parts = [_draw_row(cell, seed, which, int(r), _version(int(r), cell.batch_size, turn)) for r in rows]
-    return _join(parts)
+    drawn_for = [(int(row), _last_drawn(cell, int(row), turn)) for row in rows]
+    fresh = {t: _draw_fresh(cell, seed, which, t) for _, t in drawn_for if t > 0}
+    parts = [
+        _row_of(fresh[t], row - int(fresh_rows(cell, t)[0])) if t > 0 else _draw_first(cell, seed, which, row)
+        for row, t in drawn_for
+    ]
+    drawn = _join(parts)
+    signs = _signs(cell, seed, which, turn)
+    if not signs:
+        return drawn
+    arrays = [_flipped(array, sign[:, rows]) for array, sign in zip(_arrays(drawn), signs, strict=True)]
+    return _like(drawn, arrays, drawn.lengths)
 
 
 def draw_batch(cell: Cell, seed: int, which: int, turn: int, rows: Array) -> Inputs:
@@ -52,63 +163,48 @@ def draw_batch(cell: Cell, seed: int, which: int, turn: int, rows: Array) -> Inp
         return whole
 
     drawn = draw_rows(cell, seed, which, turn, rows)
-    back = drawn.grad_state
-    return Inputs(
-        x=spread(drawn.x),
-        state=LSTMState(spread(drawn.state.h), spread(drawn.state.c)),
-        lengths=None if drawn.lengths is None else spread(drawn.lengths, 0),
-        grad_y=None if drawn.grad_y is None else spread(drawn.grad_y),
-        grad_state=None if back is None else LSTMState(spread(back.h), spread(back.c)),
-    )
-
-
-def _join(parts: list[Inputs]) -> Inputs:
-    def along_batch(arrays: list[Array]) -> Array:
-        return np.concatenate(arrays, axis=1)
-
-    def states(which: list[LSTMState]) -> LSTMState:
-        return LSTMState(along_batch([s.h for s in which]), along_batch([s.c for s in which]))
-
-    lengths = [p.lengths for p in parts if p.lengths is not None]
-    grad_y = [p.grad_y for p in parts if p.grad_y is not None]
-    grad_states = [p.grad_state for p in parts if p.grad_state is not None]
-    return Inputs(
-        x=along_batch([p.x for p in parts]),
-        state=states([p.state for p in parts]),
-        lengths=np.concatenate(lengths) if lengths else None,
-        grad_y=along_batch(grad_y) if grad_y else None,
-        grad_state=states(grad_states) if grad_states else None,
-    )
+    lengths = None if drawn.lengths is None else spread(drawn.lengths, 0)
+    return _like(drawn, [spread(array) for array in _arrays(drawn)], lengths)
 
 
 class InputRing:
-    """The input sets of one worker, held as host arrays; call k takes set k mod size, in its turn k // size."""
+    """The input sets of one worker, held as host arrays; call k takes set k mod size, in its turn k // size.
+
+    A set's next turn lies in new arrays, which nobody has been shown: a backend may keep those that it was given.
+    """
 
     def __init__(self, cell: Cell, seed: int, size: int) -> None:
-        rows = np.arange(cell.batch_size)
         self._cell, self._seed, self.size = cell, seed, size
+        rows = np.arange(cell.batch_size)
         self._sets = [draw_rows(cell, seed, which, 0, rows) for which in range(size)]
+        self._signs: list[list[Array]] = [[] for _ in range(size)]
         self._turns = [0] * size
 
     def take(self, call: int) -> Inputs:
-        """The inputs of call number `call`; calls come in order. Arrays stay as they are until `renew`."""
+        """The inputs of call number `call`; calls come in order. Arrays stay as they are."""
+        self._renew(call % self.size, call // self.size)
         return self._sets[call % self.size]
 
     def renew(self, call: int) -> None:
-        """Make the set that `call` used ready for its next turn, by drawing one of its rows anew."""
-        which = call % self.size
-        self._turns[which] += 1
-        row = fresh_row(self._cell, self._turns[which])
-        new = _draw_row(self._cell, self._seed, which, row, _version(row, self._cell.batch_size, self._turns[which]))
-        old = self._sets[which]
-        for target, source in _pairs(old, new):
-            target[:, row] = source[:, 0]
-        if old.lengths is not None and new.lengths is not None:
-            old.lengths[row] = new.lengths[0]
+        """Make the set that `call` used ready for its next turn, long before that, so that no cache holds it then."""
+        self._renew(call % self.size, call // self.size + 1)
 
+    def _renew(self, which: int, turn: int) -> None:
+        while self._turns[which] < turn:
+            self._next_turn(which)
 
-def _pairs(old: Inputs, new: Inputs) -> list[tuple[Array, Array]]:
-    pairs = [(old.x, new.x), (old.state.h, new.state.h), (old.state.c, new.state.c)]
-    if old.grad_y is not None and new.grad_y is not None and old.grad_state is not None and new.grad_state is not None:
-        pairs += [(old.grad_y, new.grad_y), (old.grad_state.h, new.grad_state.h), (old.grad_state.c, new.grad_state.c)]
-    return pairs
+    def _next_turn(self, which: int) -> None:
+        turn, old = self._turns[which] + 1, self._sets[which]
+        rows, new = fresh_rows(self._cell, turn), _draw_fresh(self._cell, self._seed, which, turn)
+        if len(rows) < self._cell.batch_size:
+            signs, before = _signs(self._cell, self._seed, which, turn), self._signs[which]
+            changes = [s ^ b for s, b in zip(signs, before, strict=True)] if before else signs
+            arrays = [_flipped(a, change) for a, change in zip(_arrays(old), changes, strict=True)]
+            for target, source, sign in zip(arrays, _arrays(new), signs, strict=True):
+                target[:, rows] = _flipped(source, sign[:, rows])
+            lengths = None
+            if old.lengths is not None and new.lengths is not None:
+                lengths = old.lengths.copy()
+                lengths[rows] = new.lengths
+            new, self._signs[which] = _like(old, arrays, lengths), signs
+        self._sets[which], self._turns[which] = new, turn

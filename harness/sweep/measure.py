@@ -136,7 +136,7 @@ def measure_cell(
                 client.resume()
                 state = states[backend]
                 if state.status == "PASSED":
-                    state.peak_memory = _ask(state, client, Memory(), limit_s)
+                    state.memory = _ask(state, client, Memory(), limit_s)
 
     with ledger.spend("statistics"):
         timed = {b: verdict.timed(s) for b, s in states.items() if s.contestant is not None and s.status == "PASSED"}
@@ -252,7 +252,8 @@ def _rows(
             samples=len(samples),
             setup_s=None if opened is None or checked is None else opened.setup_s + checked.first_call_s,
             transfer_s=None if checked is None else checked.transfer_s,
-            peak_memory_bytes=state.peak_memory,
+            peak_memory_bytes=None if state.memory is None else state.memory.host,
+            peak_device_memory_bytes=None if state.memory is None else state.memory.device,
             flops=flops,
             bytes=moved,
             floor_s=verdict.floor(cell, device, peaks),

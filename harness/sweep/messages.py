@@ -55,7 +55,7 @@ class Checked:
 
 @dataclass(frozen=True)
 class Prepare:
-    """Make the inputs of the next `calls` calls ready, starting with call number `first`; answered with Ready."""
+    """Have the inputs of the next `calls` calls ready, starting with call number `first`; answered with Ready."""
 
     first: int
     calls: int
@@ -63,7 +63,7 @@ class Prepare:
 
 @dataclass(frozen=True)
 class Ready:
-    """Everything is in place; the next message starts the clock."""
+    """Everything is in place; the next message starts the parent's clock."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ class Go:
 class Sample:
     """Seconds a call on the wall clock and, on a GPU, between two events on the backend's stream.
 
-    read_s: on a CPU, seconds to get y as a host array afterwards, which a backend could put its work off until.
+    read_s: seconds a call beside it, to take over its inputs before and, on a CPU, to get what it returned as host arrays: a
+    backend could do its work there.
     """
 
     wall_s: float
@@ -93,8 +94,16 @@ class Fetch:
 
 
 @dataclass(frozen=True)
+class MemoryUsed:
+    """Most bytes held since the cell was opened: by the process, and on the device of a CUDA backend."""
+
+    host: int | None
+    device: int | None
+
+
+@dataclass(frozen=True)
 class Memory:
-    """Ask for the peak memory since the cell was opened; answered with bytes on the host and, on a GPU, on the device."""
+    """Ask for the peak memory since the cell was opened; answered with MemoryUsed."""
 
 
 @dataclass(frozen=True)

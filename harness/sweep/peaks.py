@@ -1,7 +1,8 @@
-"""What this machine can do at best, measured: large matrix products in each precision, and a large copy.
+"""What this machine can do at best, measured: large matrix products in each precision, a large copy, and on a GPU an exchange
+between all of its blocks.
 
 No backend can beat them, so a time below operations / peak is a wrong time. On a CPU they are measured with NumPy and, where it
-is installed, torch; on a GPU with torch or CuPy. Where a precision has no measured peak, nothing is judged by it.
+is installed, torch; on a GPU with torch, the exchange with CuPy. What has no measured peak is not judged by one.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 import numpy as np
@@ -20,9 +22,10 @@ import numpy as np
 from ..machine import cpu_name
 from ..worker.inherit import die_with_parent
 from ..worker.spawn import spawn
+from .exchange import cuda_latency
 
 Peaks = dict[tuple[str, str], float]
-"""(device, kind) -> operations or bytes a second; kind is "gemm:<precision>" or "copy"."""
+"""(device, kind) -> operations or bytes a second where kind is "gemm:<precision>" or "copy"; seconds for "grid_exchange"."""
 
 GEMM_SIZE = {"cpu": 1536, "cuda": 8192}
 COPY_BYTES = {"cpu": 2**28, "cuda": 2**31}
@@ -31,25 +34,30 @@ LIMIT_S = 180.0
 
 
 def measure_peaks(threads: int, *, cuda: bool) -> Peaks:
-    """Measure in a process of its own, with that many threads; empty where that process fails."""
+    """Measure in a process of its own, with that many threads; where that process fails, what it had measured until then."""
     process, ours = spawn(_measure, threads, threads, cuda)
+    peaks: Peaks = {}
+    deadline = monotonic() + LIMIT_S
     try:
-        return dict(ours.recv()) if ours.poll(LIMIT_S) else {}
-    except (EOFError, OSError):
-        return {}
+        while ours.poll(max(0.0, deadline - monotonic())):
+            peaks.update(ours.recv())
+    except (EOFError, OSError):  # it has ended
+        pass
     finally:
         process.kill()
         process.join(10)
         ours.close()
+    return peaks
 
 
 def _measure(pipe: Connection, threads: int, cuda: bool) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     die_with_parent()
-    peaks = _cpu_peaks(threads)
+    pipe.send(_cpu_peaks(threads))
     if cuda:
-        peaks.update(_cuda_peaks())
-    pipe.send(peaks)
+        for peaks in (_cuda_peaks, cuda_latency):
+            with suppress(Exception):  # one that a device refuses is a peak that it does not have
+                pipe.send(peaks())
 
 
 def _best(call: Callable[[], Any]) -> float:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..gpu_state import gpu_state, why_disturbed
 from ..machine import busy_seconds, cpu_count
 from ..store import RawSample
 from ..verify.agreement import Results
@@ -87,6 +88,7 @@ class Sampler:
         self.audits: list[Audit] = []
         self.disturbed_s = 0.0
         self._disturbed = False
+        self._highest_mhz: float | None = None
 
     def run(self, budget_s: float, audits: int, overhead_s: float, ring_size: int) -> None:
         """Sample until the intervals are narrow enough and the cell's overhead is repaid, or the budget is spent.
@@ -121,6 +123,7 @@ class Sampler:
             in_samples += self._block(active, [c for c in controls if c.failure is None], block, audit, ring_size)
             if audit:
                 next_audit = block + 1 + int(self._rng.integers(2 * block + 3))
+            self._look_at_gpu(block)
             block += 1
             if perf_counter() - window[0] >= WINDOW_S:
                 self._close_window(window)
@@ -225,6 +228,18 @@ class Sampler:
     def _own_seconds(self) -> float:
         return time.process_time() + sum(c.client.cpu_seconds for c in (*self._contestants, *self._controls))
 
+    def _look_at_gpu(self, block: int) -> None:
+        """Write the GPU's clock into the samples of a block; those taken at a clock that is held down do not count."""
+        if all(c.device_kind == "cpu" for c in self._contestants) or (state := gpu_state()) is None:
+            return
+        disturbed = why_disturbed(state, self._highest_mhz) is not None
+        self._highest_mhz = max(self._highest_mhz or 0.0, state.clock_mhz or 0.0) or None
+        for contestant in (*self._contestants, *self._controls):
+            if contestant.device_kind != "cpu" and contestant.samples and contestant.samples[-1].block == block:
+                contestant.samples[-1] = contestant.samples[-1].seen_at(
+                    state.clock_mhz, state.throttle_bits, used=not disturbed
+                )
+
     def _open_window(self) -> tuple[float, float | None, float, dict[str, int]]:
         counts = {c.backend: len(c.samples) for c in (*self._contestants, *self._controls)}
         return perf_counter(), busy_seconds(), self._own_seconds(), counts
@@ -243,4 +258,5 @@ class Sampler:
         self.disturbed_s += seconds * disturbed
         for contestant in (*self._contestants, *self._controls):
             for k in range(counts[contestant.backend], len(contestant.samples)):
-                contestant.samples[k] = contestant.samples[k].seen_beside(foreign, used=not disturbed)
+                sample = contestant.samples[k]
+                contestant.samples[k] = sample.seen_beside(foreign, used=not disturbed and sample.used)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import perf_counter  # bound before any backend is loaded, so that none can replace it
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from ..worker.inherit import reset_peak_memory
@@ -20,6 +20,7 @@ class SweepServer(Server):
     def __init__(self, backend_name: str) -> None:
         super().__init__(backend_name)
         self._session: Session | None = None
+        self._clock = perf_counter  # kept before any backend is loaded, so that none replaces it by patching a module
 
     def handlers(self) -> dict[type, Callable[[Any], Any]]:
         """See Server; every message but Open and Close is about the cell that is open."""
@@ -44,7 +45,7 @@ class SweepServer(Server):
 
         self._close()
         reset_peak_memory()
-        self._session = Session(self.backend_class, message, perf_counter)
+        self._session = Session(self.backend_class, message, self._clock)
         return self._session.opened
 
     def _close(self, _: Close | None = None) -> None:

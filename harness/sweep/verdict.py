@@ -13,9 +13,9 @@ from ..store import RawSample, Status
 from ..verify.agreement import Judgement
 from . import cost
 from .cell import Cell
-from .messages import Checked, Opened
+from .messages import Checked, MemoryUsed, Opened
 from .peaks import Peaks
-from .sampling import Contestant
+from .sampling import FOREIGN_CORES, Contestant
 from .statistics import Interval, median_interval
 
 UNSTABLE = 0.10
@@ -25,13 +25,18 @@ LEAST_USED = 6
 FASTER_THAN_PEAK = 1.10
 CLOCK_GAP_S = 2e-3
 CLOCK_GAP_FEW_S = 20e-3
-MANY_GAPS = 20
+MANY_GAPS = 10
 """Of this many answers at least some come without delay, however busy the machine; of fewer, all may be late."""
-CLOCK_GAP_SHARE = 0.10
-READ_S = 50e-6
-READ_FEW_S = 500e-6
-READ_BYTES_PER_S = 1e9
-"""y is there when the time is taken; to read it then takes no longer than a call and a slow copy."""
+CLOCK_GAP_SHARE = 0.02
+BUSY_GAP_SHARE = 3.0
+ARRAY_S = 40e-6
+ARRAY_FEW_S = 100e-6
+CUDA_ARRAY_S = 100e-6
+BESIDE_BYTES_PER_S = 1e9
+"""The inputs are there when the clock starts, and what was returned is when it stops: to take over or to read an array takes
+no longer than a Python call (on a GPU, with waiting for the device) and a slow copy."""
+MULTIPROCESSOR_BYTES = (228 + 256) * 1024
+"""Shared memory and registers of the largest multiprocessor so far (CUDA C++ Programming Guide, compute capability 9.0)."""
 STREAM_GAP_S = 100e-6
 STREAM_GAP_SHARE = 0.20
 
@@ -46,7 +51,7 @@ class State:
     checked: Checked | None = None
     judgement: Judgement | None = None
     contestant: Contestant | None = None
-    peak_memory: int | None = None
+    memory: MemoryUsed | None = None
 
     def fail(self, status: Status, reason: str) -> None:
         """From now on the row says this."""
@@ -101,11 +106,19 @@ def why_suspect(cell: Cell, state: State, interval: Interval, peaks: Peaks) -> s
 
 
 def floor(cell: Cell, device: str | None, peaks: Peaks) -> float | None:
-    """Seconds that a call takes at least at the measured peaks: its operations, or the bytes that no cache can hold."""
+    """Seconds that a call takes at least at the measured peaks: its operations, the bytes that no cache can hold, or the
+    exchanges between blocks of a GPU that its steps need one after the other, two with a projection, where U fits no
+    single multiprocessor.
+    """
     if device is None:
         return None
     rate, bandwidth = peaks.get((device, f"gemm:{cell.precision}")), peaks.get((device, "copy"))
+    exchange = peaks.get((device, "grid_exchange"))
     bounds = []
+    recurrent = 4 * cell.hidden_size * cell.spec.state_size * cell.spec.dtype.itemsize
+    if exchange and not cell.ragged and recurrent > MULTIPROCESSOR_BYTES:
+        each = 2 if cell.proj_size else 1
+        bounds.append(cell.num_layers * cell.sequence_length * each * (2 if cell.training else 1) * exchange)
     if rate:
         bounds.append(cost.least_share(cell) * cost.flops(cell) / rate)
     if bandwidth:
@@ -115,6 +128,8 @@ def floor(cell: Cell, device: str | None, peaks: Peaks) -> float | None:
 
 def too_fast(cell: Cell, state: State, interval: Interval, peaks: Peaks) -> str | None:
     """Why a time cannot be: the machine was never seen to compute or to copy that fast. None if it was."""
+    if not 0 < interval.median < inf:
+        return f"the worker says {interval.median:.3g} s a call"
     device = None if state.opened is None else state.opened.device
     rate, operations = peaks.get((str(device), f"gemm:{cell.precision}")), cost.least_share(cell) * cost.flops(cell)
     if rate and interval.median * FASTER_THAN_PEAK < operations / rate:
@@ -127,27 +142,52 @@ def too_fast(cell: Cell, state: State, interval: Interval, peaks: Peaks) -> str 
     return None
 
 
+def _in_the_faster_half(contestant: Contestant, values: list[float]) -> list[float]:
+    """Of one value a sample, those of the samples that count up to the median. What hides work in most samples only, to be
+    honest in the others, hides it in these.
+    """
+    used = [(sample.seconds, value) for sample, value in zip(contestant.samples, values, strict=True) if sample.used]
+    median = float(np.median([seconds for seconds, _ in used]))
+    return [value for seconds, value in used if seconds <= median]
+
+
 def put_off(cell: Cell, state: State) -> str | None:
-    """Why a time is not all of the work: reading y afterwards takes longer than handing it over. None if it does not."""
+    """Why a time is not all of the work: what is done beside the call takes longer than handing arrays over. None if not."""
     assert state.contestant is not None
-    took = float(np.quantile(state.contestant.reads, 0.1))
-    allowed = READ_S if len(state.contestant.reads) >= MANY_GAPS else READ_FEW_S  # a busy machine delays a few, not all of many
-    if took > allowed + cost.io_bytes(cell) / READ_BYTES_PER_S:
-        return f"to_host takes {took:.3g} s for y after the call: work is put off until its result is read"
+    reads = _in_the_faster_half(state.contestant, state.contestant.reads)
+    took = float(np.quantile(reads, 0.1))
+    each = ARRAY_S if len(reads) >= MANY_GAPS else ARRAY_FEW_S  # a busy machine delays a few, not all of many
+    if state.contestant.device_kind == "cuda":
+        each = CUDA_ARRAY_S
+    arrays, moved = 6, cost.io_bytes(cell)
+    if cell.training:
+        weights = sum(shape is not None for l in range(cell.num_layers) for shape in cell.spec.weight_shapes(l).values())
+        arrays += 6 + weights * cell.spec.num_directions
+        moved += cost.weight_bytes(cell)
+    if took > each * arrays + moved / BESIDE_BYTES_PER_S:
+        return (
+            f"to_device and to_host take {took:.3g} s beside a call: work is done before the clock starts or put off until the"
+            " result is read"
+        )
     return None
 
 
 def clocks_differ(state: State) -> str | None:
     """Why a time is not to be believed: the parent's clock, or the one around the whole device, says another. None if not.
 
-    A busy machine delays some answers of a worker that hides nothing, so the tenth of the samples with the smallest gap counts.
+    A busy machine delays some answers of a worker that hides nothing, so a tenth with the smallest gaps counts.
     """
     assert state.contestant is not None
     contestant = state.contestant
     wall = float(np.median([s.wall_s * s.calls for s in contestant.samples]))
-    gap = float(np.quantile(contestant.gaps, 0.1))
-    allowed = CLOCK_GAP_S if len(contestant.gaps) >= MANY_GAPS else CLOCK_GAP_FEW_S
-    if gap > allowed + CLOCK_GAP_SHARE * wall:
+    gaps = _in_the_faster_half(contestant, contestant.gaps)
+    gap = float(np.quantile(gaps, 0.1))
+    allowed = CLOCK_GAP_S + CLOCK_GAP_SHARE * wall
+    if len(gaps) < MANY_GAPS:
+        load = max(s.foreign_load or 0.0 for s in contestant.samples)
+        # beside a load each of a few answers may be late by several turns of the scheduler, which go by the length of the work
+        allowed = CLOCK_GAP_FEW_S + (CLOCK_GAP_SHARE if load <= FOREIGN_CORES else BUSY_GAP_SHARE) * wall
+    if gap > allowed:
         return f"the worker says {wall:.3g} s a sample, the parent's clock {wall + gap:.3g} s"
     if min(contestant.gaps) < -CLOCK_GAP_S:
         return f"the worker says that a sample took {-min(contestant.gaps):.3g} s longer than the parent waited for it"

@@ -36,11 +36,12 @@ class Workers:
 
     def start(self, *, all_needed: bool) -> None:
         """Start all workers and hear what they promise. Raises CallError for one that cannot run here and is needed."""
-        for label in self._launches:
-            client = self._start(label)
-            self._clients[label] = client
-            if isinstance(client, WorkerError) and all_needed:
-                raise CallError(f"backend {label}: {client.reason}")
+        for label in self._launches:  # all processes first: they import side by side
+            self._clients[label] = self._spawn(label)
+        for label, client in self._clients.items():
+            self._clients[label] = described = self._describe(label, client)
+            if isinstance(described, WorkerError) and all_needed:
+                raise CallError(f"backend {label}: {described.reason}")
 
     def ready(self) -> dict[str, WorkerClient | WorkerError]:
         """All workers, dead ones started anew, with no cell open."""
@@ -55,29 +56,32 @@ class Workers:
                 except WorkerError:
                     client.kill()
             client.close()
-            self._clients[label] = self._start(label)
+            self._clients[label] = self._describe(label, self._spawn(label))
         return dict(self._clients)
 
     def running(self) -> dict[str, WorkerClient]:
         """Those of `ready` that can be asked something."""
         return {label: client for label, client in self.ready().items() if isinstance(client, WorkerClient)}
 
-    def _start(self, label: str) -> WorkerClient | WorkerError:
-        launch, client = self._launches[label], None
+    def _spawn(self, label: str) -> WorkerClient | WorkerError:
+        launch = self._launches[label]
+        with self._ledger.spend("setup"):
+            try:
+                return WorkerClient(SweepServer, launch.backend, self._threads, launch.module_path)
+            except WorkerError as error:
+                return error
+
+    def _describe(self, label: str, client: WorkerClient | WorkerError) -> WorkerClient | WorkerError:
+        if isinstance(client, WorkerError):
+            return client
         try:
             with self._ledger.spend("setup"):
-                client = WorkerClient(SweepServer, launch.backend, self._threads, launch.module_path)
                 description: Description = client.ask(Describe(), IMPORT_LIMIT_S)
             if description.unavailable is not None:
                 raise WorkerError("UNAVAILABLE", " ".join(str(description.unavailable).split()))
         except WorkerError as error:
-            if client is not None:
-                client.close()
+            client.close()
             return error
-        except BaseException:
-            if client is not None:
-                client.close()
-            raise
         self.promises[label] = description.capabilities
         return client
 

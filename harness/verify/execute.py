@@ -12,9 +12,10 @@ from backends import LSTMBackend, LSTMSpec, LSTMWeights
 from backends.problem import Array
 from harness.values import Inputs
 
-from ..worker.calls import HostReader, Output, call_backward, call_forward, fill_with_nan, spoil, upload
+from ..worker.calls import HostReader, Output, call, call_backward, call_forward, fill_with_nan, spoil, upload
 from .noise import gradient_tensors
 from .results import Results
+from .steady import repeat
 
 Layout = Literal["plain", "read-only", "strided"]
 
@@ -26,7 +27,8 @@ class Program:
     layout: of the arrays that calls get; "strided" ones are every other element of larger ones with two axes swapped. keep:
     what was returned is held to the end and looked at again, instead of being filled with NaN after each call. interleaved: all
     forwards come first, then all backwards in the same order; each call must have an instance of its own. reuse: a call's
-    inputs are written over those of the call before, where they have the same shape.
+    inputs are written over those of the call before, where they have the same shape. repeat: the only call is made many times,
+    each with arrays of its own, and what it returns is dropped: see steady.py.
     """
 
     instances: tuple[tuple[LSTMSpec, LSTMWeights], ...]
@@ -35,18 +37,25 @@ class Program:
     keep: bool = False
     interleaved: bool = False
     reuse: bool = False
+    repeat: bool = False
 
 
 @dataclass(frozen=True)
 class Ran:
-    """results: of each call, as host arrays. remarks: what changed that must not change, a line each."""
+    """results: of each call, as host arrays. remarks: what changed that must not change, a line each.
+
+    memory: of a repeated call, in place of both: what steady.repeat gives.
+    """
 
     results: tuple[Results, ...]
     remarks: tuple[str, ...]
+    memory: tuple[dict[str, int], ...] = ()
 
 
 def execute(backend: type[LSTMBackend], program: Program) -> Ran:
     """Carry the program out. Raises FormError for results of the wrong form, and whatever the backend raises."""
+    if program.repeat:
+        return _repeat(backend, program)
     given = [(spec, _copied(weights)) for spec, weights in program.instances]
     instances = [backend(spec, weights) for spec, weights in given]
     remarks: list[str] = []
@@ -73,6 +82,22 @@ def execute(backend: type[LSTMBackend], program: Program) -> Ran:
         for instance in instances:
             instance.close()
     return Ran(tuple(results), tuple(remarks))
+
+
+def _repeat(backend: type[LSTMBackend], program: Program) -> Ran:
+    """Nothing is kept here from one call to the next, so that what grows is the backend's."""
+    ((_, inputs),) = program.calls
+    instance = backend(*program.instances[0])
+    put = _put(instance, program.layout)
+
+    def once() -> None:
+        call(instance, upload(instance, inputs, put), inputs.grad_y is not None)
+        instance.synchronize()
+
+    try:
+        return Ran((), (), repeat(once))
+    finally:
+        instance.close()
 
 
 class _Call:

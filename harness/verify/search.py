@@ -18,7 +18,7 @@ from backends import Capabilities, LSTMWeights
 
 from .ability import blind_to
 from .check import Check
-from .trial import DisagreementError, Executor, Trial, VariationError
+from .trial import DisagreementError, Executor, TooSlowError, Trial, VariationError
 
 SHRINK_S = 10.0
 """Seconds after the first failure within which it is made smaller."""
@@ -30,19 +30,23 @@ CALLS_PER_EXAMPLE = 15
 """Of about seven problems that Hypothesis makes, six are variations of the seventh, or of the smallest. They are not run: sizes
 and features would be drawn from far fewer."""
 
-UNSHRINKABLE = ("hung",)
+UNSHRINKABLE = ("hung", "leak")
 """Kinds of failure that cost too much to see twice."""
 
 
 @dataclass
 class Search:
-    """What became of one check. examples: those that could have shown an error. blind: those that could not, and why."""
+    """What became of one check. examples: those that could have shown an error. blind: those that could not, and why.
+
+    too_slow: why it was given up, "" where it was not.
+    """
 
     examples: int = 0
     blind: dict[str, int] = field(default_factory=dict)
     failure: DisagreementError | None = None
     first_failure: DisagreementError | None = None
     bits: list[float] = field(default_factory=list)
+    too_slow: str = ""
 
 
 class _Failures(ExampleDatabase):
@@ -111,6 +115,9 @@ def search(
             check.body(trial)
         except VariationError:
             return
+        except TooSlowError as error:
+            found.too_slow = str(error)
+            raise _EnoughError from None
         except DisagreementError as failure:
             if found.first_failure is None:
                 found.first_failure = failure

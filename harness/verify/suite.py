@@ -102,7 +102,7 @@ def run_check(check: Check, backend: str, executor: Executor, promises: Capabili
 
     if found.failure is None:
         if found.examples == 0:
-            return result("UNVERIFIED", _blindness(found))
+            return result("UNVERIFIED", found.too_slow or _blindness(found))
         if known is not None:
             return result("FAIL", f"listed as a known failure ({known}), but it holds: take it off the list")
         return result("PASS", "")

@@ -54,13 +54,17 @@ class Asked:
 class DisagreementError(Exception):
     """What a check says must hold does not. reason: one line.
 
-    kind: "wrong", or that of a BackendFaultError. spot: the element that the reason is about, in the last program's results;
-    None where it is about none or about two runs: see `locate`.
+    kind: "wrong", "leak" where memory grows, or that of a BackendFaultError. spot: the element that the reason is about, in the
+    last program's results; None where it is about none or about two runs: see `locate`.
     """
 
     def __init__(self, reason: str, asked: list[Asked], kind: str = "wrong", spot: Spot | None = None) -> None:
         super().__init__(reason)
         self.reason, self.asked, self.kind, self.spot = reason, asked, kind, spot
+
+
+class TooSlowError(Exception):
+    """This example can show nothing here. The message says why."""
 
 
 class VariationError(Exception):
@@ -148,6 +152,16 @@ class Trial:
             raise DisagreementError(fault.reason, asked, kind=fault.kind) from fault
         self.asked.append(Asked(tuple(problems), program, ran))
         return ran
+
+    def memory(self, problem: Problem) -> tuple[dict[str, int], ...]:
+        """What the process held while one instance made the same call many times: see steady.repeat."""
+        if self.variation:
+            raise VariationError
+        program = Program(((problem.spec, problem.weights),), ((0, problem.inputs),), repeat=True)
+        try:
+            return self.executor.run(program).memory
+        except BackendFaultError as fault:
+            raise DisagreementError(f"{problem.in_words()}, many calls: {fault.reason}", [], kind=fault.kind) from fault
 
     def expected(self, problem: Problem) -> Expected:
         """What the problem's results are compared with; kept."""

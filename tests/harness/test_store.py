@@ -76,6 +76,10 @@ def test_peaks_keep_the_best(tmp_path):
         store.add_peaks("machine", 2, {("cpu", "copy"): 4.0, ("cpu", "gemm:float32"): 8.0})
         assert store.peaks("machine", 2) == {("cpu", "copy"): 5.0, ("cpu", "gemm:float32"): 8.0}
         assert store.peaks("machine", 1) == {}
+        for seconds in (2e-6, 1e-6, 3e-6):  # of an exchange the shortest is the best
+            store.add_peaks("machine", 2, {("gpu", "grid_exchange"): seconds, ("gpu", "copy"): seconds})
+        assert store.peaks("machine", 2)["gpu", "grid_exchange"] == 1e-6
+        assert store.peaks("machine", 2)["gpu", "copy"] == 3e-6
 
 
 def open_store(path, create):

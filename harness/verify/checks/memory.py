@@ -8,14 +8,19 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
+from .. import steady
 from ..check import Check
 from ..execute import Layout, tensors_of
 from ..problems import Problem
 from ..regimes import draw_problem
-from ..trial import Trial
+from ..strategies import Wish
+from ..trial import DisagreementError, TooSlowError, Trial
 
 MANY = 16
 """Rounds of four calls, for what goes wrong only after a while: a ring of buffers that comes round, a count that overflows."""
+
+MANY_ROWS = Wish(training=False, least_batch=32, most_steps=2, small=True, regimes=("default",))
+"""Quick calls, whose arrays are no smaller than what is around them; a model file's sizes would be neither."""
 
 
 def _another(problem: Problem) -> Problem:
@@ -76,6 +81,29 @@ def _instances(trial: Trial) -> None:
         trial.same(one, tensors_of(results), tensors_of(trial.run(one)), "the run with no other instance")
 
 
+def _steady(trial: Trial) -> None:
+    problem = trial.problem()
+    _holds_no_more(trial, problem)
+    if trial.capabilities.gradients:
+        lengths = problem.inputs.lengths
+        training = draw_problem(problem.spec, problem.steps, problem.batch, 1, lengths=lengths, training=True)
+        _holds_no_more(trial, training)
+
+
+def _holds_no_more(trial: Trial, problem: Problem) -> None:
+    readings, spec, inputs = trial.memory(problem), problem.spec, problem.inputs
+    returned = problem.steps * problem.batch * spec.output_size * spec.dtype.itemsize + inputs.state.h.nbytes
+    returned += inputs.state.c.nbytes
+    what = "a training step" if problem.training else "a call"
+    leaks, made = [growth for growth in steady.growths(readings, returned) if growth.leaks], len(readings) * steady.EVERY
+    if leaks:
+        seen = "; ".join(f"{g.bytes_a_call:,.0f} bytes of {g.meter}, where {g.allowed:,.0f} are allowed" for g in leaks)
+        reason = f"{problem.in_words()}: {what} leaves memory behind, each time of {made:,}: {seen}"
+        raise DisagreementError(f"{reason}; what it returns are {returned:,} bytes", [], kind="leak")
+    if made < steady.CALLS:
+        raise TooSlowError(f"{what} was made {made} times in {steady.LIMIT_S:.0f} s, too few to tell a leak")
+
+
 CHECKS = (
     Check("deterministic", "the same call gives the same bits", _deterministic, needs=("deterministic",)),
     Check("inputs-untouched", "a call writes to nothing that it is given", _untouched),
@@ -84,4 +112,5 @@ CHECKS = (
     Check("outputs-kept", "what was returned is never changed by a later call", _kept),
     Check("calls-independent", "a call's result does not depend on the calls before it, nor on what became of theirs", _fresh),
     Check("two-instances", "two live instances do not disturb each other", _instances),
+    Check("memory-steady", "a thousand calls leave no memory behind", _steady, MANY_ROWS, must_matter=(), fewer=20),
 )

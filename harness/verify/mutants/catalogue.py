@@ -10,6 +10,7 @@ from . import (
     wrong_gradients,
     wrong_layers,
     wrong_layout,
+    wrong_leaks,
     wrong_lengths,
     wrong_memory,
     wrong_peephole,
@@ -37,12 +38,13 @@ FAMILIES = (
     wrong_precision,
     wrong_races,
     wrong_memory,
+    wrong_leaks,
     wrong_gradients,
     wrong_weight_gradients,
     wrong_rare,
     _right,
 )
-"""The modules whose import enters the mutants; a family each, but for the gradients, which fill two."""
+"""The modules whose import enters the mutants; a family each, but for the gradients and the memory, which fill two."""
 
 
 def wrong() -> tuple[Mutant, ...]:

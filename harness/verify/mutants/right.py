@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import numpy as np
 
-from backends import DirectionWeights, LSTMSpec, LSTMWeights
+from backends import DirectionWeights, LSTMSpec, LSTMState, LSTMWeights
 from backends.problem import STORAGE, Array
 
 from .chance import generator
@@ -128,6 +129,20 @@ class RowsPadded(Subject):
 
     def product(self, a: Array, b: Array) -> Array:
         return np.asarray(np.matmul(np.pad(a, ((0, -len(a) % 8), (0, 0))), b)[: len(a)])
+
+
+@right()
+class LastResultsKept(Subject):
+    """Copies of the last eight results are kept, and no more."""
+
+    def __init__(self, spec: LSTMSpec, weights: LSTMWeights) -> None:
+        self.kept: deque[Array] = deque(maxlen=8)
+        super().__init__(spec, weights)
+
+    def returned(self, y: Array, last: LSTMState) -> tuple[Array, LSTMState]:
+        y, last = super().returned(y, last)
+        self.kept.append(y.copy())
+        return y, last
 
 
 @right()

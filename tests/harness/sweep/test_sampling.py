@@ -10,6 +10,7 @@ import pytest
 import harness.sweep.sampling
 import harness.sweep.verdict
 from backends import Capabilities
+from harness.gpu_state import GPUState
 from harness.machine import cpu_count, cpu_name
 from harness.store import RawSample
 from harness.sweep import cost
@@ -20,7 +21,7 @@ from harness.sweep.messages import Fetch, Go, Opened, Prepare, Sample
 from harness.sweep.sampling import LEAST_BLOCKS, Contestant, Sampler
 from harness.sweep.server import SweepServer
 from harness.sweep.statistics import Interval, median_interval
-from harness.sweep.verdict import State, too_fast
+from harness.sweep.verdict import State, clocks_differ, floor, too_fast
 from harness.sweep.verdict import figures as figures_of
 from harness.worker.client import _STATUS, WorkerError
 from harness.worker.messages import Failure
@@ -413,3 +414,32 @@ def test_a_control_that_fails_leaves_the_backends_alone(quiet):
     assert len(control.samples) == 1
     assert backend.failure is None
     assert len(backend.samples) >= LEAST_BLOCKS
+
+
+def test_a_block_at_a_clock_that_is_held_down_does_not_count(quiet, monkeypatch):
+    states = iter(
+        [GPUState(1980.0, 0)] * 5 + [GPUState(1200.0, 0)] * 3 + [GPUState(1980.0, 0x40)] * 2 + [GPUState(1965.0, 4)] * 999
+    )
+    monkeypatch.setattr(harness.sweep.sampling, "gpu_state", lambda: next(states))
+    _, found, _ = sampled({"a": Script(0.01, device_s=0.01)}, kind="cuda", overhead_s=1e9, budget_s=0.05)
+    samples = found["a"].samples
+    assert [s.used for s in samples[:12]] == [True] * 5 + [False] * 5 + [True] * 2
+    assert [s.gpu_clock_mhz for s in samples[4:6]] == [1980.0, 1200.0]
+    assert samples[8].gpu_throttle == 0x40
+
+
+def test_exchanges_are_in_the_floor_where_one_multiprocessor_does_not_do():
+    peaks = {("gpu", "grid_exchange"): 1e-6}
+    assert floor(Cell(hidden_size=1024, sequence_length=50), "gpu", peaks) == pytest.approx(50e-6)
+    assert floor(Cell(hidden_size=1024, sequence_length=50, proj_size=512), "gpu", peaks) == pytest.approx(100e-6)
+    assert floor(Cell(hidden_size=128, sequence_length=50), "gpu", peaks) is None
+    assert floor(Cell(hidden_size=1024), "another", peaks) is None
+
+
+@pytest.mark.parametrize(("load", "status"), [(0.0, "SUSPECT"), (1.5, "UNSTABLE")])
+def test_a_few_late_answers_beside_a_load_accuse_nobody(quiet, load, status):
+    """0.5 ms of work each, answered 30 ms late: beside a load that is the scheduler's doing, else not."""
+    state = State(contestant=Contestant("a", Script(0.0), "cpu", 60.0))
+    state.contestant.samples = [RawSample(b, 0, 1, 0.02, None, load, True) for b in range(4)]
+    state.contestant.gaps, state.contestant.reads = [0.03] * 4, [0.0] * 4
+    assert bool(clocks_differ(state)) == (status == "SUSPECT")

@@ -98,12 +98,14 @@ def test_nothing_is_kept_unless_asked_for(in_folder, monkeypatch):
 
 @pytest.mark.parametrize("command", [["verify", "numpy"], ["mutants"]])
 def test_a_store_that_cannot_be_one_is_refused_before_anything_runs(in_folder, capsys, command, monkeypatch):
-    monkeypatch.setattr("harness.verify.command.verify_all", None)
-    monkeypatch.setattr("harness.verify.mutants.score.measure_score", None)
+    ran = []
+    monkeypatch.setattr("harness.verify.command.verify_all", lambda *_: ran.append(1) or [])
+    monkeypatch.setattr("harness.verify.mutants.score.measure_score", lambda _: ran.append(1))
     Path("text").write_text("this is a diary, not a database, and it is long enough to be read as one\n" * 20)
     assert "is no SQLite file" in refused([*command, "--store", "text"], capsys)
     assert "does its folder exist" in refused([*command, "--store", "nowhere/s.sqlite"], capsys)
     assert "is a folder" in refused([*command, "--store", "."], capsys)
+    assert not ran
 
 
 def test_a_part_of_the_checks_is_no_verdict_for_a_report(in_folder, capsys):

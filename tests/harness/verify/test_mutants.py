@@ -61,6 +61,7 @@ KILLS = {
     "outputs-kept": "output-buffer-reused",
     "calls-independent": "answer-kept-by-input",
     "two-instances": "weights-shared-by-instances",
+    "memory-steady": "every-output-kept",
     "gradients-linear": "large-gradient-clipped",
     "gradients-fresh": "gradients-accumulate",
     "lecture-teddy": "looks-ahead",

@@ -1,0 +1,116 @@
+"""What a GPU's driver says just now: how fast the multiprocessors' clock runs, and what holds it down.
+
+Read through NVML, the driver's library that nvidia-smi uses, which needs neither a CUDA context nor a Python package. No run on
+a GPU has been made yet: the tests read a library of their own that answers as the manual says, so on a GPU it is UNVERIFIED.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+NVML = "nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1"
+CUDA = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+
+_CLOCK_SM = 1
+_PCI_ID_LENGTH = 32
+_REASONS = ("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons")
+"""One function by its new and its old name; older drivers know the second only."""
+
+IDLE = 0x1
+REASONS = {
+    IDLE: "idle",
+    0x2: "the clock that an application has asked for",
+    0x4: "the power limit",
+    0x8: "the hardware's slowdown",
+    0x10: "the clock of another GPU",
+    0x20: "heat (software)",
+    0x40: "heat (hardware)",
+    0x80: "the power supply",
+    0x100: "the clock of the display",
+}
+"""What holds the clock down, by the bits of nvml.h (nvmlClocksEventReason...)."""
+DISTURBING = 0x8 | 0x20 | 0x40 | 0x80
+"""Bits that no run has without something being wrong with the machine. The power limit is not among them: large products reach
+it in every run, and what it costs shows in the clock."""
+CLOCK_DROP = 0.05
+"""Below the highest clock of a cell by more than this, a time is of another clock. In any run boost clocks go up and down by
+steps of 15 MHz, below 1%."""
+
+
+@dataclass(frozen=True)
+class GPUState:
+    """One reading. clock_mhz: of the multiprocessors; throttle_bits: see REASONS. None: the driver does not tell."""
+
+    clock_mhz: float | None
+    throttle_bits: int | None
+
+
+def gpu_state(ordinal: int = 0) -> GPUState | None:
+    """The state of the GPU that CUDA calls `ordinal` (so CUDA_VISIBLE_DEVICES counts); None without a driver, or a GPU."""
+    found = _device(ordinal)
+    if found is None:
+        return None
+    library, device = found
+    clock, bits = ctypes.c_uint(), ctypes.c_ulonglong()
+    tells_clock = library.nvmlDeviceGetClockInfo(device, _CLOCK_SM, ctypes.byref(clock)) == 0
+    reasons = next((getattr(library, name) for name in _REASONS if hasattr(library, name)), None)
+    tells_bits = reasons is not None and reasons(device, ctypes.byref(bits)) == 0
+    if not tells_clock and not tells_bits:
+        return None
+    return GPUState(float(clock.value) if tells_clock else None, int(bits.value) if tells_bits else None)
+
+
+def throttle_words(bits: int) -> str:
+    """The reasons of these bits; those that nobody has named by their number."""
+    known = [words for bit, words in REASONS.items() if bits & bit]
+    unknown = bits & ~sum(REASONS)
+    return ", ".join([*known, *([f"reason {unknown:#x}"] if unknown else [])]) or "nothing"
+
+
+def why_disturbed(state: GPUState, highest_mhz: float | None) -> str | None:
+    """Why what ran before this reading does not count; None if it does. highest_mhz: seen in this cell so far, None if none."""
+    bits = state.throttle_bits or 0
+    if bits & DISTURBING:
+        return f"the GPU's clock was held down by {throttle_words(bits & DISTURBING)}"
+    if state.clock_mhz is None or highest_mhz is None or bits & IDLE:  # an idle GPU lowers its clock by itself
+        return None
+    if state.clock_mhz < (1 - CLOCK_DROP) * highest_mhz:
+        why = f" ({throttle_words(bits)})" if bits else ""
+        return f"the GPU's clock was at {state.clock_mhz:.0f} MHz, after {highest_mhz:.0f} MHz in this cell{why}"
+    return None
+
+
+@cache
+def _device(ordinal: int) -> tuple[Any, ctypes.c_void_p] | None:
+    """NVML, ready, and its handle of CUDA's device; None where there is none, or more than one could be meant."""
+    try:
+        library = ctypes.CDLL(NVML)
+        ready = library.nvmlInit_v2() == 0
+    except (OSError, AttributeError):
+        return None
+    if not ready:
+        return None
+    device, bus = ctypes.c_void_p(), _pci_bus_id(ordinal)
+    if bus is not None:
+        found = library.nvmlDeviceGetHandleByPciBusId_v2(bus, ctypes.byref(device)) == 0
+        return (library, device) if found else None
+    count = ctypes.c_uint()
+    if ordinal != 0 or library.nvmlDeviceGetCount_v2(ctypes.byref(count)) != 0 or count.value != 1:
+        return None
+    return (library, device) if library.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(device)) == 0 else None
+
+
+def _pci_bus_id(ordinal: int) -> bytes | None:
+    """Where CUDA's device sits: NVML counts all devices, CUDA those that it may see, in an order of its own."""
+    try:
+        driver = ctypes.CDLL(CUDA)
+    except OSError:
+        return None
+    device, text = ctypes.c_int(), ctypes.create_string_buffer(_PCI_ID_LENGTH)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGet(ctypes.byref(device), ordinal) != 0:
+        return None
+    return text.value if driver.cuDeviceGetPCIBusId(text, _PCI_ID_LENGTH, device) == 0 else None

@@ -1,0 +1,92 @@
+"""How much memory this process holds just now, read off several places, since none of them sees all of it."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+PYTHON = "what Python and NumPy have asked for"
+"""To the byte, and nobody else's."""
+MALLOC = "what malloc has handed out"
+"""To the byte, by everybody who uses the C library's malloc: Python's larger objects too."""
+RESIDENT = "the process's own pages"
+"""Whatever it comes from, mapped memory too; but in pages, and some come only after a while."""
+DEVICE = "what is in use on the device"
+"""What the pools of CuPy and torch have handed out. Memory that a backend allocates past both is not seen."""
+
+
+class _Mallinfo2(ctypes.Structure):
+    """glibc's struct of that name."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
+    ]
+
+
+def _malloc_bytes() -> Callable[[], int] | None:
+    """Reads glibc's own count, over all threads; None with another C library."""
+    try:
+        mallinfo2 = ctypes.CDLL(None).mallinfo2
+    except (OSError, AttributeError, TypeError):
+        return None
+    mallinfo2.restype, mallinfo2.argtypes = _Mallinfo2, []
+
+    def read() -> int:
+        found = mallinfo2()
+        return int(found.uordblks + found.hblkhd)
+
+    return read
+
+
+def _resident_bytes() -> int | None:
+    """Pages that no file backs, also those swapped out; None where the system does not tell."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith(("RssAnon:", "RssShmem:", "VmSwap:"))]
+    return sum(found) if found else None
+
+
+def _device_bytes() -> int | None:
+    """Bytes in use on the current device; None where neither library is there."""
+    found = None
+    if (cupy := sys.modules.get("cupy")) is not None:
+        with suppress(Exception):  # CuPy is imported, and there is no device
+            found = int(cupy.get_default_memory_pool().used_bytes())
+    if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_initialized():
+        found = (found or 0) + int(torch.cuda.memory_allocated())
+    return found
+
+
+@contextmanager
+def meters() -> Iterator[Callable[[], dict[str, int]]]:
+    """Within, a call of what it gives reads every meter that there is: name -> bytes.
+
+    Garbage is collected before each reading: what waits for the collector is held by nobody.
+    """
+    tracing, malloc = tracemalloc.is_tracing(), _malloc_bytes()
+    if not tracing:
+        tracemalloc.start()
+
+    def read() -> dict[str, int]:
+        gc.collect()
+        found = {
+            PYTHON: tracemalloc.get_traced_memory()[0],
+            MALLOC: None if malloc is None else malloc() - tracemalloc.get_tracemalloc_memory(),
+            RESIDENT: _resident_bytes(),
+            DEVICE: _device_bytes(),
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    try:
+        yield read
+    finally:
+        if not tracing:
+            tracemalloc.stop()
