@@ -44,11 +44,11 @@ def row(run_id, **changes):
 
 @pytest.fixture
 def path(tmp_path, monkeypatch):
-    """A store with three runs; the newest, the second to be written, has one cell of two and was not finished."""
+    """A store with three runs; the newest has one cell of two and was not finished."""
     monkeypatch.chdir(tmp_path)
     found = tmp_path / "lstm-parity.sqlite"
     with Store(found, create=True) as store:
-        for run_id in (OLD, OTHER, NEW):
+        for run_id in (OLD, NEW, OTHER):
             store.add_run(run_of(run_id, finished=run_id != OTHER))
             store.add_peaks(f"machine of {run_id}", 2, {("cpu", "copy"): 5.0})
             for cell in range(1 if run_id == OTHER else 2):
@@ -131,6 +131,15 @@ def test_a_run_is_found_by_its_id_the_beginning_of_it_its_name_and_its_age(path)
         for text in ("", "no such", OLD + "0", "aft"):
             with pytest.raises(CallError, match=f"no run {text!r} in .*; there: {OTHER}, {NEW} .after., {OLD}"):
                 store.find_run(text)
+
+
+def test_the_newest_is_the_last_that_was_written_whatever_its_clock_said(path):
+    with Store(path) as store:
+        store.add_run(run_of("20260101T000009-eeeeee"))
+        assert store.find_run("newest").run_id == "20260101T000009-eeeeee"
+        store.delete_runs([OTHER])
+        store.shrink()
+        assert [run.run_id for run in store.runs()] == ["20260101T000009-eeeeee", NEW, OLD]
 
 
 def test_a_long_list_of_runs_is_cut(path):
