@@ -3,9 +3,10 @@
 import pytest
 
 from backends import UnavailableError, load_backend
+from harness.verify import steady
 from harness.verify.suite import Options, run_check
 
-EXAMPLES = 5
+EXAMPLES, CALLS = 5, 200
 
 
 def pytest_addoption(parser):
@@ -33,7 +34,9 @@ def holds():
     """Asserts that a check finds nothing, at a depth that fits every test run; skips what is not promised."""
 
     def look(check, name, executor, promises, examples=EXAMPLES):
-        found = run_check(check, name, executor, promises, Options(examples=examples, shrink=False))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(steady, "CALLS", CALLS)
+            found = run_check(check, name, executor, promises, Options(examples=examples, shrink=False))
         if found.status == "SKIP":
             pytest.skip(found.reason)
         assert found.status == "PASS", found.reason

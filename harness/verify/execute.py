@@ -27,8 +27,8 @@ class Program:
     layout: of the arrays that calls get; "strided" ones are every other element of larger ones with two axes swapped. keep:
     what was returned is held to the end and looked at again, instead of being filled with NaN after each call. interleaved: all
     forwards come first, then all backwards in the same order; each call must have an instance of its own. reuse: a call's
-    inputs are written over those of the call before, where they have the same shape. repeat: the only call is made many times,
-    each with arrays of its own, and what it returns is dropped: see steady.py.
+    inputs are written over those of the call before, where they have the same shape. repeat: the only call is made so many
+    times, each with arrays of its own, and what it returns is dropped: see steady.py.
     """
 
     instances: tuple[tuple[LSTMSpec, LSTMWeights], ...]
@@ -37,7 +37,7 @@ class Program:
     keep: bool = False
     interleaved: bool = False
     reuse: bool = False
-    repeat: bool = False
+    repeat: int = 0
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _repeat(backend: type[LSTMBackend], program: Program) -> Ran:
         instance.synchronize()
 
     try:
-        return Ran((), (), repeat(once))
+        return Ran((), (), repeat(once, program.repeat))
     finally:
         instance.close()
 

@@ -9,8 +9,8 @@ from time import monotonic
 from .held import DEVICE, MALLOC, PYTHON, RESIDENT, meters
 
 CALLS = 1000
-EVERY = 100
-"""Calls between two readings."""
+READINGS = 10
+"""So often the meters are read meanwhile, after as many calls each time."""
 LIMIT_S = 30.0
 """After so long no further call is made."""
 PARTS = 5
@@ -36,23 +36,29 @@ class Growth:
         return self.bytes_a_call > self.allowed
 
 
-def repeat(call: Callable[[], None]) -> tuple[dict[str, int], ...]:
-    """What every meter read after each EVERY calls, up to CALLS of them or LIMIT_S seconds."""
+def between(calls: int) -> int:
+    """How many calls there are from one reading to the next."""
+    return calls // READINGS
+
+
+def repeat(call: Callable[[], None], calls: int) -> tuple[dict[str, int], ...]:
+    """What every meter read, READINGS times over so many calls; less often where they take longer than LIMIT_S seconds."""
     readings: list[dict[str, int]] = []
     start = monotonic()
     with meters() as read:
-        for number in range(1, CALLS + 1):
+        for number in range(1, calls + 1):
             call()
-            if number % EVERY == 0:
+            if number % between(calls) == 0:
                 readings.append(read())
             if monotonic() - start > LIMIT_S:
                 break
     return tuple(readings)
 
 
-def growths(readings: Sequence[dict[str, int]], returned: int) -> list[Growth]:
-    """How each meter grew. returned: bytes that a call returns, of which it may leave less than a quarter behind.
+def growths(readings: Sequence[dict[str, int]], every: int, returned: int) -> list[Growth]:
+    """How each meter grew.
 
+    every: calls from one reading to the next. returned: bytes that a call returns, of which it may leave a quarter behind.
     Empty where there are too few readings for a part each.
     """
     if len(readings) < PARTS:
@@ -64,6 +70,6 @@ def growths(readings: Sequence[dict[str, int]], returned: int) -> list[Growth]:
     for meter in readings[0]:
         values = [readings[mark].get(meter, 0) for mark in marks]
         steps = zip(values, values[1:], marks, marks[1:], strict=False)
-        least = min((after - before) / ((b - a) * EVERY) for before, after, a, b in steps)
+        least = min((after - before) / ((b - a) * every) for before, after, a, b in steps)
         found.append(Growth(meter, least, allowed[meter]))
     return found

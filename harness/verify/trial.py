@@ -153,15 +153,15 @@ class Trial:
         self.asked.append(Asked(tuple(problems), program, ran))
         return ran
 
-    def memory(self, problem: Problem) -> tuple[dict[str, int], ...]:
-        """What the process held while one instance made the same call many times: see steady.repeat."""
+    def memory(self, problem: Problem, calls: int) -> tuple[dict[str, int], ...]:
+        """What the process held while one instance made the same call so many times: see steady.repeat."""
         if self.variation:
             raise VariationError
-        program = Program(((problem.spec, problem.weights),), ((0, problem.inputs),), repeat=True)
+        program = Program(((problem.spec, problem.weights),), ((0, problem.inputs),), repeat=calls)
         try:
             return self.executor.run(program).memory
         except BackendFaultError as fault:
-            raise DisagreementError(f"{problem.in_words()}, many calls: {fault.reason}", [], kind=fault.kind) from fault
+            raise DisagreementError(f"{problem.in_words()}, in {calls:,} calls: {fault.reason}", [], kind=fault.kind) from fault
 
     def expected(self, problem: Problem) -> Expected:
         """What the problem's results are compared with; kept."""

@@ -21,6 +21,8 @@ LARGEST_OUTPUT = 2**20
 """Bytes of a worker's output that are kept; a backend may print without end."""
 LOOK_S = 0.25
 """How often a worker that has not answered yet is looked after."""
+KILLS_S = 1.0
+"""How often the system's kills for want of memory are counted anew: that takes 0.1 ms."""
 ENDING_S = 5.0
 """How long a worker that has closed its pipe may take to end."""
 
@@ -54,7 +56,7 @@ class WorkerClient:
         handle, path = tempfile.mkstemp(prefix="lstm-parity-worker-")
         self._output, self._path = os.fdopen(handle, "r+b", buffering=0), Path(path)
         self._earlier_output = b""
-        self._kills = oom_kills()
+        self._kills, self._kills_at = oom_kills(), monotonic()
         try:
             self._process, self._pipe = spawn(main, threads, server_class, backend, self._path, module_path)
         except BaseException:
@@ -70,6 +72,7 @@ class WorkerClient:
     def ask(self, message: Any, limit_s: float) -> Answer:
         """The answer to a message. Raises WorkerError for a Failure, a crash, or no answer within limit_s (then killed)."""
         start = monotonic()
+        self._count_kills(start)
         try:
             self._pipe.send(message)
             while not self._pipe.poll(max(0.0, min(LOOK_S, start + limit_s - monotonic()))):
@@ -124,6 +127,12 @@ class WorkerClient:
         self.kill()
         self._output.close()
         self._path.unlink(missing_ok=True)
+
+    def _count_kills(self, now: float) -> None:
+        """Those so far were of other processes, if this one is alive after they were counted."""
+        if now - self._kills_at >= KILLS_S:
+            kills, self._kills_at = oom_kills(), now
+            self._kills = kills if self.alive else self._kills
 
     def _ended(self) -> WorkerError:
         """How a worker ended that has closed its pipe."""

@@ -80,8 +80,8 @@ class Bench:
         return self.run("sweep", *words, "--store", self.store, **options)
 
     def ask(self, question, *values):
-        """Rows of a query as dictionaries; the store is only read."""
-        with sqlite3.connect(f"file:{self.store}?mode=ro", uri=True, timeout=30) as db:
+        """Rows of a query as dictionaries. The store is opened for writing: what a killed writer left has to be undone."""
+        with sqlite3.connect(f"file:{self.store}?mode=rw", uri=True, timeout=30) as db:
             db.row_factory = sqlite3.Row
             found = [dict(row) for row in db.execute(question, values)]
         db.close()

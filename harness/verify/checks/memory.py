@@ -91,11 +91,12 @@ def _steady(trial: Trial) -> None:
 
 
 def _holds_no_more(trial: Trial, problem: Problem) -> None:
-    readings, spec, inputs = trial.memory(problem), problem.spec, problem.inputs
+    every, spec, inputs = steady.between(steady.CALLS), problem.spec, problem.inputs
+    readings = trial.memory(problem, steady.CALLS)
     returned = problem.steps * problem.batch * spec.output_size * spec.dtype.itemsize + inputs.state.h.nbytes
     returned += inputs.state.c.nbytes
     what = "a training step" if problem.training else "a call"
-    leaks, made = [growth for growth in steady.growths(readings, returned) if growth.leaks], len(readings) * steady.EVERY
+    leaks, made = [growth for growth in steady.growths(readings, every, returned) if growth.leaks], len(readings) * every
     if leaks:
         seen = "; ".join(f"{g.bytes_a_call:,.0f} bytes of {g.meter}, where {g.allowed:,.0f} are allowed" for g in leaks)
         reason = f"{problem.in_words()}: {what} leaves memory behind, each time of {made:,}: {seen}"

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from harness.store import TIMED
 from harness.sweep.cell import Cell
 from harness.sweep.messages import Open
 from harness.sweep.server import SweepServer
-from harness.worker.client import WorkerClient
+from harness.worker.client import WorkerClient, WorkerError
 from harness.worker.messages import Describe
 
 pytestmark = [pytest.mark.deep, pytest.mark.quiet]
@@ -44,6 +45,14 @@ class X(NumpyLSTM):
 """
 
 
+UNTIL_CUT = """
+def flood_until_it_is_cut():  # which only what waits for the answer can do
+    written, before = 0, 0
+    while (size := os.fstat(2).st_size) >= before:
+        assert written < 2**32, "what is printed in a call is not looked after before the call ends"
+        written, before = written + os.write(2, b"e" * 65536), size
+        time.sleep(1e-3)
+"""
 WHERE = r" \(\w+\.py:\d+\)"
 FAULTS = {
     "segfault": (forward("ctypes.string_at(0)"), "CRASHED", "killed by SIGSEGV"),
@@ -71,6 +80,7 @@ FAULTS = {
     "double_free": (forward("p = LIBC.malloc(2000); LIBC.free(p); LIBC.free(p)"), "CRASHED", "killed by SIG(ABRT|SEGV).*"),
     "flood_of_lines": (forward("[sys.stderr.write('e\\n') for _ in range(300_000)]"), TIMED, None),
     "flood_without_a_line": (forward("[os.write(2, b'e' * 65536) for _ in range(200)]"), TIMED, None),
+    "flood_cut_while_it_runs": (forward("n or flood_until_it_is_cut()") + UNTIL_CUT, TIMED, None),
     "flood_from_a_thread": (
         forward("pass", "self.thread = threading.Thread(target=flood, daemon=True); self.thread.start()")
         + "def flood():\n    while True:\n        os.write(2, b'e' * 4096); time.sleep(1e-3)\n",
@@ -254,6 +264,13 @@ def test_a_hang_ends_in_its_own_row(bench):
     assert len(done.stderr.strip().splitlines()) == 3
 
 
+def test_a_hang_between_two_cells_costs_neither_its_time(bench):
+    name = bench.file("hangs_in_close.py", forward("pass") + "    def close(self): time.sleep(99)\n") + ":X"
+    done = bench.sweep(bench.tiny(["numpy", name]), patch="import harness.sweep.workers as w\nw.CLOSE_LIMIT_S = 0.3")
+    assert done.returncode == 0, done.stderr
+    assert [(row["cell"], row["status"] in TIMED) for row in bench.rows()] == [(0, True), (0, True), (1, True), (1, True)]
+
+
 def test_what_a_backend_prints_is_bounded(tmp_path):
     """A worker that prints without end fills no disk: what is kept is looked after while it runs."""
     path = tmp_path / "loud.py"
@@ -285,29 +302,56 @@ def test_faults_of_gradients(bench):
     assert "Traceback" not in done.stderr
 
 
-def test_a_leak_that_the_system_ends_is_out_of_memory(bench):
-    """The kernel's own killer, at the limit of a control group."""
-    group = Path(f"/sys/fs/cgroup/memory/lstm-parity-{os.getpid()}")
-    limit, processes = group / "memory.limit_in_bytes", group / "cgroup.procs"
-    if not group.parent.is_dir():
-        group = Path(f"/sys/fs/cgroup/lstm-parity-{os.getpid()}")
-        limit, processes = group / "memory.max", group / "cgroup.procs"
+@pytest.fixture
+def small_group():
+    """A control group of 400 MB: its limit is set, and this is the file that takes members."""
+    parent, limit = Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"
+    if not parent.is_dir():
+        parent, limit = Path("/sys/fs/cgroup"), "memory.max"
+    group = parent / f"lstm-parity-{os.getpid()}"
     try:
         group.mkdir()
     except OSError as error:
         pytest.skip(f"UNVERIFIED: no control group can be made here ({error.strerror})")
     try:
-        limit.write_text(str(400 * 2**20))
-        join = f"n == 1 and open('{processes}', 'w').write(str(os.getpid()))"
-        body = f"{join}; self.kept += [np.ones(2**20) for _ in range(100 * n)]"
-        name = bench.file("leaks.py", forward(body, "self.kept = []")) + ":X"
-        done = bench.sweep(bench.tiny(["numpy", name], steps=[3, 4]), timeout=180)
-        rows = bench.rows()
-        assert [row["status"] in TIMED for row in rows if row["backend"] == "numpy"] == [True, True]
-        found = [(row["status"], row["reason"]) for row in rows if row["backend"] == name]
-        assert found == [("OUT_OF_MEMORY", "killed by the system for want of memory")] * 2
-        assert done.returncode == 1
+        (group / limit).write_text(str(400 * 2**20))
     except OSError as error:
-        pytest.skip(f"UNVERIFIED: the control group takes no limit ({error.strerror})")
-    finally:
         group.rmdir()
+        pytest.skip(f"UNVERIFIED: the control group takes no limit ({error.strerror})")
+    yield group / "cgroup.procs"
+    group.rmdir()
+
+
+def test_a_leak_that_the_system_ends_is_out_of_memory(bench, small_group):
+    """The kernel's own killer, at the limit of a control group."""
+    join = f"n == 1 and open('{small_group}', 'w').write(str(os.getpid()))"
+    body = f"{join}; self.kept += [np.ones(2**20) for _ in range(100 * n)]"
+    name = bench.file("leaks.py", forward(body, "self.kept = []")) + ":X"
+    done = bench.sweep(bench.tiny(["numpy", name], steps=[3, 4]), timeout=180)
+    rows = bench.rows()
+    assert [row["status"] in TIMED for row in rows if row["backend"] == "numpy"] == [True, True]
+    found = [(row["status"], row["reason"]) for row in rows if row["backend"] == name]
+    assert found == [("OUT_OF_MEMORY", "killed by the system for want of memory")] * 2
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("survived", [True, False])
+def test_a_kill_for_want_of_memory_is_of_this_worker_only_if_it_went_with_it(monkeypatch, survived):
+    """The system counts those of all processes: one that this worker outlived says nothing of its own end."""
+    kills = [3]
+    monkeypatch.setattr("harness.worker.client.oom_kills", lambda: kills[0])
+    monkeypatch.setattr("harness.worker.client.KILLS_S", 0.0)
+    client = WorkerClient(SweepServer, "numpy", 1)
+    try:
+        client.ask(Describe(), 60)
+        kills[0] += 1
+        if survived:
+            client.ask(Describe(), 60)
+        os.kill(client._process.pid, signal.SIGKILL)
+        client._process.join()
+        with pytest.raises(WorkerError) as ended:
+            client.ask(Describe(), 60)
+    finally:
+        client.close()
+    wanted = ("CRASHED", "killed by SIGKILL") if survived else ("OUT_OF_MEMORY", "killed by the system for want of memory")
+    assert (ended.value.status, ended.value.reason) == wanted

@@ -3,13 +3,14 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
 import subprocess
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import closing, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -66,20 +67,39 @@ def wait_for_cells(bench, process, count):
         time.sleep(0.01)
 
 
+def wait_for_file(path):
+    end = time.monotonic() + 60
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert path.exists()
+
+
 def pytest_generate_tests(metafunc):
     if "seed" in metafunc.fixturenames:
-        metafunc.parametrize("seed", range(metafunc.config.getoption("--kills") // 2))
+        metafunc.parametrize("seed", range((metafunc.config.getoption("--kills") + 1) // 2))
 
 
-def test_kill_9_of_the_parent_at_any_moment(bench, seed):
-    """Killed twice for each seed; `--kills` says how many kills there are in all."""
-    draw = random.Random(seed)
+def to_be_killed(bench):
     sweep = bench.tiny(["numpy", bench.file("a b'c.py", NUMPY) + ":X"], steps=STEPS, budget=0.1)
-    words = ("sweep", sweep, "--store", bench.store, "--resume")
+    return "sweep", sweep, "--store", bench.store, "--resume"
+
+
+@pytest.fixture(scope="module")
+def undisturbed_s(shared_bench):
+    """How long the sweep takes here that is to be killed."""
+    begun = time.monotonic()
+    assert shared_bench.run(*to_be_killed(shared_bench)).returncode == 0
+    return time.monotonic() - begun
+
+
+def test_kill_9_of_the_parent_at_any_moment(bench, undisturbed_s, seed):
+    """Two kills for each seed: 20 in all, and as many as you like with `pytest -k parent_at_any_moment --kills 100`."""
+    draw = random.Random(seed)
+    words = to_be_killed(bench)
     kept = {}
     for _ in range(2):
         process = bench.start(*words)
-        time.sleep(draw.uniform(0.2, 1.8))
+        time.sleep(draw.uniform(0.0, undisturbed_s))
         process.kill()
         process.communicate()
         assert none_left(bench), seed
@@ -100,6 +120,55 @@ def test_kill_9_of_the_parent_at_any_moment(bench, seed):
 
 
 NUMPY = "from backends.numpy_lstm import NumpyLSTM as X\n"
+
+
+DYING = """
+import os, sqlite3
+class Dying(sqlite3.Connection):
+    rows = 0
+    def execute(self, statement, *values):
+        last = Dying.rows >= 3 and statement.startswith({statement!r})
+        if last and {when!r} == "before":
+            os.kill(os.getpid(), 9)
+        Dying.rows += statement.startswith("INSERT INTO rows")
+        found = super().execute(statement, *values)
+        if last:
+            os.kill(os.getpid(), 9)
+        return found
+def connect(*words, was=sqlite3.connect, **options):
+    db = was(*words, factory=Dying, **options)
+    db.execute("PRAGMA cache_size = 1")  # pages go to the file before they are committed
+    return db
+sqlite3.connect = connect
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "statement", "finished"),
+    [
+        ("before", "INSERT INTO rows", 1),  # between the two rows of a cell
+        ("before", "COMMIT", 1),
+        ("after", "COMMIT", 2),
+        ("before", "UPDATE runs SET finished_at", len(STEPS)),
+    ],
+)
+def test_kill_9_of_the_parent_while_it_writes(bench, when, statement, finished):
+    words = ("sweep", bench.tiny(["numpy", bench.file("other.py", NUMPY) + ":X"], steps=STEPS), "--store", bench.store)
+    assert bench.run(*words, patch=DYING.format(when=when, statement=statement)).returncode == -signal.SIGKILL
+    assert none_left(bench)
+    journal = bench.store.with_name(f"{bench.store.name}-journal")
+    assert (journal.exists() and journal.stat().st_size > 0) == (
+        when == "before" and statement != "UPDATE runs SET finished_at"
+    )
+    copy = Path(shutil.copy(bench.store, bench.folder / "as it was left"))
+    if journal.exists():
+        shutil.copy(journal, f"{copy}-journal")
+    assert bench.run(*words, "--resume").returncode == 0  # the first to open the store
+    rows = bench.rows()
+    assert Counter(row["cell"] for row in rows) == dict.fromkeys(range(len(STEPS)), 2)
+    assert [run["finished_at"] is not None for run in bench.runs()] == [True]
+    bench.store = copy
+    assert bench.rows() == rows[: 2 * finished]
 
 
 def test_kill_9_while_the_peaks_are_measured(bench):
@@ -134,7 +203,8 @@ from backends.numpy_lstm import NumpyLSTM
 class X(NumpyLSTM):
     def forward(self, x, *a, **k):
         if len(x) == 4 and not pathlib.Path("pid").exists():
-            pathlib.Path("pid").write_text(str(os.getpid()))
+            pathlib.Path("being written").write_text(str(os.getpid()))
+            pathlib.Path("being written").rename("pid")
             time.sleep(60)
         return super().forward(x, *a, **k)
 """
@@ -143,10 +213,7 @@ class X(NumpyLSTM):
 def test_kill_9_of_a_worker_in_a_call(bench):
     other = bench.file("other.py", WAITS) + ":X"
     process = bench.start("sweep", bench.tiny(["numpy", other], steps=STEPS), "--store", bench.store)
-    end = time.monotonic() + 60
-    while not (bench.folder / "pid").exists() and time.monotonic() < end:
-        time.sleep(0.01)
-    time.sleep(0.1)
+    wait_for_file(bench.folder / "pid")
     os.kill(int((bench.folder / "pid").read_text()), signal.SIGKILL)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1, said
@@ -235,18 +302,61 @@ def test_a_small_file_system_that_runs_full(bench, small_disk):
     assert [row["cell"] for row in bench.rows()] == list(range(58))
 
 
-def test_no_room_for_what_workers_print_is_said_in_one_line(bench, small_disk):
+def in_folder(folder):
+    """Where files are made that a worker prints into; from TMPDIR, Python turns to another folder where there is no room."""
+    return f"import tempfile\ntempfile.tempdir = {str(folder)!r}"
+
+
+def test_no_room_for_what_workers_print_is_their_rows_reason(bench, small_disk):
     fill(small_disk)
-    bench.temporary = small_disk
     bench.file("loud.py", "print('z' * 100_000)\n" + NUMPY)
-    done = bench.run("sweep", bench.tiny(["numpy", "loud.py:X"]), "--store", bench.store)
-    assert done.returncode in (0, 1, 2)
+    done = bench.run("sweep", bench.tiny(["loud.py:X", "numpy"]), "--store", bench.store, patch=in_folder(small_disk))
     assert "Traceback" not in done.stderr
-    if done.returncode == 2:
-        assert len(done.stderr.strip().splitlines()) == 1
-    else:
-        assert Counter(row["cell"] for row in bench.rows()) == {0: 2, 1: 2}
-        assert {row["status"] for row in bench.rows() if row["backend"] == "numpy"} <= set(TIMED)
+    rows = bench.rows()
+    assert [row["backend"] for row in rows] == ["loud.py:X", "numpy"] * 2
+    for loud, quiet in zip(rows[::2], rows[1::2], strict=True):
+        assert (loud["status"], "No space left on device" in loud["reason"]) == ("UNAVAILABLE", True)
+        assert quiet["status"] in TIMED
+
+
+def test_no_room_for_the_files_that_workers_print_into_is_said_in_one_line(bench, small_disk):
+    subprocess.run(["mount", "-o", "remount,nr_inodes=2", small_disk], check=True)
+    (small_disk / "filler").touch()
+    done = bench.run("sweep", bench.tiny(), "--store", bench.store, patch=in_folder(small_disk))
+    assert done.returncode == 2
+    assert re.fullmatch(f"lstm-parity sweep: {small_disk}/.*: No space left on device\n", done.stderr), done.stderr
+    assert bench.rows() == []
+
+
+REMOVES = """\
+import os, shutil
+from backends.numpy_lstm import NumpyLSTM
+class X(NumpyLSTM):
+    def forward(self, x, *a, **k):
+        if len(x) == 3:
+            shutil.rmtree(os.environ["TMPDIR"])
+            os._exit(7)
+        return super().forward(x, *a, **k)
+"""
+
+
+def test_a_folder_of_temporary_files_that_has_gone_is_said_in_one_line_and_loses_nothing(bench):
+    """No worker can be started any more in the place of one that ended."""
+    removes = bench.file("removes.py", REMOVES) + ":X"
+    words = ("sweep", bench.tiny(["numpy", removes], steps=[2, 3, 4]), "--store", bench.store)
+    done = bench.run(*words)
+    assert done.returncode == 2, done.stderr
+    *cells, said = done.stderr.strip().splitlines()
+    assert len(cells) == 2
+    assert re.fullmatch(f"lstm-parity sweep: {bench.temporary}/.*: No such file or directory", said)
+    assert none_left(bench)
+    kept = bench.rows()
+    assert [(row["cell"], row["status"] in TIMED) for row in kept] == [(0, True), (0, True), (1, True), (1, False)]
+    assert (kept[3]["status"], kept[3]["reason"]) == ("CRASHED", "the process exited with code 7")
+    bench.temporary.mkdir()
+    assert bench.run(*words, "--resume").returncode == 1  # the row that crashed is finished
+    assert bench.rows()[: len(kept)] == kept
+    assert [(row["cell"], row["status"] in TIMED) for row in bench.rows()[len(kept) :]] == [(2, True), (2, True)]
 
 
 BACK = """
@@ -384,6 +494,58 @@ def test_sweeps_into_one_store_at_once(bench, new):
         assert process.returncode == 0, said
     assert len(bench.runs()) == 3
     assert Counter(row["run_id"] for row in bench.rows()) == {run["run_id"]: 2 for run in bench.runs()}
+
+
+GATE = """\
+import pathlib, time
+from backends.numpy_lstm import NumpyLSTM
+class X(NumpyLSTM):
+    def forward(self, x, *a, **k):
+        if len(x) == 3:
+            pathlib.Path("reached").touch()
+            while not pathlib.Path("open").exists():
+                time.sleep(0.01)
+        return super().forward(x, *a, **k)
+"""
+
+
+def test_a_sweep_in_a_long_cell_is_in_nobodys_way(bench):
+    long = bench.start("sweep", bench.tiny(["numpy", bench.file("gate.py", GATE) + ":X"]), "--store", bench.store)
+    wait_for_file(bench.folder / "reached")
+    assert bench.run("sweep", bench.tiny(steps=STEPS, name="other.toml"), "--store", bench.store).returncode == 0
+    (bench.folder / "open").touch()
+    _, said = long.communicate(timeout=60)
+    assert long.returncode == 0, said
+    first, second = bench.runs()
+    assert Counter(row["run_id"] for row in bench.rows()) == {first["run_id"]: 4, second["run_id"]: len(STEPS)}
+    assert {row["status"] for row in bench.rows()} <= set(TIMED)
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+def test_a_store_that_another_process_is_writing_to(bench, in_time):
+    """Waited for; where that takes too long, what was finished is kept."""
+    gate = bench.file("gate.py", GATE) + ":X"
+    words = ("sweep", bench.tiny(["numpy", gate], steps=[2, 3, 4]), "--store", bench.store)
+    process = bench.start(*words, patch="" if in_time else "import harness.store as s\ns.BUSY_SECONDS = 0.2")
+    wait_for_file(bench.folder / "reached")
+    with closing(sqlite3.connect(bench.store, isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        (bench.folder / "open").touch()
+        if in_time:
+            time.sleep(1.0)
+        else:
+            process.wait(timeout=60)
+    _, said = process.communicate(timeout=60)
+    if not in_time:
+        assert process.returncode == 2, said
+        assert "is in use by another process" in said.strip().splitlines()[-1]
+        assert "Traceback" not in said
+        assert [row["cell"] for row in bench.rows()] == [0, 0]
+        process = bench.start(*words, "--resume")
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert [row["cell"] for row in bench.rows()] == [0, 0, 1, 1, 2, 2]
+    assert none_left(bench)
 
 
 def test_a_store_is_made_once_however_many_make_it(tmp_path):

@@ -71,7 +71,6 @@ def mapped(self, *_):
 @pytest.fixture(autouse=True)
 def _fewer_calls(monkeypatch):
     monkeypatch.setattr(steady, "CALLS", 300)
-    monkeypatch.setattr(steady, "EVERY", 30)
 
 
 LEAKS = {
@@ -159,7 +158,7 @@ def test_a_backend_that_fails_in_one_of_many_calls_is_told(monkeypatch):
     found = looked_at(leaving(fails))
     assert found.failure is not None
     assert found.failure.kind == "raised"
-    assert "many calls: the backend raised RuntimeError: out of handles" in found.failure.reason
+    assert "in 300 calls: the backend raised RuntimeError: out of handles" in found.failure.reason
 
 
 def test_each_call_gets_arrays_of_its_own_and_the_instance_is_closed():
@@ -173,10 +172,10 @@ def test_each_call_gets_arrays_of_its_own_and_the_instance_is_closed():
             seen.append("closed")
 
     problem = draw_problem(LSTMSpec(3, 4), 1, 2, 0)
-    ran = execute(Watching, Program(((problem.spec, problem.weights),), ((0, problem.inputs),), repeat=True))
-    assert (len(seen), seen.pop()) == (steady.CALLS + 1, "closed")
-    assert len({id(x) for x in seen}) == steady.CALLS
-    assert len(ran.memory) == steady.CALLS // steady.EVERY
+    ran = execute(Watching, Program(((problem.spec, problem.weights),), ((0, problem.inputs),), repeat=40))
+    assert (len(seen), seen.pop()) == (41, "closed")
+    assert len({id(x) for x in seen}) == 40
+    assert len(ran.memory) == steady.READINGS
     assert PYTHON in ran.memory[0]
 
 
@@ -195,7 +194,7 @@ def readings(*values, meter=PYTHON):
     ],
 )
 def test_the_part_in_which_it_grows_least_counts(values, grows):
-    (found,) = growths(readings(*values), 1000)
+    (found,) = growths(readings(*values), 30, 1000)
     assert found.bytes_a_call == pytest.approx(grows, abs=0.02)
 
 
@@ -206,21 +205,21 @@ def test_what_may_stay_is_a_quarter_of_what_is_returned_but_never_much():
         (DEVICE, 10**6, steady.SMALLEST_LEAK),
         (RESIDENT, 400, steady.PAGE_LEAK),
     ]:
-        (found,) = growths(readings(*range(10), meter=meter), returned)
+        (found,) = growths(readings(*range(10), meter=meter), 1, returned)
         assert found.allowed == allowed
     for rate, leaks in ((99, False), (101, True)):
-        (found,) = growths(readings(*(rate * steady.EVERY * k for k in range(10))), 400)
+        (found,) = growths(readings(*(rate * 30 * k for k in range(10))), 30, 400)
         assert found.leaks is leaks
-    assert growths(readings(1, 2, 3), 400) == []
+    assert growths(readings(1, 2, 3), 1, 400) == []
 
 
 def test_a_kibibyte_in_every_third_call_is_a_leak_however_much_is_returned():
-    values = [1057 * (steady.EVERY * k // 3) for k in range(1, 11)]
+    values = [1057 * (100 * k // 3) for k in range(1, 11)]
     for meter in (PYTHON, MALLOC, DEVICE):
-        (found,) = growths(readings(*values, meter=meter), 10**9)
+        (found,) = growths(readings(*values, meter=meter), 100, 10**9)
         assert found.leaks
-    pages = [4096 * (steady.EVERY * k // 3) for k in range(1, 11)]
-    (found,) = growths(readings(*pages, meter=RESIDENT), 400)
+    pages = [4096 * (100 * k // 3) for k in range(1, 11)]
+    (found,) = growths(readings(*pages, meter=RESIDENT), 100, 400)
     assert found.leaks
 
 
