@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
 
-from . import lead
-from .fit import fit_lines
 from .frame import COLUMNS, ReportData, ReportError, Run, select_run
 from .ratios import recorded_baseline, with_baseline, without_unpaired
-from .tables import Table, fits_table, machine_table, problems_table, results_table
-from .wins import contests, win_sentences
 
 _EXTRA = ("altair", "jinja2", "vl_convert")
 
@@ -23,7 +19,8 @@ _EXTRA = ("altair", "jinja2", "vl_convert")
 class Verdict:
     """What the report says, for the one who asked for it.
 
-    run_id, baseline: what was reported on, and over what. sentences: which backend wins where, and what failed. files: what was
+    run_id, baseline: what was reported on, and over what. sentences: which backend wins where, what failed,
+    whether it may be trusted, what changed. files: what was
     written, report.html first.
     """
 
@@ -48,7 +45,7 @@ def write_report(data: ReportData, out: Path, baseline: str | None = None) -> Ve
     run = select_run(data)
     rows, chosen = _over_baseline(run, baseline)
     contents = {"results.csv": "", "results.parquet": "", "report.md": "", "report.html": ""}
-    sentences, texts = _render(run, rows, chosen, data.command)
+    sentences, texts = _render(data, run, rows, chosen)
     contents |= texts
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +67,7 @@ def write_report(data: ReportData, out: Path, baseline: str | None = None) -> Ve
 def _over_baseline(run: Run, baseline: str | None) -> tuple[pd.DataFrame, str]:
     """The run's rows with ratios over the wanted baseline, and its name."""
     rows = run.rows
-    known = list(dict.fromkeys(rows["backend"]))
+    known = list(rows["backend"].unique())
     if baseline is not None and baseline not in known:
         raise ReportError(f"the baseline {baseline!r} is not in run {run.run_id}; its backends are {', '.join(known)}")
     recorded = recorded_baseline(rows, run.definition)
@@ -81,27 +78,18 @@ def _over_baseline(run: Run, baseline: str | None) -> tuple[pd.DataFrame, str]:
     return without_unpaired(rows, chosen), chosen
 
 
-def _render(run: Run, rows: pd.DataFrame, baseline: str, command: str) -> tuple[list[str], dict[str, str]]:
-    """The verdict's sentences, and the text of every page and chart by file name."""
-    from .charts import draw_charts
-    from .page import Content, to_html, to_markdown, to_svg
+def _render(data: ReportData, run: Run, rows: pd.DataFrame, baseline: str) -> tuple[list[str], dict[str, str]]:
+    """The verdict's sentences, and the text of every page and picture by file name."""
+    from .content import make_content
+    from .names import renamed, shown_names
+    from .page import to_html, to_markdown
+    from .pictures import pictures
 
-    wins = win_sentences(rows, contests(rows, run.samples, baseline))
-    failed = lead.what_failed(rows)
-    lines = fit_lines(rows)
-    machine = ", ".join(str(m) for m in rows["machine_id"].dropna().unique())
-    tables: list[Table] = [problems_table(rows), fits_table(lines), results_table(rows, baseline)]
-    tables = [t for t in tables if len(t.cells)] + [machine_table(machine, run.fingerprint)]
-    content = Content(
-        title="LSTM parity report",
-        ran=[*lead.what_ran(run), lead.statuses(rows)],
-        where=lead.where_and_when(run),
-        failed=failed,
-        wins=wins,
-        charts=draw_charts(rows, baseline),
-        tables=tables,
-        command=command,
-    )
-    texts = {f"{c.name}.svg": to_svg(c) for c in content.charts}
-    texts |= {"report.md": to_markdown(content), "report.html": to_html(content)}
-    return [*wins, *failed], texts
+    names = shown_names(dict.fromkeys([*data.rows["backend"].unique(), *data.verdicts["backend"].unique()]))
+    rows = rows.assign(backend=rows["backend"].map(names).astype("string"))
+    run = replace(run, rows=run.rows.assign(backend=run.rows["backend"].map(names).astype("string")))
+    content = make_content(renamed(data, names), run, rows, names[baseline], {b: a for a, b in names.items()})
+    drawn = {s.key: pictures(content, s.charts) for s in content.sections}
+    texts = {f"{p.name}.svg": p.svg for group in drawn.values() for p in group}
+    texts |= {"report.md": to_markdown(content, drawn), "report.html": to_html(content)}
+    return content.verdict, texts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,12 @@ COLUMNS: Mapping[str, str] = {
 SAMPLE_COLUMNS = ("row_id", "block", "position", "calls", "wall_s", "device_s", "used")
 RUN_COLUMNS = ("run_id", "machine_id", "fingerprint", "definition", "command", "seed", "started_at", "finished_at", "summary")
 
+PEAK_COLUMNS = ("machine_id", "device", "threads", "kind", "value")
+VERDICT_COLUMNS = (
+    "machine_id", "backend", "verdict", "checks", "effective_bits", "examples", "seed", "git_commit", "finished_at",
+)  # fmt: skip
+SCORE_COLUMNS = ("total", "killed", "survivors", "false_alarms", "git_commit", "finished_at")
+
 TIMED_STATUSES = ("PASSED", "UNSTABLE")
 """The only statuses beside which a time stands."""
 STATUSES = ("WRONG", "SUSPECT", "CRASHED", "TIMEOUT", "OUT_OF_MEMORY", "UNSTABLE", "UNSUPPORTED", "UNAVAILABLE", "PASSED")
@@ -53,12 +59,19 @@ class ReportData:
     rows: one row per cell and backend, `row_id` and the columns of COLUMNS. samples: SAMPLE_COLUMNS, in seconds per call,
     joined to rows by `row_id`; `used` is false for one that does not count in its row's figures. runs: RUN_COLUMNS, one row a
     run; fingerprint, definition and summary are JSON text. command: the words that asked for the report, printed at its foot.
+    peaks (PEAK_COLUMNS): the best rates measured, "gemm:<precision>" in operations a second and "copy" in bytes a second.
+    verdicts (VERDICT_COLUMNS), mutation_scores (SCORE_COLUMNS): what the property suite said and its own score, in the order
+    in which they were added. store: the store's file as a command line would name it.
     """
 
     rows: pd.DataFrame
     samples: pd.DataFrame
     runs: pd.DataFrame
     command: str
+    peaks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(PEAK_COLUMNS)))
+    verdicts: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(VERDICT_COLUMNS)))
+    mutation_scores: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SCORE_COLUMNS)))
+    store: str = "lstm-parity.sqlite"
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +102,9 @@ def select_run(data: ReportData) -> Run:
         ("rows", data.rows, ("row_id", *COLUMNS)),
         ("samples", data.samples, SAMPLE_COLUMNS),
         ("runs", data.runs, RUN_COLUMNS),
+        ("peaks", data.peaks, PEAK_COLUMNS),
+        ("verdicts", data.verdicts, VERDICT_COLUMNS),
+        ("mutation scores", data.mutation_scores, SCORE_COLUMNS),
     ):
         missing = [c for c in needed if c not in frame.columns]
         if missing:
@@ -105,9 +121,9 @@ def select_run(data: ReportData) -> Run:
         samples=data.samples[data.samples["used"].astype(bool)],
         started_at=_text(info.get("started_at")),
         finished_at=_text(info.get("finished_at")),
-        fingerprint=_parsed(info.get("fingerprint")),
-        definition=_parsed(info.get("definition")),
-        summary=_parsed(info.get("summary")),
+        fingerprint=parsed(info.get("fingerprint")),
+        definition=parsed(info.get("definition")),
+        summary=parsed(info.get("summary")),
         others=others,
         unused=unused,
     )
@@ -118,21 +134,27 @@ def varying(rows: pd.DataFrame) -> list[str]:
     return [c for c in CELL if rows[c].nunique(dropna=False) > 1]
 
 
-def _newest(rows: pd.DataFrame, runs: pd.DataFrame) -> tuple[Any, int, tuple[str, ...]]:
-    """The newest run with rows; how many other runs have rows; the ids of newer runs that have none."""
+def in_time(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Every run, oldest first: run_id, when, has_rows."""
     from_rows = rows[["run_id", "started_at"]].groupby("run_id", sort=False, as_index=False).min()
     measured = from_rows["run_id"]
     known = runs[["run_id", "started_at"]]
     both = pd.concat([known, from_rows[~measured.isin(known["run_id"])]], ignore_index=True)
     when = pd.to_datetime(both["started_at"], utc=True, format="ISO8601", errors="coerce")
-    both = both.assign(when=when.fillna(pd.Timestamp(0, tz="UTC"))).sort_values("when", kind="stable")
-    has_rows = both["run_id"].isin(measured)
-    last = both.loc[has_rows].iloc[-1]
-    newer = both.loc[~has_rows & (both["when"] > last["when"]), "run_id"]
-    return last["run_id"], len(measured) - 1, tuple(str(r) for r in newer)
+    both = both.assign(when=when.fillna(pd.Timestamp(0, tz="UTC")), has_rows=both["run_id"].isin(measured))
+    return both.sort_values("when", kind="stable", ignore_index=True)
 
 
-def _checked(rows: pd.DataFrame) -> pd.DataFrame:
+def _newest(rows: pd.DataFrame, runs: pd.DataFrame) -> tuple[Any, int, tuple[str, ...]]:
+    """The newest run with rows; how many other runs have rows; the ids of newer runs that have none."""
+    both = in_time(rows, runs)
+    last = both.loc[both["has_rows"]].iloc[-1]
+    newer = both.loc[~both["has_rows"] & (both["when"] > last["when"]), "run_id"]
+    return last["run_id"], int(both["has_rows"].sum()) - 1, tuple(str(r) for r in newer)
+
+
+def typed(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with row_id and the columns of COLUMNS, in their dtypes."""
     checked = pd.DataFrame({"row_id": rows["row_id"].to_numpy()})
     for name, dtype in COLUMNS.items():
         try:
@@ -142,6 +164,11 @@ def _checked(rows: pd.DataFrame) -> pd.DataFrame:
             checked[name] = values.astype(dtype)  # type: ignore[call-overload]
         except (TypeError, ValueError) as error:
             raise ReportError(f"column {name} of the rows does not hold {dtype} values: {error}") from None
+    return checked
+
+
+def _checked(rows: pd.DataFrame) -> pd.DataFrame:
+    checked = typed(rows)
     unknown = set(checked["status"].dropna()) - set(STATUSES) or ({"no status"} if checked["status"].isna().any() else set())
     if unknown:
         raise ReportError(f"unknown status {sorted(unknown)[0]!r} in the rows; a status is one of {', '.join(STATUSES)}")
@@ -167,9 +194,10 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _parsed(text: Any) -> dict[str, Any]:
+def parsed(text: Any) -> dict[str, Any]:
+    """A JSON object; empty where the text is none."""
     try:
-        parsed = json.loads(_text(text) or "{}")
+        found = json.loads(_text(text) or "{}")
     except json.JSONDecodeError:
         return {}
-    return parsed if isinstance(parsed, dict) else {}
+    return found if isinstance(found, dict) else {}

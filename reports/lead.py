@@ -6,11 +6,16 @@ from typing import Any
 
 import pandas as pd
 
+from .chart_parts import largest
 from .frame import STATUSES, Run, varying
-from .words import brief, cells, duration, label, phrase
+from .history import History, move_sentence
+from .words import brief, cells, duration, label, percent, phrase, significant
 
 MOST_KINDS = 8
 """Kinds of failure named in the first lines; all rows are in the table of those that are not PASSED."""
+
+BAD = ("WRONG", "SUSPECT")
+UNABLE = ("CRASHED", "TIMEOUT", "OUT_OF_MEMORY", "UNSUPPORTED", "UNAVAILABLE")
 
 _SHARES = (
     ("in_samples_s", "in samples"),
@@ -26,7 +31,7 @@ _SHARES = (
 def what_ran(run: Run) -> list[str]:
     """The run, its size, what varies and what is the same everywhere."""
     rows = run.rows
-    backends = list(dict.fromkeys(rows["backend"]))
+    backends = list(rows["backend"].unique())
     named = ", ".join(backends[:12]) + (f" and {len(backends) - 12} more" if len(backends) > 12 else "")
     differing = varying(rows)
     fixed = [c for c in ("precision", "mode", "hidden_size", "input_size", "sequence_length", "batch_size", "num_layers",
@@ -58,7 +63,7 @@ def where_and_when(run: Run) -> list[str]:
                   if isinstance(run.summary.get(k), (int, float))]  # fmt: skip
         lines.append(f"The run took {duration(wall)}" + (f": {', '.join(shares)}." if shares else "."))
     if run.others:
-        lines.append(f"{run.others:,} other run{'s' * (run.others > 1)} in the store, not shown here.")
+        lines.append(f"{run.others:,} other run{'s' * (run.others > 1)} in the store.")
     if run.unused:
         lines.append(f"Newer, but without rows: {', '.join(run.unused)}.")
     return lines
@@ -71,21 +76,62 @@ def statuses(rows: pd.DataFrame) -> str:
     return ", ".join(f"{counts[s]:,} {s}" for s in order if s in counts.index) + "."
 
 
-def what_failed(rows: pd.DataFrame) -> list[str]:
-    """One line for each backend, status and reason that is not PASSED, the gravest first."""
-    failed = rows[rows["status"] != "PASSED"].copy()
+def what_failed(rows: pd.DataFrame, statuses: tuple[str, ...]) -> list[str]:
+    """One line for each backend, status of these, and reason, the gravest first."""
+    failed = rows[rows["status"].isin(statuses)].copy()
     failed["severity"] = failed["status"].map({status: i for i, status in enumerate(STATUSES)})
     failed["reason"] = failed["reason"].fillna("no reason given")
-    kinds = failed.groupby(["severity", "backend", "status", "reason"], sort=True).size()
+    failed["kind"] = failed["reason"].str.replace(r"\d+(\.\d+)?(e[-+]?\d+)?", "0", regex=True)  # alike but for their figures
+    kinds = failed.groupby(["severity", "backend", "status", "kind"], sort=True)["reason"].agg(["size", "first", "nunique"])
     of = rows["backend"].value_counts()
-    named: list[Any] = list(kinds.items())
+    named: list[Any] = list(zip(kinds.index, kinds.itertuples(index=False), strict=True))
     lines = []
-    for (_, backend, status, reason), count in named[:MOST_KINDS]:
+    for (_, backend, status, _), (size, reason, different) in named[:MOST_KINDS]:
+        count = int(size)
         where = f"all {cells(count)}" if count == of[backend] > 1 else cells(count)
-        lines.append(f"{backend}: {status} in {where}: {str(reason).rstrip('.')}.")
+        like = ", for example" if different > 1 else ""
+        lines.append(f"{backend}: {status} in {where}{like}: {str(reason).rstrip('.')}.")
     if len(named) > MOST_KINDS:
         lines.append(f"And {len(named) - MOST_KINDS:,} more kinds of failure; see the table of rows that are not PASSED.")
     return lines
+
+
+def floor_sentences(rows: pd.DataFrame) -> list[str]:
+    """What share of the floor each backend reaches: at its best, and in the middle of its cells."""
+    timed = rows[rows["timed"] & rows["floor_s"].notna()]
+    if timed.empty:
+        return []
+    reached = timed["floor_s"] / timed["median_s"]
+    best = largest(timed, reached)
+    middle = reached.groupby(timed["backend"]).median().sort_values(ascending=False)
+    said = ", ".join(f"{name} {percent(share)}" for name, share in middle.head(8).items())
+    return [
+        "The floor is what operations or bytes take at the best rates measured on this machine. Nearest to it: "
+        f"{best['backend']} reaches {percent(reached.max())} at {phrase('sequence_length', best['sequence_length'])}, "
+        f"{phrase('batch_size', best['batch_size'])}. In half of its cells each reaches at least: {said}."
+    ]
+
+
+def certainty(rows: pd.DataFrame) -> list[str]:
+    """Whether the timed results were right, in one sentence."""
+    timed = rows[rows["timed"]]
+    worst = timed["error_bound_ratio"].max()
+    if timed.empty or pd.isna(worst):
+        return []
+    wrong = int((rows["status"] == "WRONG").sum())
+    said = f"All {len(timed):,} timed results agree with the float64 reference"
+    if wrong:
+        said = f"{wrong:,} results are WRONG and have no time; the {len(timed):,} timed ones agree with the float64 reference"
+    return [f"{said}: the largest error is {significant(float(worst), 2)} of what rounding allows (1 is the limit)."]
+
+
+def past(found: History, baseline: str) -> list[str]:
+    """What the history is about."""
+    said = move_sentence(found, baseline)
+    if said is None:
+        lines = ["No earlier run of this machine shares a cell with this one, so nothing is compared."]
+        return lines if len(found.runs) > 1 or found.elsewhere else []
+    return [said]
 
 
 def _values(rows: pd.DataFrame, column: str) -> str:

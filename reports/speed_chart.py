@@ -1,88 +1,94 @@
-"""Speed-up over the baseline: a heat map of sequence length x batch size for each backend."""
+"""Speed-up of one backend over another: a heat map of sequence length x batch size."""
 
 from __future__ import annotations
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
-from .chart_parts import MOST_PANELS, MOST_SIZES, Chart, fewer, fewer_backends, finish, listed, panel_titles, slug
-from .frame import varying
-from .words import label, ratio
+from .chart_parts import Chart, Feed, finish, largest, parts
+from .drawn import Drawn
+from .words import cells, significant
 
-_SPEED_LABEL = (
-    "abs(datum.value) < 0.001 ? 'same' : format(pow(2, abs(datum.value)), '.3~r') + (datum.value > 0 ? 'x faster' : 'x slower')"
+_LABEL = (
+    "abs(datum.value) < 0.001 ? 'same' : format(pow(2, abs(datum.value)), '.2~r') + (datum.value > 0 ? 'x faster' : 'x slower')"
+)
+_SAID = (
+    "(datum.ratio < 1 ? format(1 / datum.ratio, '.3~r') + 'x faster' : format(datum.ratio, '.3~r') + 'x slower')"
+    " + (isValid(datum.low) ? ' (' + (datum.ratio < 1 ? format(1 / datum.high, '.3~r') + ' to ' + format(1 / datum.low, '.3~r')"
+    " : format(datum.low, '.3~r') + ' to ' + format(datum.high, '.3~r')) + ')' : ' (no interval)')"
 )
 
 
-def speed_chart(rows: pd.DataFrame, kind: str, order: list[str], baseline: str) -> Chart | None:
-    """A panel for each backend and each further thing that varies; None unless both sizes vary.
-
-    rows: those of one precision and mode (`kind`). order: all backends. baseline: what the rows' ratios are over.
-    """
-    ratios = rows[rows["ratio_to_baseline"].notna() & (rows["backend"] != baseline)]
-    if ratios["sequence_length"].nunique() < 2 or ratios["batch_size"].nunique() < 2:
+def speed_chart(drawn: Drawn, ratios: pd.DataFrame) -> Chart | None:
+    """The heat map of any two backends whose ratios there are; None where there is no ratio."""
+    if ratios.empty:
         return None
-    notes: list[str] = []
-    ratios = fewer_backends(ratios, order, notes)
-    panels = ["backend", *(c for c in varying(ratios) if c not in ("sequence_length", "batch_size"))]
-    ratios = ratios.assign(panel=ratios.groupby(panels, dropna=False, sort=True).ngroup())
-    ratios = fewer(ratios, "panel", MOST_PANELS, f"combinations of {listed(panels)}", notes)
-    for axis in ("sequence_length", "batch_size"):
-        ratios = fewer(ratios, axis, MOST_SIZES, f"{label(axis)}s", notes)
-    titles = panel_titles(ratios, panels)
-    value, low, high = (ratios[c].to_numpy(dtype="float64") for c in ("ratio_to_baseline", "ratio_ci_low", "ratio_ci_high"))
-    unclear = ~((low > 1) | (high < 1))
-    words = [ratio(*three, baseline) for three in zip(value, low, high, strict=True)]
-    speed = 1 / value
-    data = pd.DataFrame(
-        {
-            "steps": ratios["sequence_length"].astype("int64"),
-            "batch": ratios["batch_size"].astype("int64"),
-            "faster": np.log2(speed),
-            "text": ["=" if u else _short(s) for s, u in zip(speed, unclear, strict=True)],
-            "words": words,
-            "panel": ratios["panel"].map(titles),
-            "status": ratios["status"].astype(object),
-        }
+    x = alt.X("steps:O", title="sequence length T (time steps)", axis=alt.Axis(labelAngle=0, labelOverlap="greedy", format=","))
+    y = alt.Y("batch:O", title="batch size B", sort="descending", axis=alt.Axis(format=","))
+    base = (
+        alt.Chart()
+        .transform_calculate(
+            faster="clamp(-log(datum.ratio) / LN2, -3, 3)",
+            clear="isValid(datum.low) && (datum.low > 1 || datum.high < 1)",
+            said=_SAID,
+            times="format(1 / datum.ratio, 1 / datum.ratio >= 0.95 && 1 / datum.ratio < 1.05 ? '.3~r' : '.2~r')",
+        )
+        .transform_calculate(
+            text="datum.clear ? datum.times : isValid(datum.low) ? '=' : '(' + datum.times + ')'",
+            ink="abs(datum.faster) > 1.7 ? '#ffffff' : '#000000'",
+        )
+        .encode(
+            x=x,
+            y=y,
+            tooltip=[
+                alt.Tooltip("backend:N"),
+                alt.Tooltip("base:N", title="against"),
+                alt.Tooltip("steps:Q", title="sequence length", format=","),
+                alt.Tooltip("batch:Q", title="batch size", format=","),
+                alt.Tooltip("said:N", title="speed, 95% interval"),
+                alt.Tooltip("status:N"),
+            ],
+        )
     )
-    reach = max(float(data["faster"].abs().max()), 0.1)
     colour = alt.Color(
         "faster:Q",
-        title="against the baseline",  # not its name: Vega-Lite pastes titles into expressions, unescaped
-        scale=alt.Scale(scheme="blueorange", domain=[-reach, reach], domainMid=0, reverse=True),
-        legend=alt.Legend(
-            labelExpr=_SPEED_LABEL, gradientLength=200, titleLimit=300, values=[-reach, -reach / 2, 0, reach / 2, reach]
-        ),
-    )
-    base = alt.Chart().encode(
-        x=alt.X(
-            "steps:O", title="sequence length (time steps)", axis=alt.Axis(labelAngle=0, labelOverlap="greedy", format=",")
-        ),
-        y=alt.Y("batch:O", title="batch size", sort="descending", axis=alt.Axis(format=",")),
-        tooltip=[
-            alt.Tooltip("panel:N", title="what"),
-            alt.Tooltip("steps:Q", title="sequence length", format=","),
-            alt.Tooltip("batch:Q", title="batch size", format=","),
-            alt.Tooltip("words:N", title="speed, 95% interval"),
-            alt.Tooltip("status:N"),
-        ],
-    )
-    ink = alt.condition(
-        f"datum.faster > {0.55 * reach!r} || datum.faster < {-0.8 * reach!r}", alt.value("white"), alt.value("black")
+        title=None,
+        scale=alt.Scale(range=["#7a3300", "#e08a3c", "#f5f2ec", "#5a9bd0", "#0b3d6b"], domain=[-3, -1, 0, 1, 3]),
+        legend=alt.Legend(labelExpr=_LABEL, gradientLength=260, values=[-3, -1, 0, 1, 3], orient="bottom"),
     )
     layers = alt.layer(
-        base.mark_rect(stroke="white").encode(color=colour),
-        base.mark_text(fontSize=11).encode(text="text:N", color=ink),
-    )
-    caption = (
-        f"Numbers: how many times as fast as {baseline}; =: the 95% interval of the ratio includes 1. "
-        "Blank: one of the two has no time."
-    )
-    wide = min(640, 90 + 46 * data["steps"].nunique())
-    spec = finish(layers, data, titles, wide, max(90, 24 + 26 * data["batch"].nunique()))
-    return Chart(slug(f"speed up {kind}"), f"Speed-up over {baseline}: {kind}", " ".join([caption, *notes]), spec)
+        base.mark_rect(stroke="#b9c1ca").encode(color=colour),
+        base.mark_text(fontSize=12).encode(text="text:N", color=alt.Color("ink:N", scale=None)),
+    ).resolve_scale(color="independent")
+    return Chart(
+        name="speed-up",
+        title="Speed-up of one backend over another",
+        spec=finish(layers, 760, 100),
+        feeds={"rows": Feed("ratios", ("backend", "base"))},
+        captions={
+            (int(g), f"{backend}\n{base}"): _caption(part, backend, base)
+            for (g, backend, base), part in parts(ratios, ["group", "backend", "base"])
+        },
+        lines=("batch", 32),
+        columns=(
+            ("backend", "backend"), ("base", "against"), ("steps", "sequence length"), ("batch", "batch size"),
+            ("ratio", "time over its time"), ("low", "from"), ("high", "to"), ("status", "status"),
+        ),
+        slice_by="pair",
+        wide=True,
+    )  # fmt: skip
 
 
-def _short(speed: float) -> str:
-    return f"{speed:.3g}" if 0.95 < speed < 1.05 else f"{speed:.2g}" if speed < 9.95 else f"{speed:.0f}"
+def _caption(part: pd.DataFrame, backend: str, base: str) -> str:
+    """How often faster and slower, and the extremes."""
+    faster, slower = int((part["high"] < 1).sum()), int((part["low"] > 1).sum())
+    fast, slow = largest(part, -part["ratio"]), largest(part, part["ratio"])
+    says = [f"{backend} against {base}: faster in {faster} of {cells(len(part))}, slower in {slower}"]
+    if faster:
+        says.append(f"Most faster at T={fast['steps']:,}, B={fast['batch']:,}: {significant(1 / fast['ratio'])}x")
+    if slower:
+        says.append(f"Most slower at T={slow['steps']:,}, B={slow['batch']:,}: {significant(slow['ratio'])}x")
+    return (
+        ". ".join(says)
+        + ". Numbers: how many times as fast; =: the 95% interval includes 1; in brackets: no interval, too few common samples."
+    )

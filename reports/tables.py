@@ -9,7 +9,7 @@ import pandas as pd
 
 from .fit import GROUP
 from .frame import STATUSES, TIMED_STATUSES, varying
-from .words import NOTHING, brief, duration, duration_interval, label, number, phrase, ratio, size
+from .words import NOTHING, brief, duration, duration_interval, label, number, percent, phrase, ratio, size
 
 MOST_ROWS = 500
 """A table of a page shows no more rows than this; the rest is in results.csv."""
@@ -52,11 +52,24 @@ def results_table(rows: pd.DataFrame, baseline: str) -> Table:
     text["set-up"] = [duration(s) if ok else NOTHING for s, ok in zip(shown["setup_s"], timed, strict=True)]
     text["transfer"] = [duration(s) if ok else NOTHING for s, ok in zip(shown["transfer_s"], timed, strict=True)]
     text["floor"] = [duration(s) for s in shown["floor_s"]]
+    text["floor reached"] = [
+        percent(s) if ok else NOTHING for s, ok in zip(shown["floor_s"] / shown["median_s"], timed, strict=True)
+    ]
     text["peak memory"] = [size(b) for b in shown["peak_memory_bytes"]]
     text["max error"] = [number(v) for v in shown["max_error"]]
     text["error / bound"] = [number(v) for v in shown["error_bound_ratio"]]
     text["effective bits"] = [NOTHING if pd.isna(v) else f"{v:.1f}" for v in shown["effective_bits"]]
-    for column in ("samples", "set-up", "transfer", "floor", "peak memory", "max error", "error / bound", "effective bits"):
+    for column in (
+        "samples",
+        "set-up",
+        "transfer",
+        "floor",
+        "floor reached",
+        "peak memory",
+        "max error",
+        "error / bound",
+        "effective bits",
+    ):
         if (text[column] == NOTHING).all():
             del text[column]
     numeric = frozenset(text.columns) - {"backend", "status", f"speed against {baseline}"} - {label(c) for c in _worded(rows)}
@@ -90,7 +103,7 @@ def fits_table(lines: pd.DataFrame) -> Table:
         duration_interval(low, high) for low, high in zip(shown["step_low_s"], shown["step_high_s"], strict=True)
     ]
     text["T"] = [
-        f"{a:,} to {b:,} ({n} values)" for a, b, n in zip(shown["shortest"], shown["longest"], shown["points"], strict=True)
+        f"{a:,} to {b:,}, {n} sizes" for a, b, n in zip(shown["shortest"], shown["longest"], shown["points"], strict=True)
     ]
     text["does the line fit?"] = [
         f"{'yes' if fits else 'no'}: off by at most {100 * off:.2g}%"

@@ -1,127 +1,101 @@
-"""Time against one size: medians with their intervals, a line a backend, both axes logarithmic."""
+"""Time of a call, and of a step of it, against one size: medians with intervals and the floor, both axes logarithmic."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
-import numpy as np
 import pandas as pd
 
-from .chart_parts import MOST_PANELS, MOST_SIZES, Chart, fewer, fewer_backends, finish, listed, panel_titles, slug
-from .frame import varying
-from .words import duration, duration_interval, label
+from .chart_parts import ALARM, Chart, Feed, backend_encodings, between, dash, finish, sizes_axis, time_axis, time_words
+from .drawn import Drawn
+from .time_captions import BAD, SIZE, captions
 
-# Okabe and Ito's colours, told apart with any common colour blindness; yellow, too pale on white, is left out.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right", "triangle-left")
-
-_TIME_LABEL = (
-    "datum.value >= 0.999 ? format(datum.value, '~r') + ' s'"
-    " : datum.value >= 0.999e-3 ? format(datum.value * 1e3, '~r') + ' ms'"
-    " : datum.value >= 0.999e-6 ? format(datum.value * 1e6, '~r') + ' µs' : format(datum.value * 1e9, '~r') + ' ns'"
-)
+_OTHER = {"steps": "batch", "batch": "steps"}
+_AXIS = {"steps": "sequence length T (time steps)", "batch": "batch size B (sequences)"}
 
 
-def time_chart(rows: pd.DataFrame, axis: str, kind: str, order: list[str]) -> Chart | None:
-    """A panel for each combination of the other things that vary; None unless the size `axis` varies within one.
+def time_charts(drawn: Drawn, cells: pd.DataFrame) -> list[Chart]:
+    """Time and time per step, against each of the two sizes that varies within a group at one value of the other one."""
+    charts = []
+    for axis in ("steps", "batch"):
+        timed = cells[cells["time"].notna()]
+        if timed.groupby(["group", _OTHER[axis]])[axis].nunique().max() > 1:
+            charts += [_chart(drawn, cells, axis, per_step=per_step) for per_step in (False, True)]
+    return charts
 
-    rows: those of one precision and mode (`kind`). order: all backends, which decides their colours and shapes.
-    """
-    panels = [c for c in varying(rows) if c != axis]
-    rows = rows.assign(panel=rows.groupby(panels, dropna=False, sort=True).ngroup() if panels else 0)
-    rows = rows[rows[axis].groupby(rows["panel"]).transform("nunique") > 1]
-    if rows.empty:
-        return None
-    notes: list[str] = []
-    rows = fewer_backends(rows, order, notes)
-    rows = fewer(rows, "panel", MOST_PANELS, f"combinations of {listed(panels)}", notes)
-    rows = fewer(rows, axis, MOST_SIZES, f"{label(axis)}s", notes)
-    titles = panel_titles(rows, panels)
-    data = _with_gaps(
-        pd.DataFrame(
-            {
-                "x": rows[axis].astype("int64"),
-                "time": rows["median_s"],
-                "low": rows["ci_low_s"],
-                "high": rows["ci_high_s"],
-                "backend": rows["backend"].astype(object),
-                "panel": rows["panel"].map(titles),
-                "shown": [duration(s) for s in rows["median_s"]],
-                "interval": [duration_interval(a, b) for a, b in zip(rows["ci_low_s"], rows["ci_high_s"], strict=True)],
-                "status": rows["status"].astype(object),
-            }
-        )
+
+def _chart(drawn: Drawn, cells: pd.DataFrame, axis: str, *, per_step: bool) -> Chart:
+    what = "time per step" if per_step else "time"
+    by = "datum.steps" if per_step else "1"
+    x = alt.X(f"{axis}:Q", title=_AXIS[axis], scale=alt.Scale(type="log", nice=False, padding=14), axis=sizes_axis())
+    scale = alt.Scale(type="log", nice=False, padding=14)
+    y = alt.Y("value:Q", title=f"{'time per step' if per_step else 'time per call'}, median", scale=scale, axis=time_axis("y"))
+    base = alt.Chart().transform_calculate(
+        value=f"isValid(datum.time) ? datum.time / {by} : null",
+        lower=f"isValid(datum.low) ? datum.low / {by} : null",
+        upper=f"isValid(datum.high) ? datum.high / {by} : null",
+        least=f"isValid(datum.floor) ? datum.floor / {by} : null",
     )
-    drawn = [b for b in order if b in set(data["backend"])]
-    every = [order.index(b) for b in drawn]
-    colour = alt.Color(
-        "backend:N",
-        title="backend",
-        scale=alt.Scale(domain=drawn, range=[COLOURS[i % len(COLOURS)] for i in every]),
-        legend=alt.Legend(labelLimit=420, symbolSize=90, orient="bottom", columns=3),
-    )
-    shape = alt.Shape(
-        "backend:N", title="backend", scale=alt.Scale(domain=drawn, range=[SHAPES[i % len(SHAPES)] for i in every])
-    )
-    sizes = sorted({int(x) for x in data["x"]})
-    x = alt.X(
-        "x:Q",
-        title=label(axis) + (" (time steps)" if axis == "sequence_length" else " (sequences)"),
-        scale=alt.Scale(type="log", nice=False, padding=14),
-        axis=alt.Axis(format=",~r", values=sizes, labelOverlap="greedy", labelSeparation=6),
-    )
-    low, high = float(data[["low", "time"]].min().min()), float(data[["high", "time"]].max().max())
-    y = alt.Y(
-        "time:Q",
-        title="time per call, median",
-        scale=alt.Scale(type="log", nice=False, padding=14),
-        axis=alt.Axis(labelExpr=_TIME_LABEL, values=_ticks(low, high), labelOverlap="greedy"),
+    told = base.transform_calculate(
+        said=time_words("datum.value"),
+        interval=between("datum.lower", "datum.upper"),
+        reached="isValid(datum.least) && isValid(datum.value) ? format(datum.least / datum.value, '.2~p') : '–'",
     )
     tooltip = [
         alt.Tooltip("backend:N"),
-        alt.Tooltip("x:Q", title=label(axis), format=","),
-        alt.Tooltip("shown:N", title="median time"),
+        alt.Tooltip("steps:Q", title="sequence length", format=","),
+        alt.Tooltip("batch:Q", title="batch size", format=","),
+        alt.Tooltip("said:N", title=f"median {what}"),
         alt.Tooltip("interval:N", title="95% interval"),
+        alt.Tooltip("reached:N", title="floor reached"),
         alt.Tooltip("status:N"),
-        alt.Tooltip("panel:N", title="at"),
     ]
-    base = alt.Chart().encode(x=x, y=y, color=colour, tooltip=tooltip)
-    dots = base.encode(shape=shape)
-    unstable = (data["status"] == "UNSTABLE").any()
-    marks = [
-        base.mark_line(strokeWidth=1.6, opacity=0.75, invalid="break-paths-filter-domains"),
-        base.mark_rule(strokeWidth=1.6).encode(y="low:Q", y2="high:Q").transform_filter("isValid(datum.low)"),
-        dots.mark_point(size=60, filled=True, opacity=1).transform_filter(alt.datum.status == "PASSED"),
+    marks = backend_encodings(drawn)
+    colour = {"color": marks["color"]}
+    point = told.encode(x=x, y=y, tooltip=tooltip, **marks)
+    rule = told.transform_filter("isValid(datum.lower)").mark_rule(strokeWidth=1.6)
+    layers: list[Any] = [
+        _floor(base, x, scale),
+        base.mark_line(strokeWidth=1.6, invalid="break-paths-filter-domains").encode(
+            x=x, y=y, strokeDash=dash(drawn), **colour
+        ),
+        rule.encode(x=x, y=alt.Y("lower:Q"), y2="upper:Q", **colour),
+        point.mark_point(size=60, filled=True, opacity=1).transform_filter("datum.status == 'PASSED'"),
+        point.mark_point(size=70, filled=False, fill="white", strokeWidth=2).transform_filter("datum.status == 'UNSTABLE'"),
+        told.transform_filter(f"indexof({list(BAD)!r}, datum.status) >= 0")
+        .mark_text(text="✗", fontSize=15, fontWeight="bold", color=ALARM)
+        .encode(x=x, y=alt.value(7), tooltip=[alt.Tooltip("backend:N"), alt.Tooltip("status:N"), alt.Tooltip("reason:N")])
+        .properties(name="alarm"),
     ]
-    if unstable:
-        hollow = dots.mark_point(size=70, filled=False, fill="white", strokeWidth=2)
-        marks.append(hollow.transform_filter(alt.datum.status == "UNSTABLE"))
-    layers = alt.layer(*marks)
-    notes = ["Vertical bars: 95% interval of the median.", "Both axes are logarithmic.", *notes]
-    if unstable:
-        notes.insert(0, "Hollow marks: UNSTABLE, for the reason in the table of rows that are not PASSED.")
-    title = f"Time against {label(axis)}: {kind}"
-    return Chart(slug(f"time vs {label(axis)} {kind}"), title, " ".join(notes), finish(layers, data, titles, 400, 280))
+    label = f"{what.capitalize()} against {SIZE[axis]}"
+    chart = alt.layer(*layers).add_params(alt.param(name="sizes", value=[]))
+    held = _OTHER[axis]
+    return Chart(
+        name=f"{what.replace(' ', '-')}-vs-{SIZE[axis].replace(' ', '-')}",
+        title=label,
+        spec=finish(chart, 560, 320),
+        feeds={"rows": Feed("cells", (held,))},
+        captions=captions(cells, axis, held, per_step=per_step),
+        columns=(
+            ("backend", "backend"), ("steps", "sequence length"), ("batch", "batch size"), ("status", "status"),
+            ("time", "time per call"), ("low", "from"), ("high", "to"), ("@step", "time per step"), ("floor", "floor"),
+            ("@reached", "floor reached"), ("reason", "reason"),
+        ),
+        slice_by=held,
+        lists={"sizes": axis},
+    )  # fmt: skip
 
 
-def _with_gaps(data: pd.DataFrame) -> pd.DataFrame:
-    """The data with an empty point wherever a line would bridge a size at which its backend has no time."""
-    sizes = data[["panel", "x"]].drop_duplicates()
-    wanted = data[["panel", "backend"]].drop_duplicates().merge(sizes, on="panel")
-    whole = wanted.merge(data, on=["panel", "backend", "x"], how="left")
-    return whole.sort_values(["panel", "backend", "x"]).reset_index(drop=True)
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Ticks of a time axis, in seconds.
-
-    Powers of ten, with 2 and 5 between them below three decades; below a factor of 4, round numbers at equal steps.
-    """
-    if high < 4 * low:
-        aim = (high - low or low) / 4
-        power = 10.0 ** np.floor(np.log10(aim))
-        step = max(k * power for k in (1, 2, 5) if k * power <= aim)
-        first, last = int(np.floor(low / step)), int(np.ceil(high / step))
-        return [float(f"{k * step:.9g}") for k in range(first - 1, last + 2) if k > 0]
-    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    inside = (1, 2, 5) if high < 1000 * low else (1,)
-    return [float(f"{k}e{d}") for d in decades for k in inside]
+def _floor(base: alt.Chart, x: alt.X, scale: alt.Scale) -> alt.LayerChart:
+    """What no backend can beat: a line with its name at the end."""
+    field = str(x.to_dict()["field"])
+    line = base.transform_filter("isValid(datum.least)").transform_aggregate(value="min(least)", groupby=[field])
+    y = alt.Y("value:Q", scale=scale)
+    end = line.transform_joinaggregate(last=f"max({field})").transform_filter(f"datum.last == datum.{field}")
+    return alt.layer(
+        line.mark_line(strokeDash=[2, 4], strokeWidth=1.5, color="#57606a").encode(x=x, y=y).properties(name="inked_floor"),
+        end.mark_text(text="floor", align="right", dy=-7, fontSize=12, color="#57606a")
+        .encode(x=x, y=y)
+        .properties(name="inked_word"),
+    )

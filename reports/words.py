@@ -102,6 +102,19 @@ def size(count: Any) -> str:
     return f"{count} B" if unit == "B" else f"{significant(value)} {unit}"
 
 
+def percent(share: Any) -> str:
+    """A share as two digits: "34%", "0.12%"."""
+    return NOTHING if pd.isna(share) else f"{significant(100 * share, 2) if share < 0.995 else f'{100 * share:.0f}'}%"
+
+
+def rate(value: float, unit: str) -> str:
+    """A rate in decimal units: "197 GFLOP/s", "40.4 GB/s"."""
+    factor, prefix = next(
+        ((f, p) for f, p in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")) if float(f"{value:.2e}") >= f), (1.0, "")
+    )
+    return f"{significant(value / factor)} {prefix}{unit}"
+
+
 def number(value: Any) -> str:
     """A pure number with three digits; in exponents where it is very small or large."""
     if pd.isna(value):

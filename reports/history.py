@@ -1,0 +1,136 @@
+"""How each ratio to the baseline moved over the runs of one machine. Runs of different machines are never joined."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from .drawn import Drawn
+from .frame import CELL, RATIO_COLUMNS, TIMED_STATUSES, ReportData, Run, in_time, parsed, typed
+from .ratios import with_baseline, without_unpaired
+from .words import significant
+
+MOST_RUNS = 12
+"""Runs that the chart shows, the newest; older ones are lines of the table."""
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """runs: oldest first, run_id, label, name, when, commit, rows. table: the records of the chart, `order` counts the runs.
+
+    moves: a line for each cell and backend that the newest run and an earlier one share: then and now, with intervals, change
+    (now / then), moved (the two intervals are apart), group, steps, batch. elsewhere: how many runs other machines have.
+    """
+
+    runs: pd.DataFrame
+    table: pd.DataFrame
+    moves: pd.DataFrame
+    elsewhere: int
+
+
+def history(data: ReportData, run: Run, rows: pd.DataFrame, drawn: Drawn, baseline: str) -> History:
+    """rows: of the newest run, with ratios over the baseline."""
+    machine = str(rows["machine_id"].iloc[0])
+    machines = data.rows.groupby("run_id")["machine_id"].first()
+    order = in_time(data.rows, data.runs)
+    order = order[order["has_rows"]]
+    mine = order[order["run_id"].map(machines) == machine]
+    mine = mine.iloc[: int(np.flatnonzero(mine["run_id"] == run.run_id)[0]) + 1]
+    runs = _described(data, mine)
+    shown = runs.tail(MOST_RUNS)
+    past = _past(data, rows, [r for r in shown["run_id"] if r != run.run_id], baseline)
+    now = rows.loc[rows["timed"], ["cell", "backend", *RATIO_COLUMNS]].assign(run_id=run.run_id)
+    both = pd.concat([past, now]) if len(past) else now
+    both = both[both["ratio_to_baseline"].notna() & (both["backend"] != baseline)]
+    places = drawn.rows.drop_duplicates("cell").set_index("cell")[["group", "sequence_length", "batch_size"]]
+    both = both.join(places.rename(columns={"sequence_length": "steps", "batch_size": "batch"}), on="cell", how="inner")
+    both = both.reset_index(drop=True)
+    number = {r: n for n, r in enumerate(shown["run_id"])}
+    labels = dict(zip(shown["run_id"], shown["label"], strict=True))
+    both = both.assign(order=both["run_id"].map(number), run=both["run_id"].map(labels))
+    both = both.rename(columns=dict(zip(RATIO_COLUMNS, ("ratio", "low", "high"), strict=True)))
+    both = both.sort_values(["order", "cell"], kind="stable")
+    several = both.groupby(["cell", "backend"])["order"].transform("nunique") > 1
+    kinds = {"group": "int64", "steps": "int64", "batch": "int64", "order": "int64", "backend": "object", "run": "object"}
+    table = both[several].astype(kinds)
+    moves = _moves(table, number[run.run_id])
+    table = table[["group", "steps", "batch", "backend", "run", "order", "ratio", "low", "high"]].reset_index(drop=True)
+    return History(runs, table, moves, int(len(order) - (order["run_id"].map(machines) == machine).sum()))
+
+
+def move_sentence(found: History, baseline: str) -> str | None:
+    """What changed since the run before; None where nothing can be compared."""
+    moves = found.moves
+    if moves.empty:
+        return None
+    before = listed_runs(moves)
+    moved = moves[moves["moved"]]
+    said = f"Since {before}: {len(moved):,} of {len(moves):,} ratios to {baseline} moved beyond both intervals"
+    if len(moved):
+        most = moved.iloc[0]
+        said += (
+            f"; most: {most['backend']} at T={most['steps']:,}, B={most['batch']:,}, from {significant(most['then'])} to "
+            f"{significant(most['ratio'])} of its time"
+        )
+    return said + "."
+
+
+def listed_runs(moves: pd.DataFrame) -> str:
+    """The runs that the newest one is compared with."""
+    names = list(dict.fromkeys(moves["since"]))
+    return f"run {names[0]}" if len(names) == 1 else f"{len(names)} earlier runs (each cell: the last that has it)"
+
+
+def _described(data: ReportData, mine: pd.DataFrame) -> pd.DataFrame:
+    """Each run with a label that is its own: its name or date, and its commit."""
+    info = data.runs.drop_duplicates("run_id", keep="last").set_index("run_id")
+    counts = data.rows["run_id"].value_counts()
+    lines, taken = [], set()
+    for run_id, when in zip(mine["run_id"], mine["when"], strict=True):
+        about = info.loc[run_id].to_dict() if run_id in info.index else {}
+        commit = str(parsed(about.get("fingerprint")).get("git_commit") or "")[:7]
+        name = about.get("name") if isinstance(about.get("name"), str) else ""
+        label = name or f"{when:%Y-%m-%d %H:%M}" + (f" {commit}" if commit else "")
+        while label in taken:
+            label += "'"
+        taken.add(label)
+        lines.append((run_id, label, name, f"{when:%Y-%m-%d %H:%M}", commit, int(counts.get(run_id, 0))))
+    return pd.DataFrame(lines, columns=["run_id", "label", "name", "when", "commit", "rows"])
+
+
+def _past(data: ReportData, rows: pd.DataFrame, runs: list[str], baseline: str) -> pd.DataFrame:
+    """Timed rows of earlier runs in cells of this one, with their ratios over the baseline."""
+    keep = data.rows["run_id"].isin(runs) & data.rows["status"].isin(TIMED_STATUSES)
+    keep &= data.rows["threads"].isin(rows["threads"].dropna().unique())
+    if not keep.any():
+        return pd.DataFrame()
+    past = typed(data.rows[keep])
+    here = rows.drop_duplicates("cell")[[*CELL, "cell"]]
+    past = past.merge(here, on=list(CELL)).rename(columns={"cell": "place"})
+    past["timed"] = past["median_s"] > 0
+    past["cell"] = past.groupby(["run_id", "place"]).ngroup()
+    past = past[past["timed"]].drop_duplicates(["cell", "backend"], keep="last")
+    definitions = data.runs.drop_duplicates("run_id", keep="last").set_index("run_id")["definition"]
+    recorded = {r for r in runs if r in definitions.index and parsed(definitions[r]).get("baseline") == baseline}
+    known = past["run_id"].isin(recorded)
+    parts = [past[known]]
+    if not known.all():
+        parts.append(with_baseline(past[~known], data.samples[data.samples["used"].astype(bool)], baseline))
+    past = without_unpaired(pd.concat(parts), baseline)
+    return past[["run_id", "place", "backend", *RATIO_COLUMNS]].rename(columns={"place": "cell"})
+
+
+def _moves(table: pd.DataFrame, newest: int) -> pd.DataFrame:
+    """The newest ratio of each cell and backend beside the one before it: those that moved first, by size of change."""
+    now = table[table["order"] == newest]
+    before = table[table["order"] < newest].drop_duplicates(["cell", "backend"], keep="last")
+    before = before[["cell", "backend", "ratio", "low", "high", "run"]]
+    before.columns = pd.Index(["cell", "backend", "then", "then_low", "then_high", "since"])
+    moves = now.merge(before, on=["cell", "backend"])
+    moves["change"] = moves["ratio"] / moves["then"]
+    moves["moved"] = (moves["low"] > moves["then_high"]) | (moves["high"] < moves["then_low"])
+    return moves.assign(size=np.abs(np.log(moves["change"].to_numpy(dtype="float64")))).sort_values(
+        ["moved", "size"], ascending=False, kind="stable", ignore_index=True
+    )

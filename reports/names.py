@@ -1,0 +1,56 @@
+"""Names of backends as a page can show them: not too long, and with nothing in them that turns the text around."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from .frame import ReportData, parsed
+
+MOST_SIGNS = 64
+_TURNING = re.compile(r"[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def shown_names(names: Iterable[str]) -> dict[str, str]:
+    """What each name is shown as, no two alike: signs that set the direction of text are spelled out, the middle left out."""
+    shown: dict[str, str] = {}
+    for name in names:
+        text = steady(name)
+        if len(text) > MOST_SIGNS:
+            text = f"{text[: MOST_SIGNS // 2]}…{text[-MOST_SIGNS // 2 + 1 :]}"
+        wanted, number = text, 1
+        while text in shown.values():
+            number += 1
+            text = f"{wanted} ({number})"
+        shown[name] = text
+    return shown
+
+
+def steady(text: str) -> str:
+    """The text with the signs that set its direction spelled out."""
+    return _TURNING.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text)
+
+
+def renamed(data: ReportData, names: Mapping[str, str]) -> ReportData:
+    """The data with the shown names."""
+    runs = data.runs
+    if any(a != b for a, b in names.items()):
+        runs = runs.assign(definition=[_definition(text, names) for text in runs["definition"]])
+    verdicts = data.verdicts.assign(backend=_mapped(data.verdicts["backend"], names))
+    return replace(data, rows=data.rows.assign(backend=_mapped(data.rows["backend"], names)), runs=runs, verdicts=verdicts)
+
+
+def _mapped(backends: pd.Series[Any], names: Mapping[str, str]) -> pd.Series[Any]:
+    return backends if backends.empty else backends.map(lambda b: names.get(b, b))
+
+
+def _definition(text: Any, names: Mapping[str, str]) -> str:
+    found = parsed(text)
+    if "baseline" in found:
+        found["baseline"] = names.get(found["baseline"], found["baseline"])
+    return json.dumps(found)

@@ -1,0 +1,131 @@
+"""What the property suite said of each backend, and the suite's own score: words and a table."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from .tables import Table
+from .words import NOTHING
+
+MOST_REASONS = 3
+
+
+def newest_verdicts(verdicts: pd.DataFrame, machine_id: str) -> dict[str, dict[str, Any]]:
+    """The newest verdict of each backend on that machine."""
+    mine = verdicts[verdicts["machine_id"] == machine_id]
+    found: list[Any] = mine.drop_duplicates("backend", keep="last").to_dict("records")
+    return {str(v["backend"]): v for v in found}
+
+
+@dataclass(frozen=True)
+class Commands:
+    """What puts verdicts and scores into the store. true_names: of backends that are shown by another one."""
+
+    store: str
+    true_names: Mapping[str, str] = field(default_factory=dict)
+
+    def verify(self, backends: list[str]) -> str:
+        """The words for these backends."""
+        names = [self.true_names.get(b, b) for b in backends]
+        return shlex.join(["lstm-parity", "verify", *names, "--store", self.store])
+
+    def mutants(self) -> str:
+        """The words for the score."""
+        return shlex.join(["lstm-parity", "mutants", "--store", self.store])
+
+
+def suite_sentences(backends: list[str], found: dict[str, dict[str, Any]], scores: pd.DataFrame, store: Commands) -> list[str]:
+    """PASS, FAIL and UNVERIFIED by name, and the score."""
+    lines = []
+    for verdict in ("FAIL", "PASS", "UNVERIFIED"):
+        named = [b for b in backends if b in found and found[b]["verdict"] == verdict]
+        if verdict == "FAIL":
+            lines += [f"The property suite says FAIL of {b}: {_why(found[b])}. Do not trust its times." for b in named]
+        elif verdict == "PASS" and named:
+            lines.append(f"The property suite says PASS of {', '.join(named)}.")
+        else:
+            lines += [f"The property suite could not decide on {b}, UNVERIFIED: {_why(found[b])}." for b in named]
+    missing = [b for b in backends if b not in found]
+    if missing:
+        lines.append(
+            f"UNVERIFIED by the property suite on this machine: {', '.join(missing)}. "
+            f"What makes a verdict: {store.verify(missing)}"
+        )
+    lines.append(score_sentence(scores, store))
+    return lines
+
+
+def score_sentence(scores: pd.DataFrame, store: Commands) -> str:
+    """How many planted faults the suite finds."""
+    if scores.empty:
+        return f"How many planted faults the suite finds is UNVERIFIED here. What tells: {store.mutants()}"
+    score = scores.iloc[-1]
+    survivors, alarms = _list(score["survivors"]), _list(score["false_alarms"])
+    said = f"The suite finds {score['killed']:,} of {score['total']:,} planted faults"
+    said += f" (missed: {', '.join(map(str, survivors[:5]))}{' and more' if len(survivors) > 5 else ''})" if survivors else ""
+    said += f", with {len(alarms)} false alarm{'s' * (len(alarms) != 1)}"
+    return f"{said}; measured {str(score['finished_at'])[:10]}."
+
+
+def suite_table(backends: list[str], found: dict[str, dict[str, Any]], store: Commands, commit: str) -> Table:
+    """One line a backend."""
+    lines = []
+    for backend in backends:
+        if backend not in found:
+            lines.append(
+                [
+                    backend,
+                    "UNVERIFIED",
+                    NOTHING,
+                    f"no verdict in this store; {store.verify([backend])}",
+                    NOTHING,
+                    NOTHING,
+                ]
+            )
+            continue
+        verdict = found[backend]
+        counts = Counter(str(c.get("status")) for c in _checks(verdict))
+        said = ", ".join(f"{n} {status}" for status, n in counts.most_common())
+        bits = _object(verdict["effective_bits"])
+        other = verdict["git_commit"] and commit and verdict["git_commit"] != commit
+        when = str(verdict["finished_at"])[:10] + (f", of another commit ({str(verdict['git_commit'])[:7]})" if other else "")
+        shown = ", ".join(f"{p} {v:.1f}" for p, v in bits.items() if isinstance(v, (int, float)))
+        lines.append([backend, str(verdict["verdict"]), said, _why(verdict), shown or NOTHING, when])
+    columns = ["backend", "verdict", "checks", "why", "effective bits", "made"]
+    note = "What lstm-parity verify said on this machine, the newest for each backend."
+    return Table("Verdicts of the property suite", note, pd.DataFrame(lines, columns=columns))
+
+
+def _why(verdict: dict[str, Any]) -> str:
+    wanted = {"FAIL": ("FAIL",), "UNVERIFIED": ("UNVERIFIED",)}.get(str(verdict["verdict"]), ())
+    reasons = [f"{c.get('check')}: {c.get('reason')}" for c in _checks(verdict) if c.get("status") in wanted]
+    more = f" and {len(reasons) - MOST_REASONS} more" if len(reasons) > MOST_REASONS else ""
+    return ("; ".join(r.rstrip(".") for r in reasons[:MOST_REASONS]) + more) or NOTHING
+
+
+def _checks(verdict: dict[str, Any]) -> list[dict[str, Any]]:
+    return [c for c in _list(verdict["checks"]) if isinstance(c, dict)]
+
+
+def _list(text: Any) -> list[Any]:
+    found = _parsed(text)
+    return found if isinstance(found, list) else []
+
+
+def _object(text: Any) -> dict[str, Any]:
+    found = _parsed(text)
+    return found if isinstance(found, dict) else {}
+
+
+def _parsed(text: Any) -> Any:
+    try:
+        return json.loads(text) if isinstance(text, str) else None
+    except json.JSONDecodeError:
+        return None

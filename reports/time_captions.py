@@ -1,0 +1,72 @@
+"""What there is to see in a chart of times: who leads at both ends, where the lead changes, how the times grow."""
+
+from __future__ import annotations
+
+from itertools import groupby, pairwise
+from typing import NamedTuple
+
+import pandas as pd
+
+from .chart_parts import listed
+from .words import duration, percent, significant
+
+BAD = ("WRONG", "SUSPECT", "CRASHED", "TIMEOUT", "OUT_OF_MEMORY")
+"""Statuses without a time that a chart of times marks."""
+SIZE = {"steps": "sequence length", "batch": "batch size"}
+LETTER = {"steps": "T", "batch": "B"}
+
+
+class Point(NamedTuple):
+    """A time in a chart. group, held: which chart; size: where on its axis; reached: the share of the floor, or NaN."""
+
+    group: int
+    held: int
+    size: int
+    value: float
+    backend: str
+    reached: float
+    status: str
+
+
+def captions(cells: pd.DataFrame, axis: str, held: str, *, per_step: bool) -> dict[tuple[int, int], str]:
+    """A caption for each group and held size, from plain tuples: a large page has thousands of them."""
+    timed = cells[cells["time"].notna()]
+    value = timed["time"] / timed["steps"] if per_step else timed["time"]
+    points = timed.assign(value=value, reached=timed["floor"] / timed["time"])
+    points = points.sort_values(["group", held, axis, "value"], kind="stable")
+    columns = ("group", held, axis, "value", "backend", "reached", "status")
+    every = map(Point._make, zip(*(points[c].tolist() for c in columns), strict=True))
+    bad = cells.loc[cells["status"].isin(BAD), ["group", held]]
+    failed = set(bad.itertuples(index=False, name=None))
+    return {
+        key: _words(list(part), axis, held, per_step=per_step, failed=key in failed)
+        for key, part in groupby(every, lambda p: (p.group, p.held))
+    }
+
+
+def _words(points: list[Point], axis: str, held: str, *, per_step: bool, failed: bool) -> str:
+    letter, unit = LETTER[axis], " a step" if per_step else ""
+    best = [next(part) for _, part in groupby(points, lambda p: p.size)]  # sorted by value within a size
+    first, last = best[0], best[-1]
+    says = [
+        f"At {SIZE[held]} {first.held:,}: least at {letter}={first.size:,} is {first.backend}, {duration(first.value)}{unit}"
+    ]
+    if len(best) > 1:
+        says[0] += f"; at {letter}={last.size:,} {last.backend}, {duration(last.value)}{unit}"
+        turns = [f"{letter}={a.size:,} and {b.size:,}" for a, b in pairwise(best) if a.backend != b.backend]
+        says.append(f"The lead changes between {listed(turns)}" if turns else f"{first.backend} leads all along")
+        lines: dict[str, list[Point]] = {}
+        for point in points:
+            lines.setdefault(point.backend, []).append(point)
+        grown = [f"{name} {significant(line[-1].value / line[0].value)}" for name, line in lines.items() if len(line) > 1]
+        what = "cost of a step" if per_step else "time"
+        if grown:
+            says.append(f"From {letter}={first.size:,} to {last.size:,} the {what} changes by a factor of: {listed(grown, 6)}")
+    reached = [p.reached for p in points if p.reached == p.reached]
+    if reached:
+        says.append(f"Dotted: the floor, of which {percent(max(reached))} is reached at best")
+    if any(p.status == "UNSTABLE" for p in points):
+        says.append("Hollow marks: UNSTABLE")
+    if failed:
+        says.append("Crosses at the top: no time, for the reason in the table")
+    return ". ".join(says) + ". Vertical bars: 95% interval of the median."

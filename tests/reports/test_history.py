@@ -1,0 +1,110 @@
+"""What moved between runs: recomputed by loops; which runs are joined, and which never."""
+
+import math
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from reports import build
+from reports.drawn import draw_from
+from reports.frame import select_run
+from reports.history import MOST_RUNS, history, move_sentence
+from reports.history_chart import moves_table, runs_table
+
+
+def stored(synthetic, count, machine_of=lambda n: "machine-7", **options):
+    """A store with so many runs, a day apart, the last one newest."""
+    parts, runs, first = [], [], 0
+    for n in range(count):
+        sizes = {"sequence_length": [10, 100], "batch_size": [1, 8]} | options
+        part = synthetic.synthetic_data(n, run_id=f"run-{n}", **sizes)
+        rows = part.rows.assign(row_id=part.rows["row_id"] + first, machine_id=machine_of(n))
+        parts.append(replace(part, rows=rows, samples=part.samples.assign(row_id=part.samples["row_id"] + first)))
+        first += len(rows)
+        at = pd.Timestamp("2025-01-01", tz="UTC") + pd.Timedelta(days=n)
+        runs.append(synthetic.runs_frame(f"run-{n}", n, at.isoformat(), baseline="numpy").assign(machine_id=machine_of(n)))
+    both = (pd.concat([getattr(p, kind) for p in parts], ignore_index=True) for kind in ("rows", "samples"))
+    return replace(parts[0], **dict(zip(("rows", "samples"), both, strict=True)), runs=pd.concat(runs, ignore_index=True))
+
+
+def found(data, baseline=None):
+    run = select_run(data)
+    rows, chosen = build._over_baseline(run, baseline)
+    drawn = draw_from(rows)
+    return history(data, run, rows, drawn, chosen), drawn, chosen
+
+
+@pytest.mark.parametrize("baseline", ["numpy", "torch-cpu"])
+def test_moves_by_loops(synthetic, baseline):
+    data = stored(synthetic, 3, failing=0.2)
+    moves = found(data, baseline)[0].moves
+    ratios = {}
+    for run in ("run-0", "run-1", "run-2"):
+        rows = data.rows[(data.rows["run_id"] == run) & (data.rows["status"] == "PASSED")]
+        for row in rows.itertuples():
+            ratios[run, row.backend, row.sequence_length, row.batch_size] = row.median_s
+    expected = {}
+    for (run, backend, t, b), time in ratios.items():
+        if run != "run-2" or backend == baseline or (run, baseline, t, b) not in ratios:
+            continue
+        earlier = [r for r in ("run-1", "run-0") if (r, backend, t, b) in ratios and (r, baseline, t, b) in ratios]
+        if earlier:
+            before = earlier[0]
+            expected[backend, t, b] = (
+                time / ratios[run, baseline, t, b] / (ratios[before, backend, t, b] / ratios[before, baseline, t, b])
+            )
+    assert {(m.backend, m.steps, m.batch): m.change for m in moves.itertuples()} == pytest.approx(expected, rel=0.06)
+    for m in moves.itertuples():
+        assert m.moved == (m.low > m.then_high or m.high < m.then_low)
+    assert list(moves["moved"]) == sorted(moves["moved"], reverse=True)
+    sizes = [abs(math.log(c)) for c in moves.loc[~moves["moved"], "change"]]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_a_slower_backend_is_said_to_have_moved(synthetic):
+    data = stored(synthetic, 2)
+    slower = (data.rows["run_id"] == "run-1") & (data.rows["backend"] == "torch-cpu")
+    data.rows.loc[slower, ["median_s", "ci_low_s", "ci_high_s", "ratio_to_baseline", "ratio_ci_low", "ratio_ci_high"]] *= 1.5
+    result, drawn, baseline = found(data)
+    assert set(result.moves.loc[result.moves["moved"], "backend"]) == {"torch-cpu"}
+    said = move_sentence(result, baseline)
+    assert "4 of 8 ratios to numpy moved beyond both intervals; most: torch-cpu" in said
+    lines = moves_table(result, drawn, baseline).cells
+    assert list(lines["intervals apart?"]) == ["yes"] * 4 + ["no"] * 4
+
+
+def test_runs_of_other_machines_are_never_joined(synthetic):
+    data = stored(synthetic, 4, lambda n: "machine-7" if n in (0, 3) else f"other-{n}")
+    result, _, _ = found(data)
+    assert list(result.runs["run_id"]) == ["run-0", "run-3"]
+    assert result.elsewhere == 2
+    assert set(result.moves["since"]) == {"2025-01-01 00:00 0123abc"}
+    assert "2 runs of other machines" in runs_table(result).note
+
+
+def test_other_thread_counts_and_problems_are_not_compared(synthetic):
+    data = stored(synthetic, 2)
+    data.rows.loc[data.rows["run_id"] == "run-0", "threads"] = 1
+    assert found(data)[0].moves.empty
+    data = stored(synthetic, 2)
+    data.rows.loc[data.rows["run_id"] == "run-0", "hidden_size"] = 65
+    result, _, baseline = found(data)
+    assert result.moves.empty
+    assert move_sentence(result, baseline) is None
+
+
+def test_older_runs_are_summarised(synthetic):
+    data = stored(synthetic, 2 * MOST_RUNS + 3, sequence_length=[10], batch_size=[1], samples=6)
+    result, _, _ = found(data)
+    assert result.table["order"].nunique() == MOST_RUNS
+    table = runs_table(result)
+    assert len(table.cells) == 2 * MOST_RUNS
+    assert table.cells["run"].iloc[0] == f"run-{2 * MOST_RUNS + 2}"
+    assert "And 3 older runs, from 2025-01-01 00:00 to 2025-01-03 00:00, 9 rows" in table.note
+
+
+def test_one_run_has_no_history(synthetic):
+    result, _, _ = found(stored(synthetic, 1))
+    assert result.moves.empty
+    assert result.table.empty

@@ -1,0 +1,146 @@
+"""The parts of a page: what is drawn of a large run, names, published times, verdicts, roofs, and margins by loops."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reports import drawn, suite
+from reports.frame import ReportError, select_run
+from reports.names import renamed, shown_names
+from reports.published import published_lines, published_table, published_times
+from reports.records import alike, wins_table
+from reports.wins import contests, margin_sentence
+
+
+def test_controls_are_what_varies_and_is_not_decided(synthetic):
+    data = synthetic.synthetic_data(
+        1, mode=["inference", "training"], hidden_size=[64, 128], sequence_length=[1, 2], batch_size=[1]
+    )
+    data.rows["input_size"] = data.rows["hidden_size"] * 2
+    shown = drawn.draw_from(select_run(data).rows)
+    assert [(c.column, c.options) for c in shown.controls] == [
+        ("mode", ("inference", "training")),
+        ("hidden_size", ("64, input size 128", "128, input size 256")),
+    ]
+    assert shown.groups["title"][0] == "inference, hidden size 64, input size 128"
+    assert len(shown.groups) == 4
+    assert shown.notes == ()
+
+
+def test_all_precisions_of_a_problem_are_alike(synthetic):
+    data = synthetic.synthetic_data(2, precision=["float32", "float16"], bidirectional=[False, True])
+    shown = drawn.draw_from(select_run(data).rows)
+    for group in shown.groups.index:
+        others = alike(shown, group)
+        assert len(others) == 2
+        assert {shown.groups["in_precision"][g] for g in others} == {"float32", "float16"}
+        assert len({shown.groups["bidirectional"][g] for g in others}) == 1
+
+
+def test_a_huge_run_is_cut_and_says_so(synthetic):
+    sizes = {"sequence_length": list(range(1, 41)), "hidden_size": list(range(1, 101))}
+    rows = select_run(synthetic.synthetic_data(3, {f"b{n}": (1e-4, 1e-6) for n in range(20)}, None, 1, **sizes)).rows
+    shown = drawn.draw_from(rows)
+    assert len(shown.backends) == drawn.MOST_BACKENDS
+    assert len(shown.groups) == drawn.MOST_GROUPS
+    assert shown.rows.groupby("group")["sequence_length"].nunique().eq(drawn.MOST_SIZES).all()
+    assert {1, 40} <= set(shown.rows["sequence_length"])
+    assert {1, 100} <= set(shown.rows["hidden_size"])
+    assert len(shown.notes) == 3
+    assert len(shown.rows) <= drawn.MOST_ROWS
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_margins_by_loops(synthetic, seed):
+    data = synthetic.synthetic_data(seed, sequence_length=[1, 10, 30, 100], batch_size=[1, 9], failing=0.2, noise=0.04)
+    run = select_run(data)
+    outcome = contests(run.rows, run.samples, "numpy")
+    for cell, line in outcome.iterrows():
+        here = run.rows[(run.rows["cell"] == cell) & run.rows["timed"]].sort_values("median_s")
+        assert line["fastest"] == here["backend"].iloc[0]
+        if len(here) > 1:
+            assert line["rival"] == here["backend"].iloc[1]
+            assert line["margin"] == pytest.approx(here["median_s"].iloc[1] / here["median_s"].iloc[0], rel=0.1)
+            assert line["margin_low"] <= line["margin"] <= line["margin_high"]
+            assert (line["margin_low"] > 1) >= (line["outcome"] == "win")
+        else:
+            assert line["outcome"] == "alone"
+            assert np.isnan(line["margin"])
+    wins = wins_table(drawn.draw_from(run.rows), outcome)
+    assert len(wins) == run.rows["cell"].nunique()
+    assert (wins["outcome"] == "none").sum() == run.rows["cell"].nunique() - len(outcome)
+    assert len(margin_sentence(outcome)) == 1
+
+
+def test_names_are_short_apart_and_readable():
+    long = [f"{'a' * 90}{n}{'b' * 90}" for n in range(3)]
+    shown = shown_names(["numpy", *long, "x\u202ey"])
+    assert shown["numpy"] == "numpy"
+    assert len(set(shown.values())) == 5
+    assert all(len(s) < 80 for s in shown.values())
+    assert shown["x\u202ey"] == "x\\u202ey"
+
+
+def test_a_renamed_baseline_is_still_the_baseline(synthetic):
+    data = synthetic.synthetic_data(4)
+    data = SimpleNamespace(**vars(data))
+    data.runs["definition"] = json.dumps({"baseline": "numpy"})
+    names = {"numpy": "n"}
+    data = synthetic.ReportData(**vars(data))
+    assert json.loads(renamed(data, names).runs["definition"].iloc[0]) == {"baseline": "n"}
+    assert "n" in set(renamed(data, names).rows["backend"])
+
+
+def test_published_times_name_source_and_hardware():
+    times = published_times()
+    assert len(times) == 97
+    assert times[["source", "hardware", "implementation"]].notna().all().all()
+    assert set(times["precision"]) == {"float32", "float16", "bfloat16"}
+    assert set(times["input_product_included"]) == {"yes", "no", "unknown"}
+    assert (times["ms"] > 0).all()
+    deepbench = times[times["source"].str.contains("DeepBench") & (times["hidden_size"] == 512) & (times["batch_size"] == 16)]
+    chosen = deepbench.set_index(["precision", "mode"])["ms"]
+    assert chosen["float32", "inference"] == 1.095
+    assert chosen["float32", "training"] == pytest.approx(1.095 + 0.937 + 0.165)
+
+
+def test_published_times_stand_beside_the_same_problem_only(synthetic):
+    same = {"sequence_length": [25], "batch_size": [16, 17], "input_size": [512], "hidden_size": [512]}
+    rows = select_run(synthetic.synthetic_data(5, **same)).rows
+    table = published_table(rows)
+    assert set(table["problem"]) == {"float32 inference; T=25 B=16 I=H=512"}
+    assert list(table["kind"].value_counts().sort_index()) == [3, 1]
+    lines = published_lines(table).cells
+    assert lines["their time"].tolist() == ["1.09 ms"]
+    assert lines["source"].str.contains("DeepBench").all()
+    for column, value in (("bidirectional", True), ("peephole", True), ("lengths", "ragged"), ("mode", "other")):
+        assert published_table(rows.assign(**{column: pd.array([value] * len(rows), dtype=rows[column].dtype)})).empty
+
+
+def test_the_newest_verdict_of_this_machine_counts(rich):
+    found = suite.newest_verdicts(rich.verdicts, "machine-7")
+    assert {b[:10]: v["verdict"] for b, v in found.items()} == {
+        "numpy": "PASS",
+        "torch-cpu": "FAIL",
+        "<script>al": "UNVERIFIED",
+    }
+    table = suite.suite_table(list(dict.fromkeys(rich.rows["backend"])), found, suite.Commands("s.sqlite"), "other").cells
+    assert table["verdict"].tolist() == ["PASS", "FAIL", "UNVERIFIED", "UNVERIFIED", "UNVERIFIED", "UNVERIFIED"]
+    assert "lstm-parity verify torch-cudnn --store s.sqlite" in table["why"][2]
+    assert "of another commit (0123abc)" in table["made"][0]
+
+
+def test_no_score_names_the_command(rich):
+    said = suite.score_sentence(rich.mutation_scores.head(0), suite.Commands("my store"))
+    assert said.endswith("lstm-parity mutants --store 'my store'")
+    assert "UNVERIFIED" in said
+
+
+def test_frames_without_their_columns_are_refused(synthetic):
+    data = synthetic.synthetic_data(6)
+    bad = synthetic.ReportData(**(vars(data) | {"verdicts": pd.DataFrame({"backend": []})}))
+    with pytest.raises(ReportError, match="the verdicts lack the columns"):
+        select_run(bad)
