@@ -51,6 +51,6 @@ def needs_report_extra():
 
 
 @pytest.fixture
-def quick_pictures(monkeypatch):
+def quick_pictures(report_extra, monkeypatch):
     """Pictures that are not drawn: most of a report's time goes into them."""
     monkeypatch.setattr("vl_convert.vegalite_to_svg", lambda *_args, **_options: "<svg></svg>")
