@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -37,6 +38,11 @@ LEAST_IS_BEST = ("grid_exchange",)
 """The kinds of peaks that are seconds; all others are so much a second."""
 
 _TIMES = ("median_s", "ci_low_s", "ci_high_s", "ratio_to_baseline", "ratio_ci_low", "ratio_ci_high")
+
+
+def now() -> str:
+    """The time of day as the store has it: UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True, kw_only=True)

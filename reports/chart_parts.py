@@ -26,8 +26,7 @@ KEYS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 PALE = "#9aa4ae"
 ALARM = "#c4320a"
 
-INKED = "inked"
-"""Marks whose name begins so have the colour of text: dark on light paper, light on dark."""
+# Marks whose name begins with "inked" have the colour of text: dark on light paper, light on dark.
 
 
 @dataclass(frozen=True)

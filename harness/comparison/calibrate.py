@@ -30,7 +30,6 @@ from .finished import compare_runs
 from .load import competing_load
 
 THRESHOLD = 0.02
-LEAST_PAIRS = 300
 SAME, SLOWED = "harness.comparison.planted:Same", "harness.comparison.planted:Slowed"
 CELLS = tuple(Cell(sequence_length=t, batch_size=b, input_size=64, hidden_size=128) for t in (20, 50, 100) for b in (1, 8))
 MOST_FALSE, LEAST_FOUND = 0.01, 0.95
@@ -80,8 +79,12 @@ def _load(file: Path, machine: str) -> list[Record]:
     return found
 
 
+def _of_kind(records: Sequence[Record], command: str, where: str, planted: bool) -> list[Record]:
+    return [r for r in records if (r.command, r.machine, r.planted) == (command, where, planted)]
+
+
 def _missing(records: Sequence[Record], command: str, where: str, planted: bool, pairs: int) -> int:
-    return pairs - sum((r.command, r.machine, r.planted) == (command, where, planted) for r in records)
+    return pairs - len(_of_kind(records, command, where, planted))
 
 
 def _duels(records: Sequence[Record], where: str, pairs: int) -> Iterator[list[Record]]:
@@ -150,9 +153,7 @@ def as_markdown(records: Sequence[Record]) -> str:
     ]
     for command in ("duel", "compare"):
         for where in ("idle", "busy"):
-            same, slowed = (
-                [r for r in records if (r.command, r.machine, r.planted) == (command, where, p)] for p in (False, True)
-            )
+            same, slowed = (_of_kind(records, command, where, planted) for planted in (False, True))
             if same and slowed:
                 false = sum(r.verdict in ("SLOWER", "FASTER") for r in same)
                 unclear = sum(r.verdict == "UNCLEAR" for r in same) / len(same)
@@ -180,9 +181,7 @@ def kept(records: Sequence[Record]) -> bool:
     """Whether the promised rates were met: false calls of both commands, and the slowdown found by `duel`."""
     for command in ("duel", "compare"):
         for where in ("idle", "busy"):
-            same, slowed = (
-                [r for r in records if (r.command, r.machine, r.planted) == (command, where, p)] for p in (False, True)
-            )
+            same, slowed = (_of_kind(records, command, where, planted) for planted in (False, True))
             if sum(r.verdict in ("SLOWER", "FASTER") for r in same) > MOST_FALSE * len(same):
                 return False
             if command == "duel" and sum(r.verdict == "SLOWER" for r in slowed) < LEAST_FOUND * len(slowed):

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import CallError
+from ..errors import CallError, check_writable
 from ..machine import fingerprint
 from ..store import Frames, Run, Store
 from ..sweep.grid import Definition
@@ -23,7 +23,7 @@ from .words import as_json, as_markdown, as_text
 
 def duel(definition: Definition, old: str, new: str, arguments: argparse.Namespace) -> int:
     """Run the duel of two sides and print it; returns the exit code. Raises CallError for a side that is not there."""
-    check_writable(arguments)
+    _check_files(arguments)
     label = new if new != old else f"{new} (again)"
     with ExitStack() as stack:
         launches = {old: stack.enter_context(launched(old)), label: stack.enter_context(launched(new))}
@@ -36,7 +36,7 @@ def duel(definition: Definition, old: str, new: str, arguments: argparse.Namespa
 
 def compare(arguments: argparse.Namespace) -> int:
     """Compare two finished runs and print it; returns the exit code. Raises CallError for a run that is not there."""
-    check_writable(arguments)
+    _check_files(arguments)
     old, new = (_run(text, arguments.store) for text in (arguments.old, arguments.new))
     pairs = compare_runs(old, new, arguments.threshold)
     if not pairs:
@@ -46,13 +46,10 @@ def compare(arguments: argparse.Namespace) -> int:
     return _told(decide(pairs, arguments.threshold), f"compare: {names[1]} over {names[0]}", about, arguments)
 
 
-def check_writable(arguments: argparse.Namespace) -> None:
-    """Raise CallError where a file that is asked for could not be written in the end."""
-    for option in ("json", "markdown"):
-        file: Path | None = getattr(arguments, option)
-        if file is not None and (file.is_dir() or not file.parent.is_dir()):
-            why = "it is a folder" if file.is_dir() else f"there is no folder {file.parent}"
-            raise CallError(f"--{option} {file}: {why}")
+def _check_files(arguments: argparse.Namespace) -> None:
+    """Raise CallError, before anything is measured, for a file that could not be written."""
+    check_writable("--json", arguments.json)
+    check_writable("--markdown", arguments.markdown)
 
 
 def _run(text: str, default: Path) -> tuple[Run, Frames]:

@@ -6,10 +6,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from typing import Any
 
 from ..sweep.progress import seconds_in_words
-from .decide import CONFIDENCE, Decided, Side, in_per_cent
+from .decide import CONFIDENCE, Change, Decided, Side, in_per_cent
 
 HEADINGS = ("verdict", "cell", "backend", "change", "99% interval", "old", "new")
 
@@ -42,7 +43,7 @@ def as_json(decided: Sequence[Decided], threshold: float, about: Mapping[str, An
     """Everything, the ratio of each round included. about: what was compared, beside the pairs."""
     pairs = []
     for d in decided:
-        change = d.pair.change
+        change = dict.fromkeys(f.name for f in fields(Change)) if d.pair.change is None else asdict(d.pair.change)
         pairs.append(
             {
                 "verdict": d.verdict,
@@ -50,14 +51,11 @@ def as_json(decided: Sequence[Decided], threshold: float, about: Mapping[str, An
                 "reason": d.reason,
                 "backend": d.pair.backend,
                 "cell": d.pair.cell.to_dict(),
-                "ratio": None if change is None else change.ratio,
-                "low": None if change is None else change.low,
-                "high": None if change is None else change.high,
-                "p": None if change is None else change.p,
+                **change,
                 "p_adjusted": d.p_adjusted,
                 "rounds": list(d.pair.rounds),
-                "old": _side(d.pair.old),
-                "new": _side(d.pair.new),
+                "old": asdict(d.pair.old),
+                "new": asdict(d.pair.new),
             }
         )
     counts = Counter(d.verdict for d in decided)
@@ -73,10 +71,6 @@ def in_short(decided: Sequence[Decided]) -> str:
     return f"{len(decided)} pair{'s' * (len(decided) != 1)}: {said}" + (
         f"; {broken} right before and not now" if broken else ""
     )
-
-
-def _side(side: Side) -> dict[str, Any]:
-    return {"status": side.status, "reason": side.reason, "median_s": side.median_s}
 
 
 def _columns(d: Decided) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from math import ceil, inf
 from types import MappingProxyType
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 from backends import Capabilities, LSTMWeights
 
 from ..machine import cache_bytes
-from ..store import RawSample, Row
+from ..store import RawSample, Row, now
 from ..verify.agreement import Expected
 from ..worker.client import WorkerClient, WorkerError
 from . import cost, verdict
@@ -84,7 +83,7 @@ def measure_cell(
 
     What goes wrong in a worker ends in its row; only what the parent itself cannot do is raised.
     """
-    started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    started_at = now()
     rng = np.random.default_rng([seed, 2])
     ledger = context.ledger
     before = ledger.overhead()

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,7 @@ from backends import LSTMWeights
 
 from ..errors import CallError
 from ..machine import fingerprint, machine_id, memory_bytes
-from ..store import Run, Store
+from ..store import Run, Store, now
 from . import cost
 from .cell import Cell
 from .control import CONTROLS
@@ -80,7 +79,7 @@ def run_sweep(
     done = store.finished_cells(run.run_id) if run is not None else set()
     if run is not None and len(done) == len(definition.cells):
         if run.finished_at is None:  # it was killed after its last cell
-            store.finish_run(run.run_id, _now(), json.loads(run.summary or "{}"))
+            store.finish_run(run.run_id, now(), json.loads(run.summary or "{}"))
         return Outcome(run.run_id, store.statuses(run.run_id), {}, nothing_to_do=True)
     earlier = json.loads(run.summary) if run is not None and run.summary else {}
 
@@ -128,7 +127,7 @@ def run_sweep(
         except KeyboardInterrupt:
             interrupted = True
         summary = {name: value + earlier.get(name, 0.0) for name, value in ledger.summary().items()}
-        store.finish_run(run.run_id, None if interrupted else _now(), summary)
+        store.finish_run(run.run_id, None if interrupted else now(), summary)
     return Outcome(run.run_id, store.statuses(run.run_id), summary, interrupted)
 
 
@@ -139,21 +138,17 @@ def _measure_peaks(store: Store, machine: str, threads: int, cuda: bool, peaks: 
     return peaks
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
 def _new_run(definition: Definition, machine: dict[str, Any], command: str) -> Run:
-    now = _now()
+    started_at = now()
     return Run(
-        run_id=f"{now[:19].replace(':', '').replace('-', '')}-{secrets.token_hex(3)}",
+        run_id=f"{started_at[:19].replace(':', '').replace('-', '')}-{secrets.token_hex(3)}",
         definition=definition.to_json(),
         definition_hash=definition.hash(),
         machine_id=machine_id(machine),
         fingerprint=json.dumps(machine, sort_keys=True),
         command=command,
         seed=secrets.randbelow(2**31),
-        started_at=now,
+        started_at=started_at,
     )
 
 

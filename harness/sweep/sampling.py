@@ -85,6 +85,7 @@ class Sampler:
     ) -> None:
         self._cell, self._contestants, self._threads = cell, contestants, threads
         self._rng, self._ledger, self._controls = rng, ledger, controls
+        self._everyone = (*contestants, *controls)
         self.audits: list[Audit] = []
         self.disturbed_s = 0.0
         self._disturbed = False
@@ -95,7 +96,7 @@ class Sampler:
 
         audits: how many blocks are checked, at the most. overhead_s: what the cell cost before, and will cost after.
         """
-        for contestant in (*self._contestants, *self._controls):
+        for contestant in self._everyone:
             contestant.client.pause()
         self._warm_up()
         controls_before = self._ledger.spent("control")
@@ -114,13 +115,8 @@ class Sampler:
             if last and self.audits:
                 break
             audit = last or (block >= next_audit and len(self.audits) < audits)
-            spent = self._ledger.spent("control") - controls_before
-            controls = [
-                c
-                for c in self._controls
-                if len(c.samples) < LEAST_BLOCKS or spent <= CONTROL_SHARE * elapsed * len(self._controls)
-            ]
-            in_samples += self._block(active, [c for c in controls if c.failure is None], block, audit, ring_size)
+            due = self._due_controls(self._ledger.spent("control") - controls_before, elapsed)
+            in_samples += self._block(active, due, block, audit, ring_size)
             if audit:
                 next_audit = block + 1 + int(self._rng.integers(2 * block + 3))
             self._look_at_gpu(block)
@@ -133,9 +129,14 @@ class Sampler:
         self._close_window(window)
         self._ledger.book("samples", in_samples)
 
+    def _due_controls(self, spent: float, elapsed: float) -> list[Contestant]:
+        """The controls that take part in the next block: until they are known, and then as long as they are cheap."""
+        cheap = spent <= CONTROL_SHARE * elapsed * len(self._controls)
+        return [c for c in self._controls if c.failure is None and (cheap or len(c.samples) < LEAST_BLOCKS)]
+
     def _warm_up(self) -> None:
         """Two samples that do not count; the second says how many calls a sample needs."""
-        for contestant in (*self._contestants, *self._controls):
+        for contestant in self._everyone:
             for _ in range(2):
                 sample = self._sample(contestant)
                 if sample is None:
@@ -226,7 +227,7 @@ class Sampler:
             return all(seconds and median_interval(seconds).half_width <= ENOUGH for seconds in used)
 
     def _own_seconds(self) -> float:
-        return time.process_time() + sum(c.client.cpu_seconds for c in (*self._contestants, *self._controls))
+        return time.process_time() + sum(c.client.cpu_seconds for c in self._everyone)
 
     def _look_at_gpu(self, block: int) -> None:
         """Write the GPU's clock into the samples of a block; those taken at a clock that is held down do not count."""
@@ -234,14 +235,14 @@ class Sampler:
             return
         disturbed = why_disturbed(state, self._highest_mhz) is not None
         self._highest_mhz = max(self._highest_mhz or 0.0, state.clock_mhz or 0.0) or None
-        for contestant in (*self._contestants, *self._controls):
+        for contestant in self._everyone:
             if contestant.device_kind != "cpu" and contestant.samples and contestant.samples[-1].block == block:
                 contestant.samples[-1] = contestant.samples[-1].seen_at(
                     state.clock_mhz, state.throttle_bits, used=not disturbed
                 )
 
     def _open_window(self) -> tuple[float, float | None, float, dict[str, int]]:
-        counts = {c.backend: len(c.samples) for c in (*self._contestants, *self._controls)}
+        counts = {c.backend: len(c.samples) for c in self._everyone}
         return perf_counter(), busy_seconds(), self._own_seconds(), counts
 
     def _close_window(self, window: tuple[float, float | None, float, dict[str, int]]) -> None:
@@ -256,7 +257,7 @@ class Sampler:
             disturbed = self._disturbed
         self._disturbed = disturbed
         self.disturbed_s += seconds * disturbed
-        for contestant in (*self._contestants, *self._controls):
+        for contestant in self._everyone:
             for k in range(counts[contestant.backend], len(contestant.samples)):
                 sample = contestant.samples[k]
                 contestant.samples[k] = sample.seen_beside(foreign, used=not disturbed and sample.used)

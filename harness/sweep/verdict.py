@@ -16,7 +16,7 @@ from .cell import Cell
 from .messages import Checked, MemoryUsed, Opened
 from .peaks import Peaks
 from .sampling import FOREIGN_CORES, Contestant
-from .statistics import Interval, median_interval
+from .statistics import Interval, median_interval, pairs_of_blocks
 
 UNSTABLE = 0.10
 """Half-width of the median's interval above which a time is called unstable."""
@@ -90,9 +90,8 @@ def figures(
         figures |= {"ci_low_s": interval.low, "ci_high_s": interval.high}
     if baseline is None or baseline_status not in ("PASSED", "UNSTABLE"):
         return figures
-    theirs = {s.block: s.seconds for s in baseline[1]}
-    ratios = [s.seconds / theirs[s.block] for s in used if s.block in theirs]
-    if ratios:
+    ratios = pairs_of_blocks(used, baseline[1])
+    if ratios.size:
         ratio = median_interval(ratios)
         figures["ratio_to_baseline"] = ratio.median
         if ratio.half_width < inf:

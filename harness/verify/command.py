@@ -14,7 +14,7 @@ from typing import TextIO
 
 from backends import LSTMWeights
 
-from ..errors import CallError
+from ..errors import CallError, check_writable
 from ..machine import cpu_count
 from ..streams import discard
 from ..weights_file import check_precisions, read_weights
@@ -66,13 +66,6 @@ def options_of(arguments: Namespace, backends: Sequence[str]) -> tuple[Options, 
         database=database_folder(),
     )
     return options, known
-
-
-def check_writable(option: str, file: Path | None) -> None:
-    """Raise CallError where the file could not be written in the end."""
-    if file is not None and (file.is_dir() or not file.parent.is_dir()):
-        why = "it is a folder" if file.is_dir() else f"there is no folder {file.parent}"
-        raise CallError(f"{option} {file}: {why}")
 
 
 def _promised_weights(file: str, backends: Sequence[str], threads: int, timeout_s: float) -> LSTMWeights:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..machine import fingerprint, machine_id
-from ..store import MutationScore, Store, Verdict
+from ..store import MutationScore, Store, Verdict, now
 from .suite import BackendResult, Options
 from .words import checks_as_data, rounded_bits
 
@@ -25,7 +24,7 @@ def check_store(path: Path | None) -> None:
 
 def keep_verdicts(path: Path, results: Sequence[BackendResult], machine: dict[str, Any], options: Options) -> None:
     """Write the verdicts; of one that was interrupted nothing, since it would stand in the place of one that was not."""
-    now, which = _now(), machine_id(machine)
+    finished_at, which = now(), machine_id(machine)
     verdicts = [
         Verdict(
             machine_id=which,
@@ -36,7 +35,7 @@ def keep_verdicts(path: Path, results: Sequence[BackendResult], machine: dict[st
             examples=options.examples,
             seed=options.seed,
             git_commit=machine["git_commit"],
-            finished_at=now,
+            finished_at=finished_at,
         )
         for r in results
         if not r.interrupted
@@ -53,11 +52,7 @@ def keep_score(path: Path, score: Score) -> None:
         survivors=json.dumps([o.name for o in score.survivors]),
         false_alarms=json.dumps([o.name for o in score.false_alarms]),
         git_commit=fingerprint()["git_commit"],
-        finished_at=_now(),
+        finished_at=now(),
     )
     with Store(path, create=True) as store:
         store.add_mutation_score(kept)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
