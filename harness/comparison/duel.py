@@ -20,7 +20,7 @@ from ..sweep.cell import Cell
 from ..sweep.grid import Definition
 from ..sweep.ledger import Ledger
 from ..sweep.measure import CellContext, drawn_weights, measure_cell
-from ..sweep.peaks import Peaks, measure_peaks
+from ..sweep.peaks import Peaks, keep_best, measure_peaks
 from ..sweep.progress import Progress
 from ..sweep.statistics import pairs_of_blocks
 from ..sweep.workers import Launch, Workers
@@ -85,8 +85,7 @@ def run_duel(
 
 
 def _better(peaks: Peaks, threads: int, cuda: bool) -> Peaks:
-    for key, value in measure_peaks(threads, cuda=cuda).items():
-        peaks[key] = max(value, peaks.get(key, 0.0))
+    keep_best(peaks, measure_peaks(threads, cuda=cuda))
     return peaks
 
 

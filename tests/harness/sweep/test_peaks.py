@@ -18,6 +18,7 @@ from harness.store import LEAST_IS_BEST
 from harness.sweep import exchange as module
 from harness.sweep import peaks
 from harness.sweep.exchange import FEW, KIND, MANY, ExchangeError, assembled, exchange, exchange_launch, latency
+from harness.sweep.peaks import keep_best
 
 
 @pytest.fixture(scope="module")
@@ -184,3 +185,11 @@ def test_it_compiles_for_a_gpu_and_keeps_nothing_in_local_memory(tmp_path, arch)
         pytest.skip(f"UNVERIFIED: {error}")
     report = compiled.reports["exchange_latency"]
     assert report.spill_bytes == report.stack_bytes == 0
+
+
+def test_the_best_of_two_measurements_is_kept():
+    peaks = {("gpu", "copy"): 5.0, ("gpu", "grid_exchange"): 2e-6}
+    keep_best(peaks, {("gpu", "copy"): 4.0, ("gpu", "grid_exchange"): 3e-6, ("cpu", "copy"): 1.0})
+    assert peaks == {("gpu", "copy"): 5.0, ("gpu", "grid_exchange"): 2e-6, ("cpu", "copy"): 1.0}
+    keep_best(peaks, {("gpu", "copy"): 6.0, ("gpu", "grid_exchange"): 1e-6})
+    assert peaks == {("gpu", "copy"): 6.0, ("gpu", "grid_exchange"): 1e-6, ("cpu", "copy"): 1.0}
