@@ -1,5 +1,7 @@
 """What every test of a backend by the property suite does, wherever the backend runs."""
 
+import signal
+
 import pytest
 
 from backends import UnavailableError, load_backend
@@ -7,6 +9,12 @@ from harness.verify import steady
 from harness.verify.suite import Options, run_check
 
 EXAMPLES, CALLS = 5, 200
+
+
+def pytest_configure():
+    # A shell that starts the tests in the background lets them, and what they start, ignore Ctrl-C, which some of them send.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):

@@ -15,7 +15,7 @@ from . import cost
 from .cell import Cell
 from .messages import Checked, MemoryUsed, Opened
 from .peaks import Peaks
-from .sampling import FOREIGN_CORES, Contestant
+from .sampling import Contestant
 from .statistics import Interval, median_interval, pairs_of_blocks
 
 UNSTABLE = 0.10
@@ -183,9 +183,9 @@ def clocks_differ(state: State) -> str | None:
     gap = float(np.quantile(gaps, 0.1))
     allowed = CLOCK_GAP_S + CLOCK_GAP_SHARE * wall
     if len(gaps) < MANY_GAPS:
-        load = max(s.foreign_load or 0.0 for s in contestant.samples)
-        # beside a load each of a few answers may be late by several turns of the scheduler, which go by the length of the work
-        allowed = CLOCK_GAP_FEW_S + (CLOCK_GAP_SHARE if load <= FOREIGN_CORES else BUSY_GAP_SHARE) * wall
+        # beside a load each of a few answers may be late by several turns of the scheduler, which go by the length of the work;
+        # only a row that is called UNSTABLE for that load has this wider allowance
+        allowed = CLOCK_GAP_FEW_S + (CLOCK_GAP_SHARE if state.status == "PASSED" else BUSY_GAP_SHARE) * wall
     if gap > allowed:
         return f"the worker says {wall:.3g} s a sample, the parent's clock {wall + gap:.3g} s"
     if min(contestant.gaps) < -CLOCK_GAP_S:

@@ -14,7 +14,7 @@ from harness.sweep.server import SweepServer
 from harness.worker.client import WorkerClient, WorkerError
 from harness.worker.messages import Describe
 
-pytestmark = [pytest.mark.deep, pytest.mark.quiet]
+pytestmark = pytest.mark.deep
 
 HEAD = """\
 import ctypes, os, signal, sys, threading, time

@@ -21,7 +21,6 @@ from harness.worker.spawn import spawn
 
 pytestmark = [
     pytest.mark.deep,
-    pytest.mark.quiet,
     pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to look for processes"),
 ]
 STEPS = (2, 3, 4, 5, 6)

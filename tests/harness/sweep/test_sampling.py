@@ -436,10 +436,11 @@ def test_exchanges_are_in_the_floor_where_one_multiprocessor_does_not_do():
     assert floor(Cell(hidden_size=1024), "another", peaks) is None
 
 
-@pytest.mark.parametrize(("load", "status"), [(0.0, "SUSPECT"), (1.5, "UNSTABLE")])
-def test_a_few_late_answers_beside_a_load_accuse_nobody(quiet, load, status):
-    """0.5 ms of work each, answered 30 ms late: beside a load that is the scheduler's doing, else not."""
-    state = State(contestant=Contestant("a", Script(0.0), "cpu", 60.0))
+@pytest.mark.parametrize("load", [0.0, 1.5])
+@pytest.mark.parametrize("status", ["PASSED", "UNSTABLE"])
+def test_a_few_late_answers_are_believed_of_a_row_that_is_unstable_for_the_load_only(quiet, load, status):
+    """20 ms of work each, answered 30 ms late: a backend may make the load itself, so load alone excuses nothing."""
+    state = State(status=status, contestant=Contestant("a", Script(0.0), "cpu", 60.0))
     state.contestant.samples = [RawSample(b, 0, 1, 0.02, None, load, True) for b in range(4)]
     state.contestant.gaps, state.contestant.reads = [0.03] * 4, [0.0] * 4
-    assert bool(clocks_differ(state)) == (status == "SUSPECT")
+    assert bool(clocks_differ(state)) == (status == "PASSED")

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.deep
+
 PREAMBLE = """\
 import os, sys, time
 import numpy as np

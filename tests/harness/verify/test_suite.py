@@ -115,6 +115,7 @@ def test_ability_knows_what_cannot_be_seen(changed, blind):
     assert set(blind_to(problem, OPERANDS, 4)) == blind
 
 
+@pytest.mark.deep
 def test_drawn_sizes_reach_the_borders(plain):
     """T=1, B=1, H=1, sizes at borders and beyond them, long T: all in one default run of the suite's forward checks."""
     seen = []

@@ -86,6 +86,7 @@ def test_list_checks(capsys):
     assert [line.split()[0] for line in lines] == [check.name for check in CHECKS]
 
 
+@pytest.mark.deep
 def test_swapped_gates_from_the_command_line(bench):
     bench.file("mine.py", SWAPPED)
     words = ("mine.py:Plain", "--only", "forward-float32", "--only", "bounded", "--json", "v.json", "--seed", "3")
@@ -160,6 +161,7 @@ def test_weights_of_a_file_are_one_more_regime(bench):
     assert "I=3 H=5, float32, file values" in used.stdout
 
 
+@pytest.mark.deep
 def test_one_line_in_an_outsiders_tests(bench):
     bench.file("mine.py", SWAPPED)
     bench.file(
@@ -219,6 +221,7 @@ def children_of(pid):
     return found
 
 
+@pytest.mark.deep
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGKILL])
 def test_interrupted(bench, signal_number):
@@ -243,6 +246,7 @@ def test_interrupted(bench, signal_number):
         assert {"UNVERIFIED", "SKIP"} <= {check["status"] for check in backend["checks"]}
 
 
+@pytest.mark.deep
 def test_a_judge_that_is_ended_from_outside(plain, tmp_path):
     """Its check is UNVERIFIED, and the others are judged by those that are left."""
     path = tmp_path / "mine.py"
