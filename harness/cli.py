@@ -245,7 +245,9 @@ def _add_cells(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", choices=("inference", "training"), help="forward, or forward and backward")
     parser.add_argument("--bidirectional", action="store_true", default=None, help="both directions")
     parser.add_argument("--warm", action="store_true", help="inputs in the cache, not out of it")
-    parser.add_argument("--threads", type=_positive, metavar="N", help="threads for every backend (default: all cores)")
+    parser.add_argument(
+        "--threads", type=_positive, metavar="N", help="threads for every backend (default: all cores; a duel leaves one free)"
+    )
     parser.add_argument("--budget", type=_seconds, metavar="SECONDS", help="sampling time a cell, in place of the preset's")
 
 
@@ -408,13 +410,15 @@ def _duel(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from .comparison.command import duel
-    from .comparison.duel import DUEL_BUDGET_S
+    from .comparison.duel import DUEL_BUDGET_S, duel_threads
     from .sweep.run import refuse_too_large
     from .worker.spawn import interrupted_once
 
     refuse_too_large(definition.cells)
     if arguments.budget is None:
         definition = replace(definition, budget_s=DUEL_BUDGET_S)
+    if arguments.threads is None:
+        definition = replace(definition, threads=duel_threads())
     with interrupted_once(to_the_end=arguments.is_process):
         return duel(definition, arguments.old, arguments.new, arguments)
 

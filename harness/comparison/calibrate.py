@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from math import comb
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,13 +26,16 @@ from ..sweep.progress import Progress
 from ..sweep.run import run_sweep
 from ..sweep.workers import Launch
 from .decide import Decided, decide
-from .duel import DUEL_BUDGET_S, run_duel
+from .duel import DUEL_BUDGET_S, duel_threads, run_duel
 from .finished import compare_runs
 from .load import competing_load
 
 THRESHOLD = 0.02
 SAME, SLOWED = "harness.comparison.planted:Same", "harness.comparison.planted:Slowed"
-CELLS = tuple(Cell(sequence_length=t, batch_size=b, input_size=64, hidden_size=128) for t in (20, 50, 100) for b in (1, 8))
+CELLS = tuple(
+    Cell(sequence_length=t, batch_size=b, input_size=64, hidden_size=h)
+    for t, b, h in product((50, 75, 100), (1, 4, 8), (64, 128))
+)
 MOST_FALSE, LEAST_FOUND = 0.01, 0.95
 
 
@@ -89,7 +93,7 @@ def _missing(records: Sequence[Record], command: str, where: str, planted: bool,
 
 def _duels(records: Sequence[Record], where: str, pairs: int) -> Iterator[list[Record]]:
     """Duels of identical code and of the slowed one in turns."""
-    definition = Definition("calibration", CELLS, ("numpy", SAME), True, cpu_count(), DUEL_BUDGET_S)
+    definition = Definition("calibration", CELLS, ("numpy", SAME), True, duel_threads(), DUEL_BUDGET_S)
     peaks: Peaks = {}
     while max(_missing(records, "duel", where, planted, pairs) for planted in (False, True)) > 0:
         for planted, new in ((False, SAME), (True, SLOWED)):

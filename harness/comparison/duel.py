@@ -8,6 +8,7 @@ and what it says is about the code and not about one process.
 from __future__ import annotations
 
 import math
+import random
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from functools import partial
 
 import numpy as np
 
+from ..machine import cpu_count
 from ..store import TIMED, RawSample, Row
 from ..sweep.cell import Cell
 from ..sweep.grid import Definition
@@ -29,6 +31,16 @@ from .decide import Pair, Side, change_of_rounds
 ROUNDS = 10
 DUEL_BUDGET_S = 2.0
 """Seconds of sampling a cell, over all rounds, where nothing else is said."""
+
+
+def duel_threads() -> int:
+    """Threads of a side where nothing else is said: one core is left to the rest of the machine.
+
+    Where a library's threads fill all cores, whatever else runs for a moment takes one of them away, and the others wait for it
+    a whole turn of the scheduler: on two cores, calls of 1 to 5 ms under two threads of OpenBLAS took 4 to 12 ms more in up to
+    half of the samples of an idle machine.
+    """
+    return max(1, cpu_count() - 1)
 
 
 @dataclass
@@ -74,7 +86,8 @@ def run_duel(
                 measure_peaks=partial(_better, peaks, definition.threads, cuda),
                 ledger=ledger,
             )
-            for index, (cell, record) in enumerate(zip(definition.cells, records, strict=True)):
+            for index in _shuffled(len(records), seed + number):
+                cell, record = definition.cells[index], records[index]
                 if not record.lost:
                     progress.doing(f"round {number + 1}: {cell}")
                     _one_round(cell, record, seed + index * ROUNDS + number, workers, context, old_new)
@@ -82,6 +95,11 @@ def run_duel(
             workers.close()
         progress.finished(f"round {number + 1} of {ROUNDS}")
     return [_pair(cell, record, old_new[1]) for cell, record in zip(definition.cells, records, strict=True)]
+
+
+def _shuffled(count: int, seed: int) -> list[int]:
+    """Every cell once, in an order of the round's own: a process that has just started is no cell's handicap in all rounds."""
+    return random.Random(seed).sample(range(count), count)
 
 
 def _better(peaks: Peaks, threads: int, cuda: bool) -> Peaks:

@@ -4,11 +4,11 @@
     pip install torch asv pytest-benchmark
     python tests/benchmarks/comparison_rules.py [GROUPS] [idle|busy]
 
-A group is one duel of identical code and one of the slowed one, six pairs each; every other tool then has the same wall time
-for the same pairs, half of it for either side, one side after the other, each in a process of its own, as two versions of a
-package need. torch.utils.benchmark: medians of `blocked_autorange`; pytest-benchmark: the least time; asv: its own test on its
-own samples (Mann-Whitney, p < 0.002) and medians. Each calls a pair different from a change of 2.5% on, half of what is
-planted: the limit at which they do best. Prints a table in Markdown.
+A group is one duel of identical code and one of the slowed one, a pair for each cell of the calibration; every other tool then
+has the same wall time for the same pairs, half of it for either side, one side after the other, each in a process of its own,
+as two versions of a package need. torch.utils.benchmark: medians of `blocked_autorange`; pytest-benchmark: the least time; asv:
+its own test on its own samples (Mann-Whitney, p < 0.002) and medians. Each calls a pair different from a change of 2.5% on,
+half of what is planted: the limit at which they do best. Prints a table in Markdown.
 """
 
 import json
@@ -97,9 +97,8 @@ def called(tool, old, new):
 def main(groups, busy):
     from harness.comparison.calibrate import CELLS, SAME, SLOWED, THRESHOLD, _Silent
     from harness.comparison.decide import decide
-    from harness.comparison.duel import DUEL_BUDGET_S, run_duel
+    from harness.comparison.duel import DUEL_BUDGET_S, duel_threads, run_duel
     from harness.comparison.load import competing_load
-    from harness.machine import cpu_count
     from harness.sweep.grid import Definition
     from harness.sweep.workers import Launch
 
@@ -109,7 +108,7 @@ def main(groups, busy):
         for planted, new in ((False, SAME), (True, SLOWED)):
             with competing_load() if busy else nullcontext():
                 start = perf_counter()
-                definition = Definition("rules", CELLS, ("numpy", new), True, cpu_count(), DUEL_BUDGET_S)
+                definition = Definition("rules", CELLS, ("numpy", new), True, duel_threads(), DUEL_BUDGET_S)
                 pairs = run_duel(definition, {"numpy": Launch("numpy"), new: Launch(new)}, _Silent())
                 seconds.append((perf_counter() - start) / len(CELLS))
                 words = {"SLOWER": "slower", "FASTER": "faster"}
