@@ -19,7 +19,7 @@ SECONDS = 60
 def browser():
     if CHROMIUM is None:
         pytest.skip("UNVERIFIED: no Chromium on this machine")
-    playwright = pytest.importorskip("playwright.sync_api", reason="UNVERIFIED: playwright is not installed (group 'browser')")
+    playwright = pytest.importorskip("playwright.sync_api", reason="UNVERIFIED: playwright is not installed: tox -e browser")
     with playwright.sync_playwright() as started:
         opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield opened
