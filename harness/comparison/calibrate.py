@@ -41,7 +41,8 @@ MOST_FALSE, LEAST_FOUND = 0.01, 0.95
 
 @dataclass(frozen=True)
 class Record:
-    """One pair. machine: "idle" or "busy"; planted: whether the new side is slower; ratio, low, high: of the change."""
+    """One pair. machine: "idle" or "busy"; planted: whether the new side is slower; ratio, low, high: of the change;
+    rounds: the ratio in each round of a duel."""
 
     command: str
     machine: str
@@ -51,6 +52,7 @@ class Record:
     ratio: float | None
     low: float | None
     high: float | None
+    rounds: tuple[float, ...] = ()
 
 
 def calibrate(file: Path, pairs: int, progress: Progress) -> list[Record]:
@@ -132,7 +134,7 @@ def _as(run: tuple[Run, Frames], backend: str, name: str) -> tuple[Run, Frames]:
 def _record(command: str, where: str, planted: bool, d: Decided) -> Record:
     change = d.pair.change
     figures = (None, None, None) if change is None else (change.ratio, change.low, change.high)
-    return Record(command, where, planted, str(d.pair.cell), d.verdict, *figures)
+    return Record(command, where, planted, str(d.pair.cell), d.verdict, *figures, d.pair.rounds)
 
 
 class _Silent:
