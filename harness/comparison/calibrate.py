@@ -41,8 +41,9 @@ MOST_FALSE, LEAST_FOUND = 0.01, 0.95
 
 @dataclass(frozen=True)
 class Record:
-    """One pair. machine: "idle" or "busy"; planted: whether the new side is slower; ratio, low, high: of the change; rounds: the
-    ratio in each round of a duel.
+    """One pair. machine: "idle" or "busy"; planted: whether the new side is slower; ratio, low, high: of the change.
+
+    rounds: the ratio in each round of a duel.
     """
 
     command: str
@@ -134,8 +135,8 @@ def _as(run: tuple[Run, Frames], backend: str, name: str) -> tuple[Run, Frames]:
 
 def _record(command: str, where: str, planted: bool, d: Decided) -> Record:
     change = d.pair.change
-    figures = (None, None, None) if change is None else (change.ratio, change.low, change.high)
-    return Record(command, where, planted, str(d.pair.cell), d.verdict, *figures, rounds=d.pair.rounds)
+    ratio, low, high = (None, None, None) if change is None else (change.ratio, change.low, change.high)
+    return Record(command, where, planted, str(d.pair.cell), d.verdict, ratio, low, high, d.pair.rounds)
 
 
 class _Silent:
