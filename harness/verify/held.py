@@ -69,11 +69,14 @@ def _device_bytes() -> int | None:
 def meters() -> Iterator[Callable[[], dict[str, int]]]:
     """Within, a call of what it gives reads every meter that there is: name -> bytes.
 
-    Garbage is collected before each reading: what waits for the collector is held by nobody.
+    Garbage is collected before each reading: what waits for the collector is held by nobody. What was there before is left out
+    of that: to look through all of a large process takes ten times as long as the calls in between.
     """
     tracing, malloc = tracemalloc.is_tracing(), _malloc_bytes()
     if not tracing:
         tracemalloc.start()
+    gc.collect()
+    gc.freeze()
 
     def read() -> dict[str, int]:
         gc.collect()
@@ -88,5 +91,6 @@ def meters() -> Iterator[Callable[[], dict[str, int]]]:
     try:
         yield read
     finally:
+        gc.unfreeze()
         if not tracing:
             tracemalloc.stop()

@@ -71,7 +71,7 @@ def mapped(self, *_):
 
 @pytest.fixture(autouse=True)
 def _fewer_calls(monkeypatch):
-    monkeypatch.setattr(steady, "CALLS", 150)
+    monkeypatch.setattr(steady, "CALLS", 300)
 
 
 LEAKS = {
@@ -91,10 +91,10 @@ LEAKS = {
 KEPT = {
     "nothing": Base,
     "the last eight": leaving(lambda self, x, y, last: self.kept.append(y.copy()) or self.kept.__delitem__(slice(0, -8))),
-    "a cache that is full after 25 calls": leaving(
-        lambda self, *_: self.kept.append(np.ones(1000)) if self.calls <= 25 else None
+    "a cache that is full after 50 calls": leaving(
+        lambda self, *_: self.kept.append(np.ones(1000)) if self.calls <= 50 else None
     ),
-    "a megabyte now and then": leaving(lambda self, *_: self.kept.append(bytes(2**20)) if self.calls in (50, 85) else None),
+    "a megabyte now and then": leaving(lambda self, *_: self.kept.append(bytes(2**20)) if self.calls in (100, 170) else None),
     "the time of each of the last calls": leaving(
         lambda self, *_: self.times.append(float(self.calls)), times=deque(maxlen=100_000)
     ),
@@ -115,7 +115,7 @@ def test_what_every_call_leaves_behind_is_found(backend, meter):
     assert found.failure.kind == "leak"
     assert meter in found.failure.reason, found.failure.reason
     what = "a training step" if backend is Backward else "a call"
-    assert f"{what} leaves memory behind, each time of 150: " in found.failure.reason
+    assert f"{what} leaves memory behind, each time of 300: " in found.failure.reason
 
 
 @pytest.mark.parametrize("backend", KEPT.values(), ids=KEPT.keys())
@@ -159,7 +159,7 @@ def test_a_backend_that_fails_in_one_of_many_calls_is_told(monkeypatch):
     found = looked_at(leaving(fails))
     assert found.failure is not None
     assert found.failure.kind == "raised"
-    assert "in 150 calls: the backend raised RuntimeError: out of handles" in found.failure.reason
+    assert "in 300 calls: the backend raised RuntimeError: out of handles" in found.failure.reason
 
 
 def test_each_call_gets_arrays_of_its_own_and_the_instance_is_closed():
