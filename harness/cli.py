@@ -168,7 +168,7 @@ def _build_parser() -> argparse.ArgumentParser:
     compare.set_defaults(run=_compare)
 
     calibrate = commands.add_parser(
-        "calibrate", help="how often duel and compare are mistaken on this machine; takes more than an hour", allow_abbrev=False
+        "calibrate", help="how often duel and compare are mistaken on this machine; takes some hours", allow_abbrev=False
     )
     calibrate.add_argument("--pairs", type=_positive, default=300, metavar="N", help="of each kind, at least (default: 300)")
     calibrate.add_argument(
