@@ -241,6 +241,17 @@ def test_help_and_the_list_of_backends_import_nothing_heavy(bench):
     assert imported_by(bench, "backends")[1] == "['numpy']"
 
 
+@pytest.mark.parametrize(
+    ("words", "package"), [(["sweep"], "ml_dtypes"), (["report"], "pandas"), (["verify", "numpy"], "hypothesis")]
+)
+def test_a_core_package_that_is_missing_is_one_line(bench, words, package):
+    done = bench.run(*words, patch=f"sys.modules[{package!r}] = None")
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"lstm-parity {words[0]}: the package {package} is not installed; pip install {package}\n",
+    )
+
+
 def test_backends_json(bench):
     said = json.loads(bench.run("backends", "--json").stdout)
     assert said["schema"] == 1
