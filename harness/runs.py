@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import CallError
-from .store import NEWEST, Run, Store
+from .records import Run
+from .store import NEWEST, Store
 
 ID = re.compile(r"\d+(T(\d+(-[0-9a-f]*)?)?)?")
 """What a run's id looks like, or its beginning: such a name would hide a run."""

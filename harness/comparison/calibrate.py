@@ -18,7 +18,8 @@ from tempfile import TemporaryDirectory
 
 from ..errors import CallError
 from ..machine import cpu_count, fingerprint, machine_id
-from ..store import Frames, Run, Store
+from ..records import Frames, Run
+from ..store import Store
 from ..sweep.cell import Cell
 from ..sweep.grid import Definition, load_sweep
 from ..sweep.peaks import Peaks

@@ -11,7 +11,8 @@ from typing import Any
 
 from ..errors import CallError, check_writable
 from ..machine import fingerprint
-from ..store import Frames, Run, Store
+from ..records import Frames, Run
+from ..store import Store
 from ..sweep.grid import Definition
 from ..sweep.progress import shown_progress
 from .decide import Decided, decide

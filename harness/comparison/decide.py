@@ -19,7 +19,7 @@ from typing import Literal
 
 from reports.student import student_quantile, student_within
 
-from ..store import TIMED
+from ..records import TIMED
 from ..sweep.cell import Cell
 
 Verdict = Literal["SAME", "FASTER", "SLOWER", "UNCLEAR"]

@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 
 from ..machine import cpu_count
-from ..store import TIMED, RawSample, Row
+from ..records import TIMED, RawSample, Row
 from ..sweep.cell import Cell
 from ..sweep.grid import Definition
 from ..sweep.ledger import Ledger

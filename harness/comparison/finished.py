@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..store import TIMED, Frames, RawSample, Run
+from ..records import TIMED, Frames, RawSample, Run
 from ..sweep.cell import Cell
 from ..sweep.statistics import median_interval, pairs_of_blocks
 from .decide import Pair, Side, change_with_error, in_per_cent

@@ -13,7 +13,7 @@ import numpy as np
 from backends import Capabilities, LSTMWeights
 
 from ..machine import cache_bytes
-from ..store import RawSample, Row, now
+from ..records import RawSample, Row, now
 from ..verify.agreement import Expected
 from ..worker.client import WorkerClient, WorkerError
 from . import cost, verdict

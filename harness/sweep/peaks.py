@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..machine import cpu_name
-from ..store import LEAST_IS_BEST
+from ..records import LEAST_IS_BEST
 from ..worker.inherit import die_with_parent
 from ..worker.spawn import spawn
 from .exchange import cuda_latency

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Protocol
 
-from ..store import Row
+from ..records import Row
 from ..streams import discard
 from .cell import Cell
 

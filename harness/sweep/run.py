@@ -14,7 +14,8 @@ from backends import LSTMWeights
 
 from ..errors import CallError
 from ..machine import fingerprint, machine_id, memory_bytes
-from ..store import Run, Store, now
+from ..records import Run, now
+from ..store import Store
 from . import cost
 from .cell import Cell
 from .control import CONTROLS

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..gpu_state import gpu_state, why_disturbed
 from ..machine import busy_seconds, cpu_count
-from ..store import RawSample
+from ..records import RawSample
 from ..verify.agreement import Results
 from ..worker.client import WorkerClient, WorkerError
 from .cell import Cell

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..store import RawSample
+from ..records import RawSample
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..machine import cache_bytes
-from ..store import RawSample, Status
+from ..records import RawSample, Status
 from ..verify.agreement import Judgement
 from . import cost
 from .cell import Cell

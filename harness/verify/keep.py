@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..machine import fingerprint, machine_id
-from ..store import MutationScore, Store, Verdict, now
+from ..records import MutationScore, Verdict, now
+from ..store import Store
 from .suite import BackendResult, Options
 from .words import checks_as_data, rounded_bits
 

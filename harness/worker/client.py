@@ -10,7 +10,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from ..machine import oom_kills, process_seconds
-from ..store import Status
+from ..records import Status
 from .messages import Answer, Failure
 from .server import Server, main
 from .spawn import spawn

@@ -21,7 +21,8 @@ sys.path[:0] = [str(ROOT / "tests" / "reports"), str(ROOT)]
 
 from synthetic_rows import synthetic_data
 
-from harness.store import COLUMNS, Run, Store
+from harness.records import COLUMNS, Run
+from harness.store import Store
 
 
 def draw_store(path: Path, rows: int, samples: int, runs: int) -> None:

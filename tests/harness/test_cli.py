@@ -15,7 +15,8 @@ import harness.machine
 import harness.sweep.run
 from backends import Capabilities
 from harness.cli import main
-from harness.store import TIMED, Store
+from harness.records import TIMED
+from harness.store import Store
 
 THIRD_PARTY = '''\
 """A whole backend in plain NumPy: one layer, one direction, float32."""

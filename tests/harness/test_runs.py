@@ -10,7 +10,8 @@ import pytest
 import harness.store
 from harness.cli import main
 from harness.errors import CallError
-from harness.store import COLUMNS, RawSample, Row, Run, Store
+from harness.records import COLUMNS, RawSample, Row, Run
+from harness.store import Store
 from harness.sweep.cell import Cell
 
 OLD, NEW, OTHER = "20260101T000000-aaaaaa", "20260102T000000-bbbbbb", "20260103T000000-cccccc"

@@ -8,7 +8,8 @@ import pytest
 
 import harness.store
 from harness.errors import CallError
-from harness.store import COLUMNS, SCHEMA_VERSION, MutationScore, RawSample, Row, Run, Store, Verdict
+from harness.records import COLUMNS, MutationScore, RawSample, Row, Run, Verdict
+from harness.store import SCHEMA_VERSION, Store
 from harness.sweep.cell import Cell
 
 RUN = Run("run-1", "{}", "hash", "machine", "{}", "lstm-parity sweep", 7, "2026-01-01T00:00:00+00:00")

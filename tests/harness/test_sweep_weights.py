@@ -5,7 +5,7 @@ import pytest
 
 from backends import LSTMSpec
 from harness.cli import main
-from harness.store import TIMED
+from harness.records import TIMED
 from harness.sweep.inputs import draw_weights
 
 torch = pytest.importorskip("torch", reason="model files are made with torch")

@@ -8,7 +8,8 @@ import pytest
 
 from harness.comparison.decide import decide
 from harness.comparison.finished import compare_runs
-from harness.store import RawSample, Row, Run, Store
+from harness.records import RawSample, Row, Run
+from harness.store import Store
 from harness.sweep.cell import Cell
 
 CELLS = [Cell(sequence_length=t) for t in (10, 20, 30, 40, 50)]

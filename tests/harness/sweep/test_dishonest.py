@@ -14,7 +14,7 @@ import pytest
 
 from backends import Capabilities, UnsupportedError
 from backends.numpy_lstm import NumpyLSTM
-from harness.store import TIMED
+from harness.records import TIMED
 from harness.sweep.cell import Cell
 from harness.sweep.inputs import InputRing, draw_rows
 from harness.sweep.messages import Open

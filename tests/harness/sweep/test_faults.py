@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.store import TIMED
+from harness.records import TIMED
 from harness.sweep.cell import Cell
 from harness.sweep.messages import Open
 from harness.sweep.server import SweepServer

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.store import TIMED, Store
+from harness.records import TIMED
+from harness.store import Store
 from harness.worker.spawn import spawn
 
 pytestmark = [

@@ -14,7 +14,7 @@ from backends.cupy_raw.emulator.emulator import Emulator
 from backends.cupy_raw.emulator.findings import EmulationError
 from backends.cupy_raw.emulator.schedule import KINDS, Schedule
 from backends.cupy_raw.source import gpu_source
-from harness.store import LEAST_IS_BEST
+from harness.records import LEAST_IS_BEST
 from harness.sweep import exchange as module
 from harness.sweep import peaks
 from harness.sweep.exchange import FEW, KIND, MANY, ExchangeError, assembled, exchange, exchange_launch, latency

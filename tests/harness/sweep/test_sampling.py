@@ -12,7 +12,7 @@ import harness.sweep.verdict
 from backends import Capabilities
 from harness.gpu_state import GPUState
 from harness.machine import cpu_count, cpu_name
-from harness.store import RawSample
+from harness.records import RawSample
 from harness.sweep import cost
 from harness.sweep.cell import Cell
 from harness.sweep.ledger import Ledger
