@@ -1,6 +1,7 @@
 """What the README shows is true: its backend, its TOML file, its presets."""
 
 import re
+import shlex
 import shutil
 import textwrap
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from backends import LSTMSpec, load_backend
 from backends.cupy_raw.emulator.emulator import Emulator
 from backends.cupy_raw.source import KERNELS
+from harness.arguments import build_parser
 from harness.cli import main
 from harness.kernel_faults.catalogue import FAULTS
 from harness.sweep.grid import cells_of, load_sweep, preset_names
@@ -68,6 +70,13 @@ def test_every_check_that_is_named_exists():
         set(re.findall(r'^    ([a-z-]+) = "NaN', text, re.MULTILINE)) | set(re.findall(r'known_failures=\{"([a-z-]+)"', text))
         <= names
     )
+
+
+def test_every_command_that_is_shown_is_one():
+    lines = re.findall(r"^    lstm-parity (.*)$", README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(lines) > 20
+    for line in lines:
+        build_parser().parse_args(shlex.split(line, comments=True))  # where it cannot be: SystemExit, and one line says why
 
 
 def test_the_toml_file_loads(tmp_path):
