@@ -106,8 +106,8 @@ def why_suspect(cell: Cell, state: State, interval: Interval, peaks: Peaks) -> s
 
 def floor(cell: Cell, device: str | None, peaks: Peaks) -> float | None:
     """Seconds that a call takes at least at the measured peaks: its operations, the bytes that no cache can hold, or the
-    exchanges between blocks of a GPU that its steps need one after the other, two with a projection, where U fits no
-    single multiprocessor.
+    exchanges between blocks of a GPU that its steps need one after the other, where U fits no single multiprocessor: one a
+    step, for the layers of a stack may follow each other by a step, unless both directions must end before the next begins.
     """
     if device is None:
         return None
@@ -116,8 +116,9 @@ def floor(cell: Cell, device: str | None, peaks: Peaks) -> float | None:
     bounds = []
     recurrent = 4 * cell.hidden_size * cell.spec.state_size * cell.spec.dtype.itemsize
     if exchange and not cell.ragged and recurrent > MULTIPROCESSOR_BYTES:
-        each = 2 if cell.proj_size else 1
-        bounds.append(cell.num_layers * cell.sequence_length * each * (2 if cell.training else 1) * exchange)
+        steps = cell.sequence_length
+        in_turn = cell.num_layers * steps if cell.bidirectional else steps + cell.num_layers - 1
+        bounds.append(in_turn * (2 if cell.training else 1) * exchange)
     if rate:
         bounds.append(cost.least_share(cell) * cost.flops(cell) / rate)
     if bandwidth:

@@ -431,7 +431,11 @@ def test_a_block_at_a_clock_that_is_held_down_does_not_count(quiet, monkeypatch)
 def test_exchanges_are_in_the_floor_where_one_multiprocessor_does_not_do():
     peaks = {("gpu", "grid_exchange"): 1e-6}
     assert floor(Cell(hidden_size=1024, sequence_length=50), "gpu", peaks) == pytest.approx(50e-6)
-    assert floor(Cell(hidden_size=1024, sequence_length=50, proj_size=512), "gpu", peaks) == pytest.approx(100e-6)
+    assert floor(Cell(hidden_size=1024, sequence_length=50, proj_size=512), "gpu", peaks) == pytest.approx(50e-6)
+    assert floor(Cell(hidden_size=1024, sequence_length=50, num_layers=3), "gpu", peaks) == pytest.approx(52e-6)
+    assert floor(Cell(hidden_size=1024, sequence_length=50, num_layers=3, bidirectional=True), "gpu", peaks) == pytest.approx(
+        150e-6
+    )
     assert floor(Cell(hidden_size=128, sequence_length=50), "gpu", peaks) is None
     assert floor(Cell(hidden_size=1024), "another", peaks) is None
 
