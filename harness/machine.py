@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ LIBRARIES = ("lstm-parity", "numpy", "pandas", "ml_dtypes", "torch", "cupy-cuda1
 
 DEFAULT_CACHE_BYTES = 32 * 2**20
 """Assumed size of the last-level cache where the system does not tell."""
+L2_CACHE_SIZE = 38
+"""CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE of the CUDA driver API, in bytes."""
 
 
 def cpu_count() -> int:
@@ -81,9 +84,10 @@ def memory_bytes() -> int | None:
     return min(sizes, default=None)
 
 
+@cache
 def cache_bytes() -> int:
-    """Size of the largest cache of the first core."""
-    sizes = []
+    """Size of the largest cache of the machine: of its first core, or of a GPU."""
+    sizes = [_of_gpu(driver, device, L2_CACHE_SIZE) for driver, device in _gpus()]
     for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
         text = path.read_text().strip()
         scale = {"K": 2**10, "M": 2**20, "G": 2**30}.get(text[-1:], 1)
@@ -123,6 +127,16 @@ def process_seconds(pid: int) -> float:
 
 def gpu_names() -> list[str]:
     """The NVIDIA GPUs that the driver lists, without loading a GPU library's Python package."""
+    names = []
+    for driver, device in _gpus():
+        text = ctypes.create_string_buffer(128)
+        if driver.cuDeviceGetName(text, 128, device) == 0:
+            names.append(text.value.decode())
+    return names
+
+
+def _gpus() -> list[tuple[Any, ctypes.c_int]]:
+    """The CUDA driver and its handle of each GPU; none where there is no driver."""
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
@@ -130,12 +144,14 @@ def gpu_names() -> list[str]:
     count = ctypes.c_int()
     if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
         return []
-    names = []
-    for ordinal in range(count.value):
-        device, text = ctypes.c_int(), ctypes.create_string_buffer(128)
-        if driver.cuDeviceGet(ctypes.byref(device), ordinal) == 0 and driver.cuDeviceGetName(text, 128, device) == 0:
-            names.append(text.value.decode())
-    return names
+    devices = [ctypes.c_int() for _ in range(count.value)]
+    return [(driver, device) for k, device in enumerate(devices) if driver.cuDeviceGet(ctypes.byref(device), k) == 0]
+
+
+def _of_gpu(driver: Any, device: ctypes.c_int, attribute: int) -> int:
+    """An attribute of a GPU; 0 where the driver does not tell."""
+    value = ctypes.c_int()
+    return value.value if driver.cuDeviceGetAttribute(ctypes.byref(value), attribute, device) == 0 else 0
 
 
 def _driver_version() -> str | None:

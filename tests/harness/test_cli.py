@@ -344,3 +344,36 @@ def test_the_processors_name_is_always_a_text(monkeypatch):
     monkeypatch.setattr(Path, "read_text", lambda *a, **k: (_ for _ in ()).throw(OSError))
     monkeypatch.setattr("platform.processor", lambda: "")
     assert harness.machine.cpu_name()
+
+
+class Driver:
+    """Stands in for the CUDA driver of a machine with two GPUs, the second of which tells nothing of itself."""
+
+    def cuInit(self, flags):
+        return 0
+
+    def cuDeviceGetCount(self, count):
+        count._obj.value = 2
+        return 0
+
+    def cuDeviceGet(self, device, ordinal):
+        device._obj.value = ordinal
+        return 0
+
+    def cuDeviceGetName(self, text, size, device):
+        text.value = b"a GPU"
+        return device.value
+
+    def cuDeviceGetAttribute(self, value, attribute, device):
+        assert attribute == 38
+        value._obj.value = 2**30
+        return device.value
+
+
+def test_the_cache_of_a_gpu_counts(monkeypatch):
+    monkeypatch.setattr("ctypes.CDLL", lambda name: Driver())
+    assert harness.machine.gpu_names() == ["a GPU"]
+    assert harness.machine.cache_bytes.__wrapped__() == 2**30
+    monkeypatch.setattr(Driver, "cuInit", lambda self, flags: 100)
+    assert harness.machine.gpu_names() == []
+    assert 0 < harness.machine.cache_bytes.__wrapped__() < 2**30
