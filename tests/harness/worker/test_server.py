@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -44,6 +46,35 @@ def test_the_backend_is_loaded_once(monkeypatch):
     assert server.backend_class is server.backend_class
     server.answer(Describe())
     assert loaded == ["numpy"]
+
+
+class Spinning(Server):
+    """One of its threads never rests."""
+
+    def __init__(self, backend_name):
+        super().__init__(backend_name)
+        threading.Thread(target=lambda: all(iter(lambda: True, False)), daemon=True).start()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_worker_that_is_held_still_takes_no_cpu_time_until_it_goes_on():
+    client = WorkerClient(Spinning, "numpy", 1)
+
+    def used_in_half_a_second():
+        start = client.cpu_seconds
+        time.sleep(0.5)
+        return client.cpu_seconds - start
+
+    try:
+        client.ask(Describe(), 60)
+        client.pause()
+        assert used_in_half_a_second() <= 0.02  # two of the system's steps: it may have been in one, and end another
+        client.resume()
+        deadline = time.monotonic() + 60
+        while used_in_half_a_second() <= 0.02:
+            assert time.monotonic() < deadline
+    finally:
+        client.close()
 
 
 @pytest.mark.parametrize("server_class", [Server, SweepServer])
