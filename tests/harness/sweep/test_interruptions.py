@@ -361,13 +361,13 @@ def test_a_folder_of_temporary_files_that_has_gone_is_said_in_one_line_and_loses
 
 BACK = """
 import datetime, itertools, time
-import harness.store as s
+import harness.records as r
 hours = itertools.count(1)
 class Back(datetime.datetime):
     @classmethod
     def now(cls, tz=None):
         return datetime.datetime.now(tz) - datetime.timedelta(hours=next(hours))
-s.datetime = Back
+r.datetime = Back
 now = time.time()
 time.time = lambda: now - 3600 * next(hours)
 """
