@@ -73,9 +73,13 @@ FAULTS = {
         ".*Unable to allocate.*",
     ),
     "heap_overrun": (
-        forward("p = LIBC.malloc(24); ctypes.memset(p, 0x41, 4096); LIBC.free(p); [LIBC.malloc(k) for k in range(1, 5000)]"),
+        # over the size of the block behind it, which is then given back
+        forward(
+            "all = {LIBC.malloc(40000) for _ in range(50)}; p = next(p for p in all if p + 40016 in all);"
+            " ctypes.memset(p, 0x41, 40016); LIBC.free(p + 40016)"
+        ),
         "CRASHED",
-        "killed by SIG(ABRT|SEGV|BUS).*",
+        "killed by SIGABRT.*",
     ),
     "double_free": (forward("p = LIBC.malloc(2000); LIBC.free(p); LIBC.free(p)"), "CRASHED", "killed by SIG(ABRT|SEGV).*"),
     "flood_of_lines": (forward("[sys.stderr.write('e\\n') for _ in range(300_000)]"), TIMED, None),
