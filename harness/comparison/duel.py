@@ -20,6 +20,7 @@ from ..machine import cpu_count
 from ..records import TIMED, RawSample, Row
 from ..sweep.cell import Cell
 from ..sweep.grid import Definition
+from ..sweep.inputs import secret_seed
 from ..sweep.ledger import Ledger
 from ..sweep.measure import CellContext, drawn_weights, measure_cell
 from ..sweep.peaks import Peaks, keep_best, measure_peaks
@@ -111,7 +112,7 @@ def _better(peaks: Peaks, threads: int, cuda: bool) -> Peaks:
 def _one_round(
     cell: Cell, record: _Record, seed: int, workers: Workers, context: CellContext, old_new: tuple[str, ...]
 ) -> None:
-    found = measure_cell(cell, seed, workers.ready(), workers.promises, context)
+    found = measure_cell(cell, secret_seed(), seed, workers.ready(), workers.promises, context)
     by_label: dict[str, tuple[Row, list[RawSample]]] = {row.backend: (row, samples) for row, samples in found.results}
     sides = [by_label[label] for label in old_new]
     for which, (row, _) in enumerate(sides):

@@ -1,4 +1,8 @@
-"""The inputs of a cell's calls, a pure function of (seed, set, turn, row): any process draws the same, any row alone.
+"""The inputs of a cell's calls, a pure function of (seed, size of the ring, call, row): whoever knows the seed draws any row.
+
+A worker does not know it, or a backend could find it there, and with it what will be asked and what will be checked, and do the
+work before any clock runs. It is told a key for each set and turn, from which no other follows, and not before the last call
+that is not timed is over.
 
 A call must get inputs that it has not seen, and not one row of them: a row's result depends on nothing but the row, so whoever
 keeps the results of rows that come again saves the work for them. Drawing all rows anew for each call would cost as much as
@@ -13,7 +17,9 @@ Whoever checks a call later draws just the rows that are checked, as they were t
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
+from hashlib import sha256
 from math import ceil, prod
 
 import numpy as np
@@ -28,6 +34,16 @@ DRAWN_VALUES = 1024
 """At least about so many numbers are drawn anew for each turn: to draw fewer would save no time."""
 SIGNS = 64
 """A row's pattern of signs has at least so many of them, and repeats itself over the steps of x after that."""
+
+
+def secret_seed() -> int:
+    """A seed that nobody can guess, and that any program can hold as a number."""
+    return secrets.randbelow(2**53)
+
+
+def call_key(seed: int, call: int) -> int:
+    """What is new in the inputs of call number `call` is drawn from this."""
+    return int.from_bytes(sha256(f"{seed} {call}".encode()).digest()[:16])
 
 
 def draw_weights(spec: LSTMSpec, seed: int) -> LSTMWeights:
@@ -68,14 +84,14 @@ def _last_drawn(cell: Cell, row: int, turn: int) -> int:
     return 0 if turn <= group else turn - (turn - 1 - group) % groups
 
 
-def _draw_first(cell: Cell, seed: int, which: int, row: int) -> Inputs:
+def _draw_first(cell: Cell, key: int, row: int) -> Inputs:
     """One row of a set in turn 0, as a batch of one."""
-    return _draw(cell, [seed, 1, which, row], 1)
+    return _draw(cell, [key, 1, row], 1)
 
 
-def _draw_fresh(cell: Cell, seed: int, which: int, turn: int) -> Inputs:
+def _draw_fresh(cell: Cell, key: int, turn: int) -> Inputs:
     """The fresh rows of a set in a turn (>= 1), without the turn's signs."""
-    return _draw(cell, [seed, 2, which, turn], len(fresh_rows(cell, turn)))
+    return _draw(cell, [key, 2], len(fresh_rows(cell, turn)))
 
 
 def _draw(cell: Cell, seeds: list[int], count: int) -> Inputs:
@@ -83,14 +99,14 @@ def _draw(cell: Cell, seeds: list[int], count: int) -> Inputs:
     return spread_inputs(cell.spec, cell.sequence_length, count, rng, ragged=cell.ragged, training=cell.training)
 
 
-def _signs(cell: Cell, seed: int, which: int, turn: int) -> list[Array]:
+def _signs(cell: Cell, key: int, turn: int) -> list[Array]:
     """What flips the signs of each array of a set in a turn by exclusive or, [period, B, n] unsigned integers of its width.
 
     Nothing is flipped in turn 0, nor where every turn draws all rows anew.
     """
     if turn == 0 or _rows_a_turn(cell) == cell.batch_size:
         return []
-    rng = np.random.default_rng([seed, 3, which, turn])
+    rng = np.random.default_rng([key, 3])
     unsigned = np.dtype(f"u{cell.spec.dtype.itemsize}")
     shapes = [(min(steps, ceil(SIGNS / width)), cell.batch_size, width) for steps, width in _shapes(cell)]
     counts = [prod(shape) for shape in shapes]
@@ -138,23 +154,28 @@ def _row_of(inputs: Inputs, row: int) -> Inputs:
     return _like(inputs, arrays, None if inputs.lengths is None else inputs.lengths[part])
 
 
-def draw_rows(cell: Cell, seed: int, which: int, turn: int, rows: Array) -> Inputs:
-    """The given rows of a set, as they are in its given turn: x [T, len(rows), I], and so on."""
+def draw_rows(cell: Cell, seed: int, size: int, call: int, rows: Array) -> Inputs:
+    """The given rows of the inputs of call number `call`, with a ring of `size` sets: x [T, len(rows), I], and so on."""
+    which, turn = call % size, call // size
+
+    def key(turn: int) -> int:
+        return call_key(seed, turn * size + which)
+
     drawn_for = [(int(row), _last_drawn(cell, int(row), turn)) for row in rows]
-    fresh = {t: _draw_fresh(cell, seed, which, t) for _, t in drawn_for if t > 0}
+    fresh = {t: _draw_fresh(cell, key(t), t) for _, t in drawn_for if t > 0}
     parts = [
-        _row_of(fresh[t], row - int(fresh_rows(cell, t)[0])) if t > 0 else _draw_first(cell, seed, which, row)
+        _row_of(fresh[t], row - int(fresh_rows(cell, t)[0])) if t > 0 else _draw_first(cell, key(0), row)
         for row, t in drawn_for
     ]
     drawn = _join(parts)
-    signs = _signs(cell, seed, which, turn)
+    signs = _signs(cell, key(turn), turn)
     if not signs:
         return drawn
     arrays = [_flipped(array, sign[:, rows]) for array, sign in zip(_arrays(drawn), signs, strict=True)]
     return _like(drawn, arrays, drawn.lengths)
 
 
-def draw_batch(cell: Cell, seed: int, which: int, turn: int, rows: Array) -> Inputs:
+def draw_batch(cell: Cell, seed: int, size: int, call: int, rows: Array) -> Inputs:
     """The same as a whole batch, x [T, B, I] and so on: rows that are not asked for are 0."""
 
     def spread(part: Array, axis: int = 1) -> Array:
@@ -162,7 +183,7 @@ def draw_batch(cell: Cell, seed: int, which: int, turn: int, rows: Array) -> Inp
         np.moveaxis(whole, axis, 0)[rows] = np.moveaxis(part, axis, 0)
         return whole
 
-    drawn = draw_rows(cell, seed, which, turn, rows)
+    drawn = draw_rows(cell, seed, size, call, rows)
     lengths = None if drawn.lengths is None else spread(drawn.lengths, 0)
     return _like(drawn, [spread(array) for array in _arrays(drawn)], lengths)
 
@@ -170,34 +191,34 @@ def draw_batch(cell: Cell, seed: int, which: int, turn: int, rows: Array) -> Inp
 class InputRing:
     """The input sets of one worker, held as host arrays; call k takes set k mod size, in its turn k // size.
 
-    A set's next turn lies in new arrays, which nobody has been shown: a backend may keep those that it was given.
+    drawn: how many calls' inputs have been drawn; those of the last `size` of them are there. A set's next turn lies in new
+    arrays, which nobody has been shown: a backend may keep those that it was given.
     """
 
-    def __init__(self, cell: Cell, seed: int, size: int) -> None:
-        self._cell, self._seed, self.size = cell, seed, size
-        rows = np.arange(cell.batch_size)
-        self._sets = [draw_rows(cell, seed, which, 0, rows) for which in range(size)]
-        self._signs: list[list[Array]] = [[] for _ in range(size)]
-        self._turns = [0] * size
+    def __init__(self, cell: Cell, size: int) -> None:
+        self._cell, self.size, self.drawn = cell, size, 0
+        self._sets: list[Inputs] = []
+        self._signs: list[list[Array]] = []
+
+    def draw(self, key: int) -> None:
+        """Draw the next call's inputs in place of those in its set, long before that call: no cache holds them then."""
+        which, turn = self.drawn % self.size, self.drawn // self.size
+        if turn == 0:
+            self._sets.append(_join([_draw_first(self._cell, key, row) for row in range(self._cell.batch_size)]))
+            self._signs.append([])
+        else:
+            self._next_turn(which, turn, key)
+        self.drawn += 1
 
     def take(self, call: int) -> Inputs:
-        """The inputs of call number `call`; calls come in order. Arrays stay as they are."""
-        self._renew(call % self.size, call // self.size)
+        """The inputs of call number `call`, one of the last `size` that were drawn. Arrays stay as they are."""
+        assert self.drawn - self.size <= call < self.drawn, (call, self.drawn, self.size)
         return self._sets[call % self.size]
 
-    def renew(self, call: int) -> None:
-        """Make the set that `call` used ready for its next turn, long before that, so that no cache holds it then."""
-        self._renew(call % self.size, call // self.size + 1)
-
-    def _renew(self, which: int, turn: int) -> None:
-        while self._turns[which] < turn:
-            self._next_turn(which)
-
-    def _next_turn(self, which: int) -> None:
-        turn, old = self._turns[which] + 1, self._sets[which]
-        rows, new = fresh_rows(self._cell, turn), _draw_fresh(self._cell, self._seed, which, turn)
+    def _next_turn(self, which: int, turn: int, key: int) -> None:
+        old, rows, new = self._sets[which], fresh_rows(self._cell, turn), _draw_fresh(self._cell, key, turn)
         if len(rows) < self._cell.batch_size:
-            signs, before = _signs(self._cell, self._seed, which, turn), self._signs[which]
+            signs, before = _signs(self._cell, key, turn), self._signs[which]
             changes = [s ^ b for s, b in zip(signs, before, strict=True)] if before else signs
             arrays = [_flipped(a, change) for a, change in zip(_arrays(old), changes, strict=True)]
             for target, source, sign in zip(arrays, _arrays(new), signs, strict=True):
@@ -207,4 +228,4 @@ class InputRing:
                 lengths = old.lengths.copy()
                 lengths[rows] = new.lengths
             new, self._signs[which] = _like(old, arrays, lengths), signs
-        self._sets[which], self._turns[which] = new, turn
+        self._sets[which] = new

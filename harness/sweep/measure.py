@@ -19,7 +19,7 @@ from ..worker.client import WorkerClient, WorkerError
 from . import cost, verdict
 from .cell import Cell
 from .control import CONTROL_CELL
-from .inputs import draw_batch, draw_weights
+from .inputs import call_key, draw_batch, draw_weights
 from .ledger import Ledger
 from .messages import Check, Memory, Open
 from .peaks import Peaks
@@ -34,6 +34,7 @@ FULL_CHECK_FLOPS = 1e9
 """Below this cost the first check looks at every batch row; above, at four and the first and the last."""
 RING_FACTOR = 1.25
 LARGEST_RING = 32
+CONTROL_RING = 2
 LEAST_LIMIT_S = 60.0
 SLOWEST_FLOPS = 1e9
 """A call may take a minute and as long as its operations take at this rate; then it counts as hung."""
@@ -74,12 +75,15 @@ class Measured:
 def measure_cell(
     cell: Cell,
     seed: int,
+    weights_seed: int,
     clients: Mapping[str, WorkerClient | WorkerError],
     promises: Mapping[str, Capabilities],
     context: CellContext,
     controls: Mapping[str, WorkerClient] = MappingProxyType({}),
 ) -> Measured:
     """Measure one cell. A client that is a WorkerError stands for a backend that cannot run; controls: by device.
+
+    seed: of the inputs, of the order of turns, and of what is checked; no worker learns it. weights_seed: of the weights.
 
     What goes wrong in a worker ends in its row; only what the parent itself cannot do is raised.
     """
@@ -97,7 +101,7 @@ def measure_cell(
             if isinstance(client, WorkerError):
                 states[backend].fail(client.status, client.reason)
                 continue
-            message = Open(cell, seed, context.weights_file, ring_size, flush_bytes)
+            message = Open(cell, weights_seed, context.weights_file, ring_size, flush_bytes)
             states[backend].opened = _ask(states[backend], client, message, limit_s)
             if states[backend].opened is not None:
                 running[backend] = client
@@ -108,9 +112,10 @@ def measure_cell(
     weights: LSTMWeights | None = None
     if running:
         with ledger.spend("setup"):
-            weights = context.load_weights(cell, seed)
+            weights = context.load_weights(cell, weights_seed)
+            check = Check(rows, projection_seed, call_key(seed, 0))
             for backend, client in running.items():
-                states[backend].checked = _ask(states[backend], client, Check(rows, projection_seed), limit_s)
+                states[backend].checked = _ask(states[backend], client, check, limit_s)
         checks_before = ledger.spent("checks")
         with ledger.spend("checks"):
             first = {b: s.checked.results for b, s in states.items() if s.checked is not None}
@@ -120,7 +125,7 @@ def measure_cell(
         contestants = []
         for backend, client in running.items():
             if states[backend].status == "PASSED" and states[backend].checked is not None:
-                states[backend].contestant = Contestant(backend, client, promises[backend].device, limit_s)
+                states[backend].contestant = Contestant(backend, client, promises[backend].device, limit_s, seed, ring_size)
                 contestants.append(states[backend].contestant)
         sampler = Sampler(cell, [c for c in contestants if c is not None], context.threads, rng, ledger, fixed)
         sampler.run(context.budget_s, audits, ledger.overhead() - before + audits * one_check, ring_size)
@@ -144,7 +149,7 @@ def measure_cell(
         with ledger.spend("peaks"):  # the machine may have been busy when its peaks were measured
             peaks = context.measure_peaks()
     with ledger.spend("statistics"):
-        results = _rows(cell, seed, states, timed, peaks, context, started_at)
+        results = _rows(cell, seed, states, promises, timed, peaks, context, started_at)
     return Measured(results, {c.device_kind: c.samples for c in fixed if c.samples})
 
 
@@ -152,10 +157,10 @@ def _open_control(device: str, client: WorkerClient, ledger: Ledger) -> Contesta
     """The control, ready to be sampled; None where it cannot run. Its inputs are the same in every run."""
     with ledger.spend("control"):
         try:
-            client.ask(Open(CONTROL_CELL, 0, None, 2, 0), LEAST_LIMIT_S)
+            client.ask(Open(CONTROL_CELL, 0, None, CONTROL_RING, 0), LEAST_LIMIT_S)
         except WorkerError:
             return None
-    return Contestant(f"control:{device}", client, device, LEAST_LIMIT_S)
+    return Contestant(f"control:{device}", client, device, LEAST_LIMIT_S, 0, CONTROL_RING, drawn=0)
 
 
 def _ring(cell: Cell) -> tuple[int, int]:
@@ -198,9 +203,8 @@ def _judge(
     judged = {b: r for b, r in audit.results.items() if states[b].status == "PASSED"}
     if not judged:
         return
-    which, turn = call % ring_size, call // ring_size
     # Gradients of weights are sums over the whole batch; everything else is a matter of its row.
-    inputs = draw_batch(cell, seed, which, turn, np.arange(cell.batch_size) if cell.training else audit.rows)
+    inputs = draw_batch(cell, seed, ring_size, call, np.arange(cell.batch_size) if cell.training else audit.rows)
     expected = Expected(cell.spec, weights, inputs, rows=audit.rows, seed=audit.projection_seed)
     for backend, results in judged.items():
         judgement = expected.judge(results, activation_ulps=promises[backend].activation_ulps)
@@ -217,6 +221,7 @@ def _rows(
     cell: Cell,
     seed: int,
     states: dict[str, State],
+    promises: Mapping[str, Capabilities],
     timed: dict[str, verdict.Timed],
     peaks: Peaks,
     context: CellContext,
@@ -224,7 +229,7 @@ def _rows(
 ) -> list[tuple[Row, list[RawSample]]]:
     flops, moved = cost.flops(cell), cost.io_bytes(cell) + cost.weight_bytes(cell)
     for backend, (interval, _) in timed.items():
-        reason = verdict.why_suspect(cell, states[backend], interval, peaks)
+        reason = verdict.why_suspect(cell, states[backend], interval, peaks, context.threads)
         if reason is not None:
             states[backend].fail("SUSPECT", reason)
     rows = []
@@ -247,7 +252,7 @@ def _rows(
             threads=context.threads,
             seed=seed,
             status=state.status,
-            reason=state.reason or (checked.remark if checked is not None and checked.remark else None),
+            reason=state.reason or (_remark(checked.remark, promises[backend]) if checked is not None else None),
             samples=len(samples),
             setup_s=None if opened is None or checked is None else opened.setup_s + checked.first_call_s,
             transfer_s=None if checked is None else checked.transfer_s,
@@ -264,6 +269,14 @@ def _rows(
         )
         rows.append((row, samples))
     return rows
+
+
+def _remark(remark: str, promise: Capabilities) -> str | None:
+    """What a row says that nothing is wrong with: how the backend computed, and that less was asked of it than of others."""
+    said = [remark] if remark else []
+    if promise.activation_ulps > Capabilities().activation_ulps:
+        said.append(f"it promises activations to within {promise.activation_ulps:g} ulps only, and was judged by that")
+    return "; ".join(said) or None
 
 
 def _finite(value: float) -> float:

@@ -15,10 +15,10 @@ from .cell import Cell
 
 @dataclass(frozen=True)
 class Open:
-    """Construct the backend for a cell. weights_file: FILE or FILE#name, or None for drawn weights."""
+    """Construct the backend for a cell. weights_file: FILE or FILE#name, or None for weights drawn from weights_seed."""
 
     cell: Cell
-    seed: int
+    weights_seed: int
     weights_file: str | None
     ring_size: int
     flush_bytes: int
@@ -34,10 +34,11 @@ class Opened:
 
 @dataclass(frozen=True)
 class Check:
-    """Run call number 0 untimed; answered with a Checked for the given batch rows."""
+    """Run call number 0 untimed, on inputs drawn from `key`; answered with a Checked for the given batch rows."""
 
     rows: Array
     projection_seed: int
+    key: int
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,14 @@ class Checked:
 
 @dataclass(frozen=True)
 class Prepare:
-    """Have the inputs of the next `calls` calls ready, starting with call number `first`; answered with Ready."""
+    """Have the inputs of the next `calls` calls ready, starting with call number `first`; answered with Ready.
+
+    keys: of the inputs to draw, from the first call on whose inputs have not been drawn.
+    """
 
     first: int
     calls: int
+    keys: tuple[int, ...]
 
 
 @dataclass(frozen=True)

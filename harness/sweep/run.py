@@ -20,6 +20,7 @@ from . import cost
 from .cell import Cell
 from .control import CONTROLS
 from .grid import Definition
+from .inputs import secret_seed
 from .ledger import Ledger
 from .measure import CellContext, drawn_weights, measure_cell
 from .peaks import Peaks, measure_peaks
@@ -121,7 +122,9 @@ def run_sweep(
             for index, cell in enumerate(definition.cells):
                 if index not in done:
                     progress.doing(str(cell))
-                    found = measure_cell(cell, run.seed + index, workers.ready(), workers.promises, context, controls.running())
+                    found = measure_cell(
+                        cell, secret_seed(), run.seed + index, workers.ready(), workers.promises, context, controls.running()
+                    )
                     with ledger.spend("store"):
                         store.add_cell(index, found.results, found.controls)
                     progress.finished(in_one_line(cell, [row for row, _ in found.results]))

@@ -22,7 +22,7 @@ from ..records import RawSample
 from ..verify.agreement import Results
 from ..worker.client import WorkerClient, WorkerError
 from .cell import Cell
-from .inputs import fresh_row
+from .inputs import call_key, fresh_row
 from .ledger import Ledger
 from .messages import Fetch, Go, Prepare, Sample
 from .statistics import median_interval
@@ -47,18 +47,34 @@ CONTROL_SHARE = 0.1
 
 @dataclass(eq=False)
 class Contestant:
-    """One backend, or the control, in one cell, while it is measured."""
+    """One backend, or the control, in one cell, while it is measured.
+
+    seed: of the inputs; ring_size: how many sets of them the worker holds; drawn: for how many calls it was told to draw them.
+    awake_s: how long it was not held still while samples were taken; cpu_s: CPU time that it used meanwhile.
+    """
 
     backend: str
     client: WorkerClient
     device_kind: str
     limit_s: float
+    seed: int
+    ring_size: int
+    drawn: int = 1
     samples: list[RawSample] = field(default_factory=list)
     gaps: list[float] = field(default_factory=list)
     reads: list[float] = field(default_factory=list)
     calls_made: int = 1  # call 0 was the check
     calls_per_sample: int = 1
+    awake_s: float = 0.0
+    cpu_s: float = 0.0
     failure: WorkerError | None = None
+
+    def next_keys(self) -> tuple[int, ...]:
+        """The keys of what the worker must draw before its next sample: that sample's inputs, and others for the last one's."""
+        end = self.calls_made + max(self.ring_size, self.calls_per_sample)
+        keys = tuple(call_key(self.seed, call) for call in range(self.drawn, end))
+        self.drawn = end
+        return keys
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +115,8 @@ class Sampler:
         for contestant in self._everyone:
             contestant.client.pause()
         self._warm_up()
+        for contestant in self._everyone:
+            contestant.awake_s, contestant.cpu_s = 0.0, -contestant.client.cpu_seconds
         controls_before = self._ledger.spent("control")
         start = perf_counter()
         in_samples, block = 0.0, 0
@@ -127,6 +145,8 @@ class Sampler:
             if last:
                 break
         self._close_window(window)
+        for contestant in self._everyone:
+            contestant.cpu_s += contestant.client.cpu_seconds
         self._ledger.book("samples", in_samples)
 
     def _due_controls(self, spent: float, elapsed: float) -> list[Contestant]:
@@ -191,9 +211,9 @@ class Sampler:
 
     def _sample(self, contestant: Contestant) -> tuple[Sample, float] | None:
         """One timed sample, and the parent's own seconds for it; None where the worker failed."""
-        client = contestant.client
+        client, woken = contestant.client, perf_counter()
         client.resume()
-        ready = self._ask(contestant, Prepare(contestant.calls_made, contestant.calls_per_sample))
+        ready = self._ask(contestant, Prepare(contestant.calls_made, contestant.calls_per_sample, contestant.next_keys()))
         if ready is None:
             return None
         start = perf_counter()
@@ -202,12 +222,14 @@ class Sampler:
         if sample is None:
             return None
         client.pause()
+        contestant.awake_s += perf_counter() - woken
         contestant.calls_made += contestant.calls_per_sample
         contestant.gaps.append(seconds - (sample.wall_s + sample.read_s) * contestant.calls_per_sample)
         contestant.reads.append(sample.read_s)
         return sample, seconds
 
     def _ask(self, contestant: Contestant, message: Any) -> Any:
+        woken = perf_counter()
         contestant.client.resume()
         try:
             return contestant.client.ask(message, contestant.limit_s)
@@ -217,6 +239,7 @@ class Sampler:
         finally:
             if isinstance(message, Fetch):
                 contestant.client.pause()
+                contestant.awake_s += perf_counter() - woken
 
     def _narrow(self, active: list[Contestant], block: int) -> bool:
         """Whether every median is known well enough; looked at less often the more blocks there are."""

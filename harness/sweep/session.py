@@ -29,7 +29,7 @@ class Session:
 
     def __init__(self, backend: type[LSTMBackend], message: Open, clock: Callable[[], float]) -> None:
         cell = message.cell
-        self._cell, self._seed = cell, message.seed
+        self._cell = cell
         reason = backend.capabilities.why_unsupported(cell.spec, lengths=cell.ragged, gradients=cell.training)
         if reason is None and cell.launch == "graph" and backend.capabilities.device != "cuda":
             reason = "a CUDA graph needs a CUDA backend"
@@ -41,13 +41,12 @@ class Session:
         self._backend.synchronize()
         self.setup_s = clock() - start
         del weights
-        self._ring = InputRing(cell, message.seed, message.ring_size)
+        self._ring = InputRing(cell, message.ring_size)
         self._flush = np.ones(message.flush_bytes // 8, np.int64)
         self._stopwatch: Stopwatch = stopwatch(backend.capabilities.device, self._backend, clock)
         self._clock = clock
         self._inputs: list[Inputs] = []
         self._captured: tuple[Any, ...] | None = None
-        self._first = 0
         self._outputs: list[Output] = []
         self._spots = Spots()
         self._at_return: list[bytes] = []
@@ -56,6 +55,7 @@ class Session:
 
     def check(self, message: Check) -> Checked:
         """The first call, on the inputs of call 0, untimed but for set-up, and the transfers of its arrays."""
+        self._ring.draw(message.key)
         start = self._clock()
         arguments = upload(self._backend, self._ring.take(0))
         self._backend.synchronize()
@@ -68,21 +68,23 @@ class Session:
         downloaded = self._clock()
         results = self._results(output, message.rows, message.projection_seed)
         spoil([output])
-        self._ring.renew(0)
         remark = "".join(c for c in " ".join(self._backend.remark().split()) if c.isprintable())[:LONGEST_REMARK]
         return Checked(results, called - uploaded, (uploaded - start) + (downloaded - called), remark)
 
     def prepare(self, message: Prepare) -> Ready:
-        """Spoil and drop what the last sample returned, renew its inputs, and have the next ones ready on the host.
+        """Spoil and drop what the last sample returned, draw other inputs in place of its own, and have the next ones ready.
 
         Nothing of the backend's runs here that knows them: what it did before the clock starts would not be in its time.
         """
         spoil(self._outputs)
-        for number in range(self._first, self._first + len(self._outputs)):
-            self._ring.renew(number)
-        self._outputs, self._captured = [], None
-        self._first = message.first
-        self._inputs = [self._ring.take(message.first + k) for k in range(message.calls)]
+        self._outputs, self._captured, self._inputs = [], None, []
+        keys = iter(message.keys)
+        for number in range(message.first, message.first + message.calls):
+            while self._ring.drawn <= number:
+                self._ring.draw(next(keys))
+            self._inputs.append(self._ring.take(number))
+        for key in keys:
+            self._ring.draw(key)
         if self._cell.launch == "graph":
             arguments = self._captured = upload(self._backend, self._inputs[0])
             self._backend.synchronize()
@@ -165,7 +167,7 @@ class Spots:
 
 def _weights(message: Open) -> LSTMWeights:
     if message.weights_file is None:
-        return draw_weights(message.cell.spec, message.seed)
+        return draw_weights(message.cell.spec, message.weights_seed)
     from backends.model_files import load_weights
 
     return load_weights(message.weights_file).weights_for(message.cell.precision)

@@ -37,6 +37,11 @@ BESIDE_BYTES_PER_S = 1e9
 no longer than a Python call (on a GPU, with waiting for the device) and a slow copy."""
 MULTIPROCESSOR_BYTES = (228 + 256) * 1024
 """Shared memory and registers of the largest multiprocessor so far (CUDA C++ Programming Guide, compute capability 9.0)."""
+MORE_CORES = 1.1
+CPU_STEPS_S = 0.02
+STOPPING_S = 100e-6
+"""The system counts CPU time, a program's own and what it does for it, in steps of 10 ms; and it takes a moment to hold all
+threads of a process still."""
 STREAM_GAP_S = 100e-6
 STREAM_GAP_SHARE = 0.20
 
@@ -99,9 +104,9 @@ def figures(
     return figures
 
 
-def why_suspect(cell: Cell, state: State, interval: Interval, peaks: Peaks) -> str | None:
+def why_suspect(cell: Cell, state: State, interval: Interval, peaks: Peaks, threads: int) -> str | None:
     """The first reason not to believe a time; None if there is none."""
-    return too_fast(cell, state, interval, peaks) or clocks_differ(state) or put_off(cell, state)
+    return too_fast(cell, state, interval, peaks) or clocks_differ(state) or put_off(cell, state) or too_many(state, threads)
 
 
 def floor(cell: Cell, device: str | None, peaks: Peaks) -> float | None:
@@ -169,6 +174,17 @@ def put_off(cell: Cell, state: State) -> str | None:
             f"to_device and to_host take {took:.3g} s beside a call: work is done before the clock starts or put off until the"
             " result is read"
         )
+    return None
+
+
+def too_many(state: State, threads: int) -> str | None:
+    """Why a time is of more cores than all backends were given; None if it is not."""
+    assert state.contestant is not None
+    contestant = state.contestant
+    awake_s = contestant.awake_s + STOPPING_S * len(contestant.samples)
+    if contestant.cpu_s > threads * MORE_CORES * awake_s + CPU_STEPS_S:
+        cores = contestant.cpu_s / awake_s
+        return f"it kept {cores:.1f} cores busy, and all backends were given {threads} thread{'s' * (threads > 1)}"
     return None
 
 

@@ -44,7 +44,7 @@ def workload(backend, cell):
 
     where = CELLS[cell]
     made = load_backend(backend)(where.spec, draw_weights(where.spec, 0))
-    inputs = draw_batch(where, 0, 0, 0, np.arange(where.batch_size))
+    inputs = draw_batch(where, 0, 1, 0, np.arange(where.batch_size))
     return lambda: made.forward(inputs.x, inputs.state)
 
 

@@ -49,7 +49,7 @@ class X(NumpyLSTM):
     assert done.returncode == 0, done.stderr
     saved = torch.load(bench.folder / "m.pt")["lstm.weight_hh_l1_reverse"].numpy()
     np.testing.assert_array_equal(np.load(bench.folder / "seen.npy"), saved.astype(np.float64))
-    assert not np.array_equal(saved, draw_weights(LSTMSpec(3, 4, 2, True), bench.rows()[0]["seed"]).layers[1][1].w_hh)
+    assert not np.array_equal(saved, draw_weights(LSTMSpec(3, 4, 2, True), bench.runs()[0]["seed"]).layers[1][1].w_hh)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from backends import Capabilities, UnsupportedError
 from backends.numpy_lstm import NumpyLSTM
 from harness.records import TIMED
 from harness.sweep.cell import Cell
-from harness.sweep.inputs import InputRing, draw_rows
-from harness.sweep.messages import Open
+from harness.sweep.inputs import InputRing, call_key, draw_rows
+from harness.sweep.messages import Check, Open, Prepare
+from harness.sweep.sampling import Contestant
 from harness.sweep.session import Session
 
 pytestmark = [pytest.mark.deep, pytest.mark.quiet]
@@ -409,8 +410,41 @@ class X(NumpyLSTM):
         IN_TIMED_CALL + ".*",
         forward("y = np.broadcast_to(y[:, :1], y.shape) if timed else y"),
     ),
+    "more_cores": cheat(
+        "keeps two cores busy where each backend was given one thread",
+        "SUSPECT",
+        r"it kept [12]\.\d cores busy, and all backends were given 1 thread",
+        "import hashlib\ndef half(_): return hashlib.pbkdf2_hmac('sha256', b'', b'', 30000)\n"
+        + forward("list(self.pool.map(half, range(2)))", "self.pool = ThreadPoolExecutor(2)"),
+    ),
 }
 HONEST = {
+    "knows_the_seeds": honest(
+        "draws beforehand what follows from each number that it was sent, and stops with an error when it is asked for that",
+        """
+from harness.sweep.inputs import draw_rows
+class X(NumpyLSTM):
+    def __init__(self, spec, weights):
+        super().__init__(spec, weights)
+        self.known, self.first = set(), True
+        self.look()
+    def look(self):
+        frame = sys._getframe()
+        while "message" not in frame.f_locals: frame = frame.f_back
+        message = frame.f_locals["message"]
+        if hasattr(message, "cell"): self.cell, self.size = message.cell, message.ring_size
+        numbers = [value for value in vars(message).values() if type(value) is int]
+        assert numbers
+        for number, call in itertools.product(numbers, range(1, 100)):
+            rows = np.arange(self.cell.batch_size)
+            self.known.add(draw_rows(self.cell, number, self.size, call, rows).x.tobytes())
+    def forward(self, x, before, lengths=None, training=False):
+        assert x.tobytes() not in self.known
+        if self.first: self.look()
+        self.first = False
+        return super().forward(x, before, lengths, training)
+""",
+    ),
     "thread_pool": honest(
         "computes in threads of its own and waits for them",
         """
@@ -670,8 +704,9 @@ def test_one_that_promises_a_gpu_and_computes_without_has_no_time():
 )
 def test_no_row_comes_twice(cell):
     """Neither whole nor, from a few numbers a step on, any step of it, in any call; and the values stay as they were drawn."""
-    ring, seen, steps, drawn = InputRing(cell, 1, 2), set(), set(), []
+    ring, seen, steps, drawn = InputRing(cell, 2), set(), set(), []
     for call in range(60):
+        ring.draw(call_key(1, call))
         inputs = ring.take(call)
         for b in range(cell.batch_size):
             row = inputs.x[:, b].tobytes() + inputs.state.h[:, b].tobytes() + inputs.state.c[:, b].tobytes()
@@ -681,7 +716,6 @@ def test_no_row_comes_twice(cell):
             assert cell.input_size < 16 or steps.isdisjoint(found), call
             steps.update(found)
         drawn.append(np.concatenate([inputs.x.ravel(), inputs.state.c.ravel()]).astype(np.float64))
-        ring.renew(call)
     values = np.concatenate(drawn)
     if values.size > 1000:
         assert abs(values.mean()) < 0.1
@@ -691,9 +725,22 @@ def test_no_row_comes_twice(cell):
 def test_more_calls_a_sample_than_there_are_sets_get_inputs_of_their_own():
     """What is checked is what the calls got, also where one sample takes a set several times."""
     cell = Cell(input_size=17, hidden_size=17, sequence_length=16, batch_size=8)
-    ring, rows = InputRing(cell, 5, 2), np.array([0, 7])
-    taken = [ring.take(call) for call in range(9)]
-    for call, inputs in enumerate(taken):
-        alone = draw_rows(cell, 5, call % 2, call // 2, rows)
-        assert inputs.x[:, rows].tobytes() == alone.x.tobytes()
-        assert inputs.state.c[:, rows].tobytes() == alone.state.c.tobytes()
+    rows, given = np.array([0, 7]), []
+
+    class Keeps(NumpyLSTM):
+        def forward(self, x, state, lengths=None, training=False):
+            given.append((x, state))
+            return super().forward(x, state, lengths, training)
+
+    session = Session(Keeps, Open(cell, 0, None, 2, 0), perf_counter)
+    contestant = Contestant("keeps", None, "cpu", 60.0, 5, ring_size=2, calls_per_sample=9)
+    session.check(Check(rows, 0, call_key(5, 0)))
+    for _ in range(2):
+        session.prepare(Prepare(contestant.calls_made, 9, contestant.next_keys()))
+        session.go()
+        contestant.calls_made += 9
+    assert len(given) == 19
+    for call, (x, state) in enumerate(given):
+        alone = draw_rows(cell, 5, 2, call, rows)
+        assert x[:, rows].tobytes() == alone.x.tobytes(), call
+        assert state.c[:, rows].tobytes() == alone.state.c.tobytes(), call

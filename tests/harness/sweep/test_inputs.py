@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from harness.sweep.cell import Cell
-from harness.sweep.inputs import InputRing, draw_batch, draw_rows, draw_weights, fresh_row
+from harness.sweep.inputs import InputRing, call_key, draw_batch, draw_rows, draw_weights, fresh_row, secret_seed
 
 KINDS = {
     "plain": {},
@@ -20,6 +20,14 @@ def cell(kind, batch=3):
     return Cell(input_size=5, hidden_size=4, sequence_length=6, batch_size=batch, **KINDS[kind])
 
 
+def filled(problem, seed, size):
+    """A ring with the inputs of its first calls."""
+    ring = InputRing(problem, size)
+    for call in range(size):
+        ring.draw(call_key(seed, call))
+    return ring
+
+
 def arrays(inputs):
     found = {"x": inputs.x, "h0": inputs.state.h, "c0": inputs.state.c, "grad_y": inputs.grad_y}
     if inputs.grad_state is not None:
@@ -33,26 +41,26 @@ def arrays(inputs):
 @pytest.mark.parametrize(("batch", "size", "seed"), [(1, 2, 0), (3, 2, 1), (4, 3, 2), (2, 5, 3)])
 def test_a_row_drawn_alone_is_the_row_of_the_ring(kind, batch, size, seed):
     problem = cell(kind, batch)
-    ring = InputRing(problem, seed, size)
+    ring = filled(problem, seed, size)
     rng = np.random.default_rng(seed)
     for call in range(4 * size * batch):
         whole = arrays(ring.take(call))
         rows = np.unique(rng.integers(0, batch, 2))
-        alone = arrays(draw_rows(problem, seed, call % size, call // size, rows))
+        alone = arrays(draw_rows(problem, seed, size, call, rows))
         assert whole.keys() == alone.keys()
         assert ("grad_y" in whole) == problem.training
         assert ("lengths" in whole) == problem.ragged
         for name in whole:
             assert whole[name].dtype == alone[name].dtype
             assert whole[name][:, rows].tobytes() == alone[name].tobytes(), (name, call, seed)
-        ring.renew(call)
+        ring.draw(call_key(seed, ring.drawn))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("batch", "size"), [(1, 2), (3, 2), (2, 4)])
 def test_every_call_differs_from_all_before_it_in_its_fresh_row(kind, batch, size):
     problem = cell(kind, batch)
-    ring = InputRing(problem, 7, size)
+    ring = filled(problem, 7, size)
     seen = set()
     for call in range(4 * size * batch):
         inputs = arrays(ring.take(call))
@@ -61,21 +69,25 @@ def test_every_call_differs_from_all_before_it_in_its_fresh_row(kind, batch, siz
             row_bytes = (name, inputs[name][:, row].tobytes())
             assert row_bytes not in seen, (call, name)
         seen |= {(name, array[:, r].tobytes()) for name, array in inputs.items() for r in range(batch)}
-        ring.renew(call)
+        ring.draw(call_key(7, ring.drawn))
 
 
-def test_a_set_is_left_alone_until_it_is_renewed():
-    ring = InputRing(cell("training"), 3, 2)
-    taken = {name: array.copy() for name, array in arrays(ring.take(0)).items()}
-    ring.renew(1)
-    for name, array in arrays(ring.take(0)).items():
+def test_what_was_taken_is_left_alone_and_what_is_not_there_cannot_be_taken():
+    ring = filled(cell("training"), 3, 2)
+    inputs = arrays(ring.take(0))
+    taken = {name: array.copy() for name, array in inputs.items()}
+    ring.draw(call_key(3, 2))
+    for name, array in inputs.items():
         assert array.tobytes() == taken[name].tobytes()
+    for call in (0, 3):
+        with pytest.raises(AssertionError):
+            ring.take(call)
 
 
 def test_a_batch_holds_the_rows_asked_for_and_zeros():
     problem = cell("everything", 5)
     rows = np.array([1, 4])
-    whole, alone = draw_batch(problem, 9, 1, 3, rows), draw_rows(problem, 9, 1, 3, rows)
+    whole, alone = draw_batch(problem, 9, 2, 7, rows), draw_rows(problem, 9, 2, 7, rows)
     for name, array in arrays(whole).items():
         assert array[:, rows].tobytes() == arrays(alone)[name].tobytes()
         assert not np.delete(array, rows, 1).any()
@@ -90,11 +102,13 @@ def test_weights_and_inputs_are_a_function_of_the_seed():
         assert array.tobytes() == again[path].tobytes()
         assert array.tobytes() != other[path].tobytes()
     rows = np.arange(3)
-    assert draw_rows(problem, 1, 0, 0, rows).x.tobytes() != draw_rows(problem, 2, 0, 0, rows).x.tobytes()
-    assert draw_rows(problem, 1, 0, 0, rows).x.tobytes() != draw_rows(problem, 1, 1, 0, rows).x.tobytes()
+    assert draw_rows(problem, 1, 2, 0, rows).x.tobytes() != draw_rows(problem, 2, 2, 0, rows).x.tobytes()
+    assert draw_rows(problem, 1, 2, 0, rows).x.tobytes() != draw_rows(problem, 1, 2, 1, rows).x.tobytes()
+    assert len({call_key(seed, call) for seed in range(9) for call in range(9)}) == 81
+    assert len({secret_seed() for _ in range(9)}) == 9
 
 
 def test_ragged_lengths_lie_between_1_and_the_number_of_steps():
-    lengths = draw_rows(cell("ragged", 200), 5, 0, 0, np.arange(200)).lengths
+    lengths = draw_rows(cell("ragged", 200), 5, 1, 0, np.arange(200)).lengths
     assert lengths.dtype == np.int64
     assert set(lengths) == {1, 2, 3, 4, 5, 6}

@@ -114,5 +114,7 @@ def test_the_machine_the_seed_and_the_command_are_kept(run):
     assert found["command"].startswith("lstm-parity sweep tiny.toml --store ")
     (machine,) = bench.ask("SELECT * FROM machines WHERE machine_id = ?", found["machine_id"])
     assert {"cpu", "gpu", "libraries", "python", "git_commit", "load"} <= json.loads(machine["fingerprint"]).keys()
-    assert [row["seed"] - found["seed"] for row in bench.rows()] == [0, 0, 1, 1]
     assert not np.isnan(found["seed"])
+    seeds = [row["seed"] for row in bench.rows()]
+    assert seeds[0] == seeds[1] != seeds[2] == seeds[3]  # one a cell, which the store does not tell before the cell is over
+    assert all(abs(seed - found["seed"]) > len(seeds) for seed in seeds)

@@ -16,12 +16,12 @@ from harness.records import RawSample
 from harness.sweep import cost
 from harness.sweep.cell import Cell
 from harness.sweep.ledger import Ledger
-from harness.sweep.measure import CellContext, drawn_weights, measure_cell
+from harness.sweep.measure import CellContext, _remark, drawn_weights, measure_cell
 from harness.sweep.messages import Fetch, Go, Opened, Prepare, Sample
 from harness.sweep.sampling import LEAST_BLOCKS, Contestant, Sampler
 from harness.sweep.server import SweepServer
 from harness.sweep.statistics import Interval, median_interval
-from harness.sweep.verdict import State, clocks_differ, floor, too_fast
+from harness.sweep.verdict import State, clocks_differ, floor, too_fast, too_many
 from harness.sweep.verdict import figures as figures_of
 from harness.worker.client import _STATUS, WorkerError
 from harness.worker.messages import Failure
@@ -57,7 +57,7 @@ class Script:
 
 
 def sampled(clients, budget_s=0.1, audits=3, overhead_s=0.0, seed=0, kind="cpu", threads=1):
-    contestants = [Contestant(name, client, kind, 60.0) for name, client in clients.items()]
+    contestants = [Contestant(name, client, kind, 60.0, 0, ring_size=2) for name, client in clients.items()]
     sampler = Sampler(CELL, contestants, threads, np.random.default_rng(seed), Ledger())
     start = time.perf_counter()
     sampler.run(budget_s, audits, overhead_s, ring_size=2)
@@ -249,8 +249,15 @@ def measured(clients, peaks=None, again=None, budget_s=0.2, cell=CELL, seed=1):
         ledger=Ledger(),
     )
     capabilities = Capabilities(precisions=frozenset({"float32"}), gradients=True)
-    found = measure_cell(cell, seed, clients, dict.fromkeys(clients, capabilities), context).results
+    found = measure_cell(cell, seed, 0, clients, dict.fromkeys(clients, capabilities), context).results
     return {row.backend: row for row, _ in found}, {row.backend: samples for row, samples in found}
+
+
+def test_a_promise_that_asks_for_less_stands_in_the_row():
+    assert _remark("", Capabilities()) is None
+    assert _remark("on two tiles", Capabilities()) == "on two tiles"
+    said = "it promises activations to within 4096 ulps only, and was judged by that"
+    assert _remark("on two tiles", Capabilities(activation_ulps=4096)) == f"on two tiles; {said}"
 
 
 def test_an_honest_worker_has_its_time(quiet):
@@ -384,7 +391,7 @@ def test_the_control_takes_turns_and_is_stored_apart(quiet):
     cell = replace(CELL, sequence_length=40)
     context = CellContext("run", "machine", 1, 0.3, "a", None, drawn_weights, {}, dict, Ledger())
     clients = {"a": Local(), "b": Local()}
-    found = measure_cell(cell, 1, clients, dict.fromkeys(clients, Capabilities()), context, {"cpu": Local()})
+    found = measure_cell(cell, 1, 0, clients, dict.fromkeys(clients, Capabilities()), context, {"cpu": Local()})
     assert [row.backend for row, _ in found.results] == ["a", "b"]
     control, samples = found.controls["cpu"], found.results[0][1]
     assert len(control) >= 2
@@ -400,7 +407,7 @@ def test_the_control_takes_a_tenth_of_the_time_at_most_once_it_is_known(quiet):
             return super().ask(message, limit_s)
 
     ledger = Ledger()
-    backend, control = (Contestant(n, Slow(0.004), "cpu", 60.0) for n in ("a", "control:cpu"))
+    backend, control = (Contestant(n, Slow(0.004), "cpu", 60.0, 0, 2) for n in ("a", "control:cpu"))
     sampler = Sampler(CELL, [backend], 1, np.random.default_rng(0), ledger, [control])
     sampler.run(0.8, 1, 1e9, ring_size=2)
     assert LEAST_BLOCKS < len(control.samples) < len(backend.samples) / 3
@@ -408,8 +415,8 @@ def test_the_control_takes_a_tenth_of_the_time_at_most_once_it_is_known(quiet):
 
 
 def test_a_control_that_fails_leaves_the_backends_alone(quiet):
-    backend = Contestant("a", Script(0.01), "cpu", 60.0)
-    control = Contestant("control:cpu", Script(0.01, fails_at=4), "cpu", 60.0)
+    backend = Contestant("a", Script(0.01), "cpu", 60.0, 0, 2)
+    control = Contestant("control:cpu", Script(0.01, fails_at=4), "cpu", 60.0, 0, 2)
     Sampler(CELL, [backend], 1, np.random.default_rng(0), Ledger(), [control]).run(0.1, 1, 0.0, ring_size=2)
     assert len(control.samples) == 1
     assert backend.failure is None
@@ -444,7 +451,36 @@ def test_exchanges_are_in_the_floor_where_one_multiprocessor_does_not_do():
 @pytest.mark.parametrize("status", ["PASSED", "UNSTABLE"])
 def test_a_few_late_answers_are_believed_of_a_row_that_is_unstable_for_the_load_only(quiet, load, status):
     """20 ms of work each, answered 30 ms late: a backend may make the load itself, so load alone excuses nothing."""
-    state = State(status=status, contestant=Contestant("a", Script(0.0), "cpu", 60.0))
+    state = State(status=status, contestant=Contestant("a", Script(0.0), "cpu", 60.0, 0, 2))
     state.contestant.samples = [RawSample(b, 0, 1, 0.02, None, load, True) for b in range(4)]
     state.contestant.gaps, state.contestant.reads = [0.03] * 4, [0.0] * 4
     assert bool(clocks_differ(state)) == (status == "PASSED")
+
+
+@pytest.mark.parametrize(
+    ("threads", "cpu_s", "said"),
+    [
+        (1, 1.12, None),
+        (1, 1.2, "it kept 1.2 cores busy, and all backends were given 1 thread"),
+        (2, 2.21, None),
+        (2, 2.4, "it kept 2.4 cores busy, and all backends were given 2 threads"),
+    ],
+)
+def test_more_cores_than_were_given_are_suspect(threads, cpu_s, said):
+    contestant = Contestant("a", Script(0.0), "cpu", 60.0, 0, 2, awake_s=1.0, cpu_s=cpu_s)
+    assert too_many(State(contestant=contestant), threads) == said
+
+
+def test_cpu_time_counts_while_samples_are_taken(quiet):
+    class Busy(Script):
+        cpu_seconds = 7.0
+
+        def ask(self, message, limit_s):
+            time.sleep(0.002)
+            self.cpu_seconds += 0.001
+            return super().ask(message, limit_s)
+
+    _, found, seconds = sampled({"a": Busy(0.01)})
+    messages = 2 * len(found["a"].samples) + sum(isinstance(m, Fetch) for m in found["a"].client.log)
+    assert found["a"].cpu_s == pytest.approx(0.001 * messages)
+    assert 0.002 * messages < found["a"].awake_s < seconds
