@@ -58,7 +58,7 @@ def _words(points: list[Point], axis: str, held: str, *, per_step: bool, failed:
         lines: dict[str, list[Point]] = {}
         for point in points:
             lines.setdefault(point.backend, []).append(point)
-        grown = [f"{name} {significant(line[-1].value / line[0].value)}" for name, line in lines.items() if len(line) > 1]
+        grown = [f"{name} {_factor(line[-1].value / line[0].value)}" for name, line in lines.items() if len(line) > 1]
         what = "cost of a step" if per_step else "time"
         if grown:
             says.append(f"From {letter}={first.size:,} to {last.size:,} the {what} changes by a factor of: {listed(grown, 6)}")
@@ -70,3 +70,8 @@ def _words(points: list[Point], axis: str, held: str, *, per_step: bool, failed:
     if failed:
         says.append("Crosses at the top: no time, for the reason in the table")
     return ". ".join(says) + ". Vertical bars: 95% interval of the median."
+
+
+def _factor(value: float) -> str:
+    """Three digits of a number of any size: 0.00123, 123, 488,000."""
+    return significant(value) if value < 1000 else f"{float(f'{value:.2e}'):,.0f}"

@@ -29,6 +29,8 @@ from .records import alike
 from .words import cells as counted
 from .words import significant
 
+ROOM_FOR_WORDS = 30
+"""The axis goes on to here where words stand at its end, or they would lie on the limit."""
 LEAST_BOUND = 1e-6
 """Errors below this share of the bound, none among them, are drawn here: the axis is logarithmic."""
 
@@ -110,6 +112,7 @@ def bound_chart(drawn: Drawn, cells: pd.DataFrame) -> Chart | None:
     bad = "datum.status == 'WRONG' || datum.status == 'SUSPECT'"
     ticks = base.transform_filter(f"isValid(datum.bound) && !({bad})").mark_tick(thickness=2, size=18, opacity=0.8)
     limit = alt.Chart(alt.Data(values=[{"x": 1}])).encode(x="x:Q")
+    room = alt.Chart(alt.Data(values=[{"x": ROOM_FOR_WORDS}])).mark_point(opacity=0).encode(x="x:Q")
     words = [
         base.transform_filter(f"datum.status == '{word}'")
         .mark_text(text=f"✗ {word}", fontWeight="bold", fontSize=11, color=ALARM, align="right", dx=-4, dy=dy)
@@ -125,6 +128,7 @@ def bound_chart(drawn: Drawn, cells: pd.DataFrame) -> Chart | None:
         base.transform_filter(bad).mark_text(text="✗", fontWeight="bold", fontSize=15, color=ALARM)
         .encode(x=x, y=y, tooltip=tooltip).properties(name="alarm"),
         *words,
+        *([room] if known["status"].isin(["WRONG", "SUSPECT"]).any() else []),
     )  # fmt: skip
     return Chart(
         name="error-over-bound",
