@@ -72,7 +72,8 @@ def move_sentence(found: History, baseline: str) -> str | None:
         most = moved.iloc[0]
         said += (
             f"; most: {most['backend']} at T={most['steps']:,}, B={most['batch']:,}, from {significant(most['then'])} to "
-            f"{significant(most['ratio'])} of its time"
+            f"{significant(most['ratio'])} of its time. Runs of the same code may differ so, too. What tells: "
+            "lstm-parity duel"
         )
     return said + "."
 

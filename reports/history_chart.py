@@ -116,4 +116,6 @@ def _caption(part: pd.DataFrame, baseline: str) -> str:
         says.append(
             f"{backend}: {significant(float(np.exp(np.log(lines['change']).mean())))} of what it was, on geometric average"
         )
-    return ". ".join(says[:7]) + ". Below 1 is faster than the baseline; vertical bars: 95% intervals within a run."
+    bars = "Vertical bars: 95% intervals within a run; runs of the same code may differ by more"
+    says = [*says[:7], "Below 1 is faster than the baseline", bars]
+    return ". ".join(says) + "."

@@ -133,7 +133,7 @@ def published_lines(table: pd.DataFrame) -> Table:
         "Theirs were measured by others, on their hardware and by their method: a note beside ours, no comparison of software."
     )
     return Table(
-        "Published figures beside ours",
+        "Theirs beside our fastest",
         note,
         pd.DataFrame(lines, columns=columns),
         frozenset({"their time", "our time", "ours / theirs"}),

@@ -227,6 +227,7 @@ function showCharts(page) {
       mode: "vega-lite", actions: false, renderer: "svg", logLevel: 1, tooltip: { theme: dark.matches ? "dark" : "light" },
     });
     one.view = made.view;
+    one.place.querySelector("svg").setAttribute("aria-hidden", "true"); // the place around it is the picture, and has its name
     if (one.name === "who-wins-where") {
       one.view.addEventListener("click", (_, item) => {
         if (!item || !item.datum || !known(item.datum.steps)) return;

@@ -70,6 +70,7 @@ def test_a_slower_backend_is_said_to_have_moved(synthetic):
     assert set(result.moves.loc[result.moves["moved"], "backend"]) == {"torch-cpu"}
     said = move_sentence(result, baseline)
     assert "4 of 8 ratios to numpy moved beyond both intervals; most: torch-cpu" in said
+    assert "What tells: lstm-parity duel" in said
     lines = moves_table(result, drawn, baseline).cells
     assert list(lines["intervals apart?"]) == ["yes"] * 4 + ["no"] * 4
 
