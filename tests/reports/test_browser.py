@@ -72,6 +72,18 @@ def test_every_chart_is_drawn_and_nothing_sticks_out(browser, rich_report, width
         assert page.evaluate(TEXT_CONTRAST) == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_rule_of_axe_is_broken(browser, rich_report, scheme):
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="UNVERIFIED: axe is not installed: tox -e browser"
+    )
+    out, _ = rich_report
+    with Watched(browser, (out / "report.html").as_uri(), scheme=scheme) as watched:
+        found = axe.Axe().run(watched.page).response
+    assert len(found["passes"]) > 30
+    assert [(v["id"], v["nodes"][0]["html"]) for v in found["violations"]] == []
+
+
 TEXT_CONTRAST = """() => {
   const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
   const lightness = ([r, g, b]) => 0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255);
