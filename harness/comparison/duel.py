@@ -25,6 +25,7 @@ from ..sweep.ledger import Ledger
 from ..sweep.measure import CellContext, drawn_weights, measure_cell
 from ..sweep.peaks import Peaks, keep_best, measure_peaks
 from ..sweep.progress import Progress
+from ..sweep.sampling import crowded
 from ..sweep.statistics import pairs_of_blocks
 from ..sweep.workers import Launch, Workers
 from .decide import Pair, Side, change_of_rounds
@@ -47,11 +48,14 @@ def duel_threads() -> int:
 
 @dataclass
 class _Record:
-    """What the rounds gave for one cell. lost: the first row of a side that has no time."""
+    """What the rounds gave for one cell. lost: the first row of a side that has no time; crowded: rounds that do not count,
+    because a time was not to be believed while others kept the machine busy.
+    """
 
     ratios: list[float] = field(default_factory=list)
     seconds: tuple[list[float], list[float]] = field(default_factory=lambda: ([], []))
     lost: dict[int, Row] = field(default_factory=dict)
+    crowded: int = 0
 
 
 def run_duel(
@@ -115,7 +119,10 @@ def _one_round(
     found = measure_cell(cell, secret_seed(), seed, workers.ready(), workers.promises, context)
     by_label: dict[str, tuple[Row, list[RawSample]]] = {row.backend: (row, samples) for row, samples in found.results}
     sides = [by_label[label] for label in old_new]
-    for which, (row, _) in enumerate(sides):
+    for which, (row, samples) in enumerate(sides):
+        if row.status == "SUSPECT" and any(crowded(s.foreign_load or 0.0, context.threads) for s in samples):
+            record.crowded += 1  # answers come late then, whoever works
+            return
         if row.status not in TIMED:
             record.lost[which] = row
     if record.lost:
@@ -137,4 +144,5 @@ def _pair(cell: Cell, record: _Record, backend: str) -> Pair:
         else:
             sides.append(Side("PASSED", None, float(np.median(seconds)) if seconds else None))
     change = change_of_rounds(record.ratios) if len(record.ratios) >= 2 and not record.lost else None
-    return Pair(cell, backend, sides[0], sides[1], change, rounds=tuple(record.ratios))
+    why = f"others kept the machine busy in {record.crowded} of {ROUNDS} rounds" if record.crowded >= ROUNDS // 2 else None
+    return Pair(cell, backend, sides[0], sides[1], change, why, rounds=tuple(record.ratios))

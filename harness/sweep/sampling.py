@@ -87,6 +87,11 @@ class Audit:
     results: dict[str, Results]
 
 
+def crowded(foreign: float, threads: int) -> bool:
+    """Whether others keep so many cores busy that they and a backend's threads do not all find one."""
+    return foreign > FOREIGN_CORES and foreign + threads > cpu_count()
+
+
 class Sampler:
     """Samples the contestants of one cell."""
 
@@ -275,7 +280,7 @@ class Sampler:
         if busy is None or now is None or seconds <= 0:
             return
         foreign = max(0.0, (now - busy - (self._own_seconds() - own)) / seconds)
-        disturbed = foreign > FOREIGN_CORES and foreign + self._threads > cpu_count()
+        disturbed = crowded(foreign, self._threads)
         if seconds < WINDOW_S:  # the counter's steps are too long to tell: as before
             disturbed = self._disturbed
         self._disturbed = disturbed

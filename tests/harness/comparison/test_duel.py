@@ -1,10 +1,14 @@
 """What a duel chooses where nothing is said."""
 
+from types import SimpleNamespace
+
 import pytest
 
 import harness.comparison.command
 from harness.cli import main
 from harness.comparison import duel
+from harness.records import RawSample
+from harness.sweep.cell import Cell
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (16, 15)])
@@ -26,3 +30,33 @@ def test_each_round_has_every_cell_once_in_an_order_of_its_own():
     orders = [duel._shuffled(12, seed) for seed in range(5)]
     assert all(sorted(order) == list(range(12)) for order in orders)
     assert len({tuple(order) for order in orders}) == 5
+
+
+def rounds_of(monkeypatch, status, foreign_load, disturbed):
+    """The pair of a duel whose new side has that status, beside that load, in the first `disturbed` rounds."""
+    monkeypatch.setattr(duel, "crowded", lambda foreign, threads: foreign + threads > 2)
+    record = duel._Record()
+    for number in range(duel.ROUNDS):
+        odd = number < disturbed
+        samples = [RawSample(b, 0, 1, 0.01 + 1e-5 * number, None, foreign_load if odd else 0.0, True) for b in range(4)]
+        new = SimpleNamespace(backend="new", status=status if odd else "PASSED", reason="late", median_s=0.01)
+        old = SimpleNamespace(backend="old", status="PASSED", reason=None, median_s=0.01)
+        found = SimpleNamespace(results=[(old, samples), (new, samples)])
+        monkeypatch.setattr(duel, "measure_cell", lambda *_, found=found: found)
+        workers, context = SimpleNamespace(ready=dict, promises={}), SimpleNamespace(threads=1)
+        if not record.lost:
+            duel._one_round(Cell(), record, 0, workers, context, ("old", "new"))
+    return duel._pair(Cell(), record, "new")
+
+
+def test_a_time_that_is_not_believed_beside_a_load_costs_its_round_and_not_the_cell(monkeypatch):
+    pair = rounds_of(monkeypatch, "SUSPECT", 1.5, 3)
+    assert (len(pair.rounds), pair.new.status, pair.why_unclear, pair.broken) == (duel.ROUNDS - 3, "PASSED", None, False)
+    pair = rounds_of(monkeypatch, "SUSPECT", 1.5, 10)
+    assert (pair.why_unclear, pair.broken) == ("others kept the machine busy in 10 of 20 rounds", False)
+
+
+@pytest.mark.parametrize(("status", "foreign_load"), [("SUSPECT", 0.9), ("WRONG", 1.5)])
+def test_what_no_load_explains_is_not_excused(monkeypatch, status, foreign_load):
+    pair = rounds_of(monkeypatch, status, foreign_load, 1)
+    assert (pair.new.status, pair.new.reason, pair.broken) == (status, "late", True)

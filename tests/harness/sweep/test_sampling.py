@@ -21,7 +21,7 @@ from harness.sweep.messages import Fetch, Go, Opened, Prepare, Sample
 from harness.sweep.sampling import LEAST_BLOCKS, Contestant, Sampler
 from harness.sweep.server import SweepServer
 from harness.sweep.statistics import Interval, median_interval
-from harness.sweep.verdict import State, clocks_differ, floor, too_fast, too_many
+from harness.sweep.verdict import State, clocks_differ, floor, put_off, timed, too_fast, too_many
 from harness.sweep.verdict import figures as figures_of
 from harness.worker.client import _STATUS, WorkerError
 from harness.worker.messages import Failure
@@ -455,6 +455,24 @@ def test_a_few_late_answers_are_believed_of_a_row_that_is_unstable_for_the_load_
     state.contestant.samples = [RawSample(b, 0, 1, 0.02, None, load, True) for b in range(4)]
     state.contestant.gaps, state.contestant.reads = [0.03] * 4, [0.0] * 4
     assert bool(clocks_differ(state)) == (status == "PASSED")
+
+
+@pytest.mark.parametrize(
+    ("count", "used", "status"), [(4, 3, "UNSTABLE"), (4, 4, "PASSED"), (8, 5, "UNSTABLE"), (8, 6, "PASSED")]
+)
+def test_too_few_undisturbed_samples_are_a_row_that_is_unstable_for_the_load(count, used, status):
+    state = State(contestant=Contestant("a", Script(0.0), "cpu", 60.0, 0, 2))
+    state.contestant.samples = [RawSample(b, 0, 1, 0.02, None, 1.5 * (b >= used), b < used) for b in range(count)]
+    _, taken = timed(state)
+    assert (state.status, len(taken)) == (status, used if status == "PASSED" else count)
+
+
+@pytest.mark.parametrize(("status", "suspect"), [("PASSED", True), ("UNSTABLE", False)])
+def test_a_few_late_readings_are_believed_of_a_row_that_is_unstable_for_the_load_only(status, suspect):
+    state = State(status=status, contestant=Contestant("a", Script(0.0), "cpu", 60.0, 0, 2))
+    state.contestant.samples = [RawSample(b, 0, 1, 0.02, None, 1.5, True) for b in range(4)]
+    state.contestant.reads = [0.01] * 4
+    assert bool(put_off(CELL, state)) == suspect
 
 
 @pytest.mark.parametrize(
