@@ -13,7 +13,7 @@ import numpy as np
 from backends import Capabilities, LSTMWeights
 
 from ..machine import cache_bytes
-from ..records import RawSample, Row, now
+from ..records import TIMED, RawSample, Row, now
 from ..verify.agreement import Expected
 from ..worker.client import WorkerClient, WorkerError
 from . import cost, verdict
@@ -28,8 +28,9 @@ from .verdict import State
 
 AUDITS = 8
 """Blocks whose outputs are checked, at the most."""
+LEAST_AUDITS = 2
 AUDIT_SHARE = 0.15
-"""Of the budget, that checking them may cost; one is checked in any case."""
+"""Of the budget, that checking them may cost; LEAST_AUDITS are checked in any case."""
 FULL_CHECK_FLOPS = 1e9
 """Below this cost the first check looks at every batch row; above, at four and the first and the last."""
 RING_FACTOR = 1.25
@@ -121,7 +122,7 @@ def measure_cell(
             first = {b: s.checked.results for b, s in states.items() if s.checked is not None}
             _judge(cell, weights, seed, 0, ring_size, Audit(0, rows, projection_seed, first), states, promises, first=True)
         one_check = ledger.spent("checks") - checks_before
-        audits = int(np.clip(AUDIT_SHARE * context.budget_s / max(one_check, 1e-9), 1, AUDITS))
+        audits = int(np.clip(AUDIT_SHARE * context.budget_s / max(one_check, 1e-9), LEAST_AUDITS, AUDITS))
         contestants = []
         for backend, client in running.items():
             if states[backend].status == "PASSED" and states[backend].checked is not None:
@@ -210,6 +211,7 @@ def _judge(
         judgement = expected.judge(results, activation_ulps=promises[backend].activation_ulps)
         state = states[backend]
         worst = state.judgement
+        state.max_error = max(state.max_error, _finite(judgement.max_error))
         if worst is None or judgement.error_bound_ratio > worst.error_bound_ratio or not judgement.agrees:
             state.judgement = judgement
         if not judgement.agrees:
@@ -252,7 +254,7 @@ def _rows(
             threads=context.threads,
             seed=seed,
             status=state.status,
-            reason=state.reason or (_remark(checked.remark, promises[backend]) if checked is not None else None),
+            reason=_reason(state, promises.get(backend)),
             samples=len(samples),
             setup_s=None if opened is None or checked is None else opened.setup_s + checked.first_call_s,
             transfer_s=None if checked is None else checked.transfer_s,
@@ -261,7 +263,7 @@ def _rows(
             flops=flops,
             bytes=moved,
             floor_s=verdict.floor(cell, device, peaks),
-            max_error=None if judgement is None else _finite(judgement.max_error),
+            max_error=None if judgement is None else state.max_error,
             error_bound_ratio=None if judgement is None else _finite(judgement.error_bound_ratio),
             effective_bits=None if judgement is None else judgement.effective_bits,
             started_at=started_at,
@@ -271,11 +273,14 @@ def _rows(
     return rows
 
 
-def _remark(remark: str, promise: Capabilities) -> str | None:
-    """What a row says that nothing is wrong with: how the backend computed, and that less was asked of it than of others."""
-    said = [remark] if remark else []
-    if promise.activation_ulps > Capabilities().activation_ulps:
-        said.append(f"it promises activations to within {promise.activation_ulps:g} ulps only, and was judged by that")
+def _reason(state: State, promise: Capabilities | None) -> str | None:
+    """What is wrong with a row; of one that is right how the backend computed, and that less was asked of it than of others."""
+    said = [state.reason] if state.reason else []
+    if state.status in TIMED and state.checked is not None and promise is not None:
+        if state.checked.remark and not said:
+            said.append(state.checked.remark)
+        if promise.activation_ulps > Capabilities().activation_ulps:
+            said.append(f"it promises activations to within {promise.activation_ulps:g} ulps only, and was judged by that")
     return "; ".join(said) or None
 
 

@@ -115,7 +115,8 @@ class Sampler:
     def run(self, budget_s: float, audits: int, overhead_s: float, ring_size: int) -> None:
         """Sample until the intervals are narrow enough and the cell's overhead is repaid, or the budget is spent.
 
-        audits: how many blocks are checked, at the most. overhead_s: what the cell cost before, and will cost after.
+        audits: how many blocks are checked, at least 2 and where there are so many: the last one, and others drawn from all of
+        them alike. overhead_s: what the cell cost before, and will cost after.
         """
         for contestant in self._everyone:
             contestant.client.pause()
@@ -125,7 +126,7 @@ class Sampler:
         controls_before = self._ledger.spent("control")
         start = perf_counter()
         in_samples, block = 0.0, 0
-        next_audit = int(self._rng.integers(0, 3))
+        kept: list[list[Audit]] = []
         window = self._open_window()
         while True:
             active = [c for c in self._contestants if c.failure is None]
@@ -135,13 +136,15 @@ class Sampler:
             out_of_time = elapsed - min(self.disturbed_s, budget_s) >= budget_s and block >= 2
             repaid = in_samples >= SHARE * (overhead_s + elapsed - in_samples)
             last = out_of_time or (block >= LEAST_BLOCKS and repaid and self._narrow(active, block))
-            if last and self.audits:
-                break
-            audit = last or (block >= next_audit and len(self.audits) < audits)
+            # Each block is kept with the same chance, however many will come (reservoir sampling). The last one is in any case.
+            audit = last or self._rng.random() < (audits - 1) / (block + 1)
             due = self._due_controls(self._ledger.spent("control") - controls_before, elapsed)
-            in_samples += self._block(active, due, block, audit, ring_size)
-            if audit:
-                next_audit = block + 1 + int(self._rng.integers(2 * block + 3))
+            seconds, fetched = self._block(active, due, block, audit, ring_size)
+            in_samples += seconds
+            if last or (audit and len(kept) < audits - 1):
+                kept.append(fetched)
+            elif audit:
+                kept[int(self._rng.integers(audits - 1))] = fetched
             self._look_at_gpu(block)
             block += 1
             if perf_counter() - window[0] >= WINDOW_S:
@@ -150,6 +153,7 @@ class Sampler:
             if last:
                 break
         self._close_window(window)
+        self.audits = [audit for of_block in kept for audit in of_block]
         for contestant in self._everyone:
             contestant.cpu_s += contestant.client.cpu_seconds
         self._ledger.book("samples", in_samples)
@@ -175,8 +179,10 @@ class Sampler:
             contestant.gaps.clear()
             contestant.reads.clear()
 
-    def _block(self, active: list[Contestant], controls: list[Contestant], block: int, audit: bool, ring_size: int) -> float:
-        """One sample of each, in random order; returns the seconds inside those of the backends."""
+    def _block(
+        self, active: list[Contestant], controls: list[Contestant], block: int, audit: bool, ring_size: int
+    ) -> tuple[float, list[Audit]]:
+        """One sample of each, in random order; returns the seconds inside those of the backends, and what is to be judged."""
         inside = 0.0
         # Where contestants make the same calls, they are checked on the same inputs, so that what is expected is computed once.
         seed = int(self._rng.integers(2**31))
@@ -203,8 +209,7 @@ class Sampler:
                     answer = self._ask(contestant, Fetch(chosen, groups[call].rows, seed))
                 if answer is not None:
                     groups[call].results[contestant.backend] = answer
-        self.audits += groups.values()
-        return inside
+        return inside, list(groups.values())
 
     def _draw_rows(self, call: int, ring_size: int) -> Any:
         """Rows to check of a call, drawn after it: at least four, the one that was new among them."""

@@ -48,13 +48,17 @@ STREAM_GAP_SHARE = 0.20
 
 @dataclass
 class State:
-    """What is known of one backend in one cell, while it is measured."""
+    """What is known of one backend in one cell, while it is measured.
+
+    judgement: the worst one, by the largest error over what is allowed; max_error: the largest error of all.
+    """
 
     status: Status = "PASSED"
     reason: str | None = None
     opened: Opened | None = None
     checked: Checked | None = None
     judgement: Judgement | None = None
+    max_error: float = 0.0
     contestant: Contestant | None = None
     memory: MemoryUsed | None = None
 
