@@ -44,6 +44,10 @@ class UnavailableError(Exception):
         return type(self), (self.reason, self.hint)
 
 
+MOST_ULPS = 2**17
+"""2^-7 of what sigmoid and tanh reach; the coarsest tanh of hardware is off by 2^-11 (PTX ISA, tanh.approx.f32)."""
+
+
 @dataclass(frozen=True)
 class Capabilities:
     """What a backend promises. A promise that is not kept is a failure; what is not promised is skipped.
@@ -51,7 +55,7 @@ class Capabilities:
     device: where its arrays live. precisions: any of "float64", "float32", "tf32", "float16", "bfloat16".
     num_layers: the most layers, None = any. zero_lengths: rows of length 0 in `lengths`. gradients: `backward`.
     deterministic: the same call gives the same bits. max_hidden_size: None = any. activation_ulps: absolute error allowed to
-    sigmoid and tanh, in units of the roundoff of the arithmetic (2^-53 in float64, 2^-24 in all others).
+    sigmoid and tanh, in units of the roundoff of the arithmetic (2^-53 in float64, 2^-24 in all others), at most MOST_ULPS.
     """
 
     device: Literal["cpu", "cuda"] = "cpu"
@@ -92,8 +96,8 @@ class Capabilities:
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, not {getattr(self, name)!r}")
         ulps = self.activation_ulps
-        if isinstance(ulps, bool) or not isinstance(ulps, (int, float)) or not 0 <= ulps < float("inf"):
-            raise ValueError(f"activation_ulps must be a number of 0 or more, not {ulps!r}")
+        if isinstance(ulps, bool) or not isinstance(ulps, (int, float)) or not 0 <= ulps <= MOST_ULPS:
+            raise ValueError(f"activation_ulps must be a number from 0 to {MOST_ULPS}, not {ulps!r}")
 
     def why_unsupported(
         self, spec: LSTMSpec, *, lengths: bool = False, zero_lengths: bool = False, gradients: bool = False

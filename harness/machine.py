@@ -117,12 +117,14 @@ def busy_seconds() -> float | None:
 
 
 def process_seconds(pid: int) -> float:
-    """CPU seconds that a process has used; 0 where it is gone or the system does not tell."""
+    """CPU seconds of a process and of those that it has started; 0 where the system does not tell."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        children = [child for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
     except OSError:
         return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    own = sum(int(ticks) for ticks in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+    return own + sum(process_seconds(int(child)) for child in children)
 
 
 def gpu_names() -> list[str]:

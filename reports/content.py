@@ -44,14 +44,16 @@ class Section:
 class Content:
     """What a page says, top to bottom.
 
-    wins, more: the verdict; bad, unable, shaky: rows that are not PASSED; ran, where: the run and its machine. records:
-    the tables behind the charts by name. baseline: what ratios are over.
+    wins, more: the verdict; bad: what is not to be trusted; failed: the backends of which the property suite says FAIL;
+    unable, shaky: rows that are not PASSED; ran, where: the run and its machine. records: the tables behind the charts by
+    name. baseline: what ratios are over.
     """
 
     title: str
     wins: list[str]
     more: list[str]
     bad: list[str]
+    failed: list[str]
     unable: list[str]
     shaky: list[str]
     ran: list[str]
@@ -115,7 +117,8 @@ def make_content(
         title="LSTM parity report",
         wins=[*win_sentences(rows, outcome), *margin_sentence(outcome)],
         more=[*lead.floor_sentences(rows), *trust, *_some(move_sentence(past, baseline))],
-        bad=lead.what_failed(rows, lead.BAD),
+        bad=[*suite.failures(drawn.backends, verdicts), *lead.what_failed(rows, lead.BAD)],
+        failed=suite.with_verdict("FAIL", drawn.backends, verdicts),
         unable=lead.what_failed(rows, lead.UNABLE),
         shaky=lead.what_failed(rows, ("UNSTABLE",)),
         ran=[*lead.what_ran(run), lead.statuses(rows), *drawn.notes],

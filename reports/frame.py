@@ -81,10 +81,11 @@ class Run:
     rows: the checked rows, in the dtypes of COLUMNS, with three helper columns: row_id, `cell` (number of the row's cell in
     sorted order) and `timed` (a time stands here). samples: of all runs, those that count. started_at, finished_at: UTC text
     or "". fingerprint, definition, summary: parsed, empty where there was nothing to parse. others: how many other runs have
-    rows; unused: the ids of newer runs that have none.
+    rows; unused: the ids of newer runs that have none. command: what measured it.
     """
 
     run_id: str
+    command: str
     rows: pd.DataFrame
     samples: pd.DataFrame
     started_at: str
@@ -117,6 +118,7 @@ def select_run(data: ReportData) -> Run:
     info: dict[str, Any] = about.iloc[-1].to_dict() if len(about) else {}
     return Run(
         run_id=str(run_id),
+        command=_text(info.get("command")),
         rows=_checked(rows),
         samples=data.samples[data.samples["used"].astype(bool)],
         started_at=_text(info.get("started_at")),

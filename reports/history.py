@@ -55,7 +55,7 @@ def history(data: ReportData, run: Run, rows: pd.DataFrame, drawn: Drawn, baseli
     several = both.groupby(["cell", "backend"])["order"].transform("nunique") > 1
     kinds = {"group": "int64", "steps": "int64", "batch": "int64", "order": "int64", "backend": "object", "run": "object"}
     table = both[several].astype(kinds)
-    moves = _moves(table, number[run.run_id])
+    moves = _moves(table, number[run.run_id], drawn.groups["title"])
     table = table[["group", "steps", "batch", "backend", "run", "order", "ratio", "low", "high"]].reset_index(drop=True)
     return History(runs, table, moves, int(len(order) - (order["run_id"].map(machines) == machine).sum()))
 
@@ -70,10 +70,10 @@ def move_sentence(found: History, baseline: str) -> str | None:
     said = f"Since {before}: {len(moved):,} of {len(moves):,} ratios to {baseline} moved beyond both intervals"
     if len(moved):
         most = moved.iloc[0]
+        at = f"{most['what']}T={most['steps']:,}, B={most['batch']:,}"
         said += (
-            f"; most: {most['backend']} at T={most['steps']:,}, B={most['batch']:,}, from {significant(most['then'])} to "
-            f"{significant(most['ratio'])} of its time. Runs of the same code may differ so, too. What tells: "
-            "lstm-parity duel"
+            f"; most: {most['backend']} at {at}, from {significant(most['then'])} to {significant(most['ratio'])} of its time. "
+            "Runs of the same code may differ so, too. What tells: lstm-parity duel"
         )
     return said + "."
 
@@ -123,7 +123,7 @@ def _past(data: ReportData, rows: pd.DataFrame, runs: list[str], baseline: str) 
     return past[["run_id", "place", "backend", *RATIO_COLUMNS]].rename(columns={"place": "cell"})
 
 
-def _moves(table: pd.DataFrame, newest: int) -> pd.DataFrame:
+def _moves(table: pd.DataFrame, newest: int, titles: pd.Series[str]) -> pd.DataFrame:
     """The newest ratio of each cell and backend beside the one before it: those that moved first, by size of change."""
     now = table[table["order"] == newest]
     before = table[table["order"] < newest].drop_duplicates(["cell", "backend"], keep="last")
@@ -132,6 +132,7 @@ def _moves(table: pd.DataFrame, newest: int) -> pd.DataFrame:
     moves = now.merge(before, on=["cell", "backend"])
     moves["change"] = moves["ratio"] / moves["then"]
     moves["moved"] = (moves["low"] > moves["then_high"]) | (moves["high"] < moves["then_low"])
+    moves["what"] = moves["group"].map(titles).map(lambda title: f"{title}, " if title else "")
     return moves.assign(size=np.abs(np.log(moves["change"].to_numpy(dtype="float64")))).sort_values(
         ["moved", "size"], ascending=False, kind="stable", ignore_index=True
     )

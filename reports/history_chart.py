@@ -70,7 +70,7 @@ def moves_table(found: History, drawn: Drawn, baseline: str) -> Table:
     cut = f" The {MOST_LINES} largest changes of {len(found.moves):,}." if len(found.moves) > MOST_LINES else ""
     note = (
         f"Time over {baseline}'s time, with the 95% intervals of each run. An interval speaks of its own run; what "
-        f"differs between runs of a shared machine may be the machine: lstm-parity compare decides.{cut}"
+        f"differs between runs of a shared machine may be the machine: lstm-parity duel tells.{cut}"
     )
     numeric = frozenset({"sequence length", "batch size", "then", "now", "now / then"})
     return Table("What moved since the run before", note, text, numeric)

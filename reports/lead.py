@@ -38,7 +38,8 @@ def what_ran(run: Run) -> list[str]:
              "bidirectional", "proj_size", "lengths", "cache", "launch", "weights") if c not in differing]  # fmt: skip
     plural = "s" * (len(backends) != 1)
     lines = [
-        f"Run {run.run_id}: {len(backends)} backend{plural} ({named}), {cells(rows['cell'].nunique())}, {len(rows):,} rows."
+        f"Run {run.run_id}: {len(backends)} backend{plural} ({named}), {cells(rows['cell'].nunique())}, "
+        f"{len(rows):,} row{'s' * (len(rows) != 1)}."
     ]
     if differing:
         lines.append("Varied: " + "; ".join(f"{label(c)} {_values(rows, c)}" for c in differing) + ".")
@@ -54,6 +55,8 @@ def where_and_when(run: Run) -> list[str]:
              if run.fingerprint.get(key)]  # fmt: skip
     machines = [str(m) for m in run.rows["machine_id"].dropna().unique()]
     lines = [f"Machine {', '.join(machines) or 'unknown'}" + (f": {'; '.join(parts)}." if parts else ".")]
+    if run.command:
+        lines.append(f"Measured by: {run.command}")
     if run.started_at:
         end = f"finished {run.finished_at}" if run.finished_at else "not finished"
         lines.append(f"Started {run.started_at}, {end}.")
@@ -103,11 +106,12 @@ def floor_sentences(rows: pd.DataFrame) -> list[str]:
         return []
     reached = timed["floor_s"] / timed["median_s"]
     best = largest(timed, reached)
+    kind = "".join(f"{best[c]} " for c in ("precision", "mode") if c in varying(rows))
     middle = reached.groupby(timed["backend"]).median().sort_values(ascending=False)
     said = ", ".join(f"{name} {percent(share)}" for name, share in middle.head(8).items())
     return [
         "The floor is what operations or bytes take at the best rates measured on this machine. Nearest to it: "
-        f"{best['backend']} reaches {percent(reached.max())} at {phrase('sequence_length', best['sequence_length'])}, "
+        f"{best['backend']} reaches {percent(reached.max())} at {kind}{phrase('sequence_length', best['sequence_length'])}, "
         f"{phrase('batch_size', best['batch_size'])}. In half of its cells each reaches at least: {said}."
     ]
 
@@ -119,9 +123,11 @@ def certainty(rows: pd.DataFrame) -> list[str]:
     if timed.empty or pd.isna(worst):
         return []
     wrong = int((rows["status"] == "WRONG").sum())
-    said = f"All {len(timed):,} timed results agree with the float64 reference"
+    said = f"All {len(timed):,} timed results agree" if len(timed) > 1 else "The only timed result agrees"
     if wrong:
-        said = f"{wrong:,} results are WRONG and have no time; the {len(timed):,} timed ones agree with the float64 reference"
+        has = "result is WRONG and has" if wrong == 1 else "results are WRONG and have"
+        said = f"{wrong:,} {has} no time; {said[0].lower()}{said[1:]}"
+    said += " with the float64 reference"
     return [f"{said}: the largest error is {significant(float(worst), 2)} of what rounding allows (1 is the limit)."]
 
 

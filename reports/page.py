@@ -55,6 +55,7 @@ def page_data(content: Content, charts: list[Chart]) -> str:
             "titles": json.dumps(list(drawn.groups["title"])),
             "start": json.dumps(start),
             "backends": json.dumps(drawn.backends),
+            "failed": json.dumps(content.failed),
             "colours": json.dumps(COLOURS),
             "tables": as_object({t: as_object(packed(content.records[t], len(drawn.groups))) for t in sorted(tables)}),
             "charts": json.dumps([_chart(c) for c in charts], allow_nan=False),

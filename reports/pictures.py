@@ -118,7 +118,9 @@ def _where(content: Content, chart: Chart, group: int, held: dict[str, object]) 
         else [f"{groups['in_precision'][group]}, {groups['in_mode'][group]}"]
     )
     more = [
-        t for t in str(groups["title"][group]).split(", ") if t not in (groups["in_precision"][group], groups["in_mode"][group])
+        t
+        for t in str(groups["title"][group]).split(", ")
+        if t and t not in (groups["in_precision"][group], groups["in_mode"][group])
     ]
     parts += more
     for field, words in (("steps", "sequence length"), ("batch", "batch size")):

@@ -42,16 +42,12 @@ class Commands:
 
 
 def suite_sentences(backends: list[str], found: dict[str, dict[str, Any]], scores: pd.DataFrame, store: Commands) -> list[str]:
-    """PASS, FAIL and UNVERIFIED by name, and the score."""
-    lines = []
-    for verdict in ("FAIL", "PASS", "UNVERIFIED"):
-        named = [b for b in backends if b in found and found[b]["verdict"] == verdict]
-        if verdict == "FAIL":
-            lines += [f"The property suite says FAIL of {b}: {_why(found[b])}. Do not trust its times." for b in named]
-        elif verdict == "PASS" and named:
-            lines.append(f"The property suite says PASS of {', '.join(named)}.")
-        else:
-            lines += [f"The property suite could not decide on {b}, UNVERIFIED: {_why(found[b])}." for b in named]
+    """PASS and UNVERIFIED by name, and the score."""
+    passed, undecided = (with_verdict(v, backends, found) for v in ("PASS", "UNVERIFIED"))
+    lines = [f"The property suite could not decide on {b}, UNVERIFIED: {_why(found[b])}." for b in undecided]
+    if passed:
+        named = ", ".join(f"{b} ({found[b]['examples']:,} examples)" for b in passed)
+        lines.insert(0, f"The property suite says PASS of {named}.")
     missing = [b for b in backends if b not in found]
     if missing:
         lines.append(
@@ -60,6 +56,17 @@ def suite_sentences(backends: list[str], found: dict[str, dict[str, Any]], score
         )
     lines.append(score_sentence(scores, store))
     return lines
+
+
+def with_verdict(verdict: str, backends: list[str], found: dict[str, dict[str, Any]]) -> list[str]:
+    """The backends of which the suite says so."""
+    return [b for b in backends if b in found and found[b]["verdict"] == verdict]
+
+
+def failures(backends: list[str], found: dict[str, dict[str, Any]]) -> list[str]:
+    """One line for each backend of which the suite says FAIL."""
+    named = with_verdict("FAIL", backends, found)
+    return [f"The property suite says FAIL of {b}: {_why(found[b])}. Do not trust its times." for b in named]
 
 
 def score_sentence(scores: pd.DataFrame, store: Commands) -> str:

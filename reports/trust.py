@@ -49,9 +49,9 @@ def bits_chart(drawn: Drawn, cells: pd.DataFrame) -> Chart | None:
     )
     front = (
         base.transform_window(
-            most="max(bits)", sort=[alt.SortField("time"), alt.SortField("bits", order="descending")], frame=[None, 0]
+            most="max(bits)", sort=[alt.SortField("time"), alt.SortField("bits", order="descending")], frame=[None, -1]
         )
-        .transform_filter("datum.bits >= datum.most")
+        .transform_filter("!isValid(datum.most) || datum.bits > datum.most")
         .mark_line(interpolate="step-after", strokeWidth=1.5, strokeDash=[2, 3], color="#57606a")
         .encode(x=x, y=y, order="time:Q")
         .properties(name="inked_front")

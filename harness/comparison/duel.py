@@ -25,8 +25,9 @@ from ..sweep.ledger import Ledger
 from ..sweep.measure import CellContext, drawn_weights, measure_cell
 from ..sweep.peaks import Peaks, keep_best, measure_peaks
 from ..sweep.progress import Progress
-from ..sweep.sampling import crowded
+from ..sweep.sampling import Contestant, crowded
 from ..sweep.statistics import pairs_of_blocks
+from ..sweep.verdict import State, clocks_differ, put_off
 from ..sweep.workers import Launch, Workers
 from .decide import Pair, Side, change_of_rounds
 
@@ -49,13 +50,24 @@ def duel_threads() -> int:
 @dataclass
 class _Record:
     """What the rounds gave for one cell. lost: the first row of a side that has no time; crowded: rounds that do not count,
-    because a time was not to be believed while others kept the machine busy.
+    because a time was not to be believed while others kept the machine busy; sampled: how the samples of all rounds were taken.
     """
 
     ratios: list[float] = field(default_factory=list)
     seconds: tuple[list[float], list[float]] = field(default_factory=lambda: ([], []))
     lost: dict[int, Row] = field(default_factory=dict)
     crowded: int = 0
+    sampled: dict[int, Contestant] = field(default_factory=dict)
+
+    def pool(self, which: int, contestant: Contestant) -> None:
+        """Add a round's samples of a side to those of the rounds before."""
+        if which not in self.sampled:
+            self.sampled[which] = contestant
+            return
+        all_rounds = self.sampled[which]
+        all_rounds.samples += contestant.samples
+        all_rounds.gaps += contestant.gaps
+        all_rounds.reads += contestant.reads
 
 
 def run_duel(
@@ -133,16 +145,23 @@ def _one_round(
         for which, (row, _) in enumerate(sides):
             assert row.median_s is not None
             record.seconds[which].append(row.median_s)
+            record.pool(which, found.contestants[row.backend])
 
 
 def _pair(cell: Cell, record: _Record, backend: str) -> Pair:
+    """The verdict's numbers. A round has few samples, of which all may be late; of those of all rounds some are not."""
     sides = []
     for which in (0, 1):
         row, seconds = record.lost.get(which), record.seconds[which]
+        state = State(contestant=record.sampled.get(which))
+        why = None if state.contestant is None else clocks_differ(state) or put_off(cell, state)
         if row is not None:
             sides.append(Side(row.status, row.reason, None))
+        elif why is not None:
+            sides.append(Side("SUSPECT", why, None))
         else:
             sides.append(Side("PASSED", None, float(np.median(seconds)) if seconds else None))
-    change = change_of_rounds(record.ratios) if len(record.ratios) >= 2 and not record.lost else None
+    believed = all(side.status in TIMED for side in sides)
+    change = change_of_rounds(record.ratios) if len(record.ratios) >= 2 and believed else None
     why = f"others kept the machine busy in {record.crowded} of {ROUNDS} rounds" if record.crowded >= ROUNDS // 2 else None
     return Pair(cell, backend, sides[0], sides[1], change, why, rounds=tuple(record.ratios))

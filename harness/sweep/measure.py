@@ -67,10 +67,13 @@ def drawn_weights(cell: Cell, seed: int) -> LSTMWeights:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """One cell: rows with their samples, one row a backend, and the control's samples by the device that it ran on."""
+    """One cell: rows with their samples, one row a backend; the control's samples by the device that it ran on; and how each
+    backend's samples were taken.
+    """
 
     results: list[tuple[Row, list[RawSample]]]
     controls: dict[str, list[RawSample]]
+    contestants: dict[str, Contestant]
 
 
 def measure_cell(
@@ -151,7 +154,8 @@ def measure_cell(
             peaks = context.measure_peaks()
     with ledger.spend("statistics"):
         results = _rows(cell, seed, states, promises, timed, peaks, context, started_at)
-    return Measured(results, {c.device_kind: c.samples for c in fixed if c.samples})
+    sampled = {backend: state.contestant for backend, state in states.items() if state.contestant is not None}
+    return Measured(results, {c.device_kind: c.samples for c in fixed if c.samples}, sampled)
 
 
 def _open_control(device: str, client: WorkerClient, ledger: Ledger) -> Contestant | None:

@@ -49,7 +49,7 @@ class Session:
         self._captured: tuple[Any, ...] | None = None
         self._outputs: list[Output] = []
         self._spots = Spots()
-        self._at_return: list[bytes] = []
+        self._at_return: list[list[bytes]] = []
         self._reader = HostReader(self._backend, cell.spec)
         self.opened = Opened(self.setup_s, self._stopwatch.device_name())
 
@@ -113,18 +113,19 @@ class Session:
         count = len(prepared)
         self._outputs = outputs or [self._stopwatch.captured()]
         if device_s is not None:
+            self._at_return = []
             return Sample(wall_s / count, device_s / count, beside_s / count)
         start = self._clock()
         on_host = [[self._backend.to_host(array) for array in output.arrays()] for output in self._outputs]
         beside_s += self._clock() - start
-        self._at_return = self._spots.read(on_host[-1])
+        self._at_return = [self._spots.read(arrays) for arrays in on_host]
         return Sample(wall_s / count, None, beside_s / count)
 
     def fetch(self, message: Fetch) -> Results:
         """Batch rows of what one call of the last sample returned. Raises FormError where it came after the time was taken."""
         if self._at_return:
-            on_host = [self._backend.to_host(array) for array in self._outputs[-1].arrays()]
-            if self._at_return != self._spots.read(on_host):
+            on_host = [self._backend.to_host(array) for array in self._outputs[message.index].arrays()]
+            if self._at_return[message.index] != self._spots.read(on_host):
                 raise FormError("y, a state or a gradient was not there yet, or changed, after the call had returned")
         return self._results(self._outputs[message.index], message.rows, message.projection_seed)
 
@@ -155,10 +156,17 @@ class Spots:
         self._places = rng.random((4, SPOTS))
 
     def read(self, arrays: Iterable[Any]) -> list[bytes]:
-        """The values there, of every array that is one; half of them in its last step, state or row."""
-        return [self._of(array) for array in arrays if type(array) is np.ndarray and array.size and array.ndim]
+        """The values there, of every array; half of them in its last step, state or row.
 
-    def _of(self, array: Array) -> bytes:
+        Raises FormError for what is no host array: it could be anything when it is read again.
+        """
+        return [self._of(array) for array in arrays]
+
+    def _of(self, array: Any) -> bytes:
+        if type(array) is not np.ndarray:
+            raise FormError(f"to_host gave a {type(array).__name__} for what a timed call returned, expected a NumPy array")
+        if not array.size or not array.ndim:
+            return b""
         places = self._places[: array.ndim] * np.array(array.shape)[:, None]
         index = places.astype(np.intp)
         index[0, : SPOTS // 2] = len(array) - 1

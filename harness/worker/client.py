@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
 from ..machine import oom_kills, process_seconds
 from ..records import Status
+from .answers import read_answer
 from .messages import Answer, Failure
 from .server import Server, main
 from .spawn import spawn
@@ -66,7 +68,7 @@ class WorkerClient:
 
     @property
     def cpu_seconds(self) -> float:
-        """CPU time that the worker has used."""
+        """CPU time that the worker has used, and the processes that it has started."""
         return process_seconds(self._process.pid or 0)
 
     def ask(self, message: Any, limit_s: float) -> Answer:
@@ -83,10 +85,10 @@ class WorkerClient:
                 if monotonic() - start >= limit_s:
                     break
             answered = self._pipe.poll()
-            answer = self._pipe.recv() if answered else None
+            answer = read_answer(self._pipe.recv_bytes()) if answered else None
         except (EOFError, OSError) as error:
             raise self._ended() from error
-        except Exception as error:  # an answer that cannot be unpickled
+        except Exception as error:  # an answer that is not to be unpickled, or cannot be
             self.kill()
             raise WorkerError("CRASHED", f"unreadable answer: {type(error).__name__}: {error}") from error
         if not answered:
@@ -104,7 +106,7 @@ class WorkerClient:
         return self._process.is_alive()
 
     def pause(self) -> None:
-        """Hold all of the worker's threads still, so that none spins beside another backend's sample."""
+        """Hold all threads of the worker and of its processes still, so that none spins beside another backend's sample."""
         self._signal("SIGSTOP")
 
     def resume(self) -> None:
@@ -114,12 +116,18 @@ class WorkerClient:
     def _signal(self, name: str) -> None:
         number = getattr(signal, name, None)  # Windows has neither
         if number is not None and self._process.pid is not None and self._process.is_alive():
-            os.kill(self._process.pid, number)
+            try:
+                os.killpg(self._process.pid, number)  # the processes that it has started, too
+            except ProcessLookupError:  # it has just started, and is in no group of its own yet
+                os.kill(self._process.pid, number)
 
     def kill(self) -> None:
-        """End the worker now."""
+        """End the worker now, and the processes that it has started."""
         self._process.kill()
         self._process.join(10)
+        if self._process.pid is not None and hasattr(os, "killpg"):
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """End the worker and remove what it left."""

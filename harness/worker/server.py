@@ -60,9 +60,17 @@ class Server:
             return _failure(error)
 
     def _describe(self, _: Describe) -> Description:
+        from dataclasses import fields
+
+        from backends import Capabilities
+
         from .messages import Description
 
-        return Description(self.backend_class.capabilities, self.backend_class.unavailable())
+        promised, reason = self.backend_class.capabilities, self.backend_class.unavailable()
+        plain = Capabilities(**{field.name: getattr(promised, field.name) for field in fields(Capabilities)})
+        if reason is not None and not isinstance(reason, str):
+            raise TypeError(f"unavailable() gave a {type(reason).__name__}, expected a text or None")
+        return Description(plain, None if reason is None else "".join(reason))
 
 
 def main(
@@ -71,6 +79,8 @@ def main(
     """Answer messages until the pipe closes. Standard output and error go to `output`; `module_path` leads sys.path."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     die_with_parent()
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)  # a group of its own, which is held still, and ended, as a whole
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with suppress(OSError):  # the parent has it open; without a name it goes when both have gone, however they go
         output.unlink()

@@ -93,7 +93,7 @@ function showCharts(page) {
     const head = element("tr", {}, ...headings.map((h, n) => element("th", { scope: "col", ...(numeric[n] ? { class: "n" } : {}) }, h)));
     const body = lines.map((line) =>
       element("tr", {}, ...line.map((text, n) => {
-        const kind = headings[n] === "status" ? `status ${text}` : numeric[n] ? "n" : text.length > 20 ? "long" : "";
+        const kind = headings[n] === "status" ? `status ${text}` : numeric[n] ? "n" : text.length > 20 ? "long" : text.length <= 16 ? "short" : "";
         return element("td", kind ? { class: kind } : {}, text);
       })));
     return element("table", {}, element("thead", {}, head), element("tbody", {}, ...body));
@@ -162,7 +162,7 @@ function showCharts(page) {
         undecided: () => `undecided between ${win.fastest} and ${win.rival}: too few samples side by side.`,
         alone: () => `only ${win.fastest} has a time.`,
         none: () => "no backend has a time.",
-      }[win.outcome]() + (best && known(best.time) ? ` ${best.backend} takes ${duration(best.time)}${best.status === "UNSTABLE" ? " (UNSTABLE)" : ""}${known(best.floor) ? `, ${percent(best.floor / best.time)} of the floor reached` : ""}.` : "");
+      }[win.outcome]() + (page.failed.includes(win.fastest) ? ` The property suite says FAIL of ${win.fastest}: do not trust its times.` : "") + (best && known(best.time) ? ` ${best.backend} takes ${duration(best.time)}${best.status === "UNSTABLE" ? " (UNSTABLE)" : ""}${known(best.floor) ? `, ${percent(best.floor / best.time)} of the floor reached` : ""}.` : "");
     }
     const least = rows.length ? rows[0].time : null;
     const lines = rows.map((r) => [
@@ -227,7 +227,11 @@ function showCharts(page) {
       mode: "vega-lite", actions: false, renderer: "svg", logLevel: 1, tooltip: { theme: dark.matches ? "dark" : "light" },
     });
     one.view = made.view;
-    one.place.querySelector("svg").setAttribute("aria-hidden", "true"); // the place around it is the picture, and has its name
+    // The place is the picture, and has its name: what was drawn in it has taken both.
+    one.place.setAttribute("role", "img");
+    one.place.setAttribute("aria-label", one.title);
+    one.place.removeAttribute("aria-roledescription");
+    one.place.querySelector("svg").setAttribute("aria-hidden", "true");
     if (one.name === "who-wins-where") {
       one.view.addEventListener("click", (_, item) => {
         if (!item || !item.datum || !known(item.datum.steps)) return;

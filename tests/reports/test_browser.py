@@ -66,10 +66,22 @@ def test_every_chart_is_drawn_and_nothing_sticks_out(browser, rich_report, width
         drawn = marks(page)
         assert len(drawn) == 11
         assert all(count > 2 for count in drawn.values()), drawn
+        said = page.evaluate("() => [...document.querySelectorAll('.chart')].map((c) => [c.role, c.ariaLabel])")
+        assert all(role == "img" and name and "Vega" not in name for role, name in said), said
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         ends = page.evaluate("() => [...document.querySelectorAll('.chart svg')].map((s) => s.getBoundingClientRect().right)")
         assert max(ends) <= width
         assert page.evaluate(TEXT_CONTRAST) == []
+
+
+def test_charts_grow_with_the_window(browser, rich_report):
+    out, _ = rich_report
+    with Watched(browser, (out / "report.html").as_uri(), 390) as watched:
+        page = watched.page
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.wait_for_function(
+            "() => Math.max(...[...document.querySelectorAll('.chart svg')].map((s) => s.clientWidth)) > 800"
+        )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -206,7 +206,7 @@ def test_small_and_strange_runs(synthetic, tmp_path, case, page_reader):
         data.rows["median_s"] = data.rows["ci_low_s"] = data.rows["ci_high_s"] = [1e-6, 1e3, 1.0, 1e-3]
     verdict = build.write_report(data, tmp_path / "out")
     text = (tmp_path / "out/report.md").read_text()
-    assert f"{len(data.rows)} rows." in text
+    assert f", {len(data.rows)} row{'s' * (len(data.rows) != 1)}." in text
     page = page_reader.PageReader((tmp_path / "out/report.html").read_text())
     assert len(page.table("status")) > 1
     if case == "only failures":

@@ -152,7 +152,7 @@ def test_the_verdict_answers(rich_report):
     markdown = (out / "report.md").read_text()
     text = " ".join(verdict.sentences)
     assert re.search(r"torch-cudnn is fastest in \d+ of 25 cells", text)
-    assert "The property suite says PASS of numpy." in text
+    assert "The property suite says PASS of numpy (" in text
     assert "The property suite says FAIL of torch-cpu: forward-float32" in text
     assert "UNVERIFIED by the property suite on this machine: torch-cudnn, mine.py:Mine, " in text
     assert re.search(r"lstm-parity verify torch-cudnn mine.py:Mine module.*:Backend --store 'my store.sqlite'", text)

@@ -9,6 +9,7 @@ from harness.cli import main
 from harness.comparison import duel
 from harness.records import RawSample
 from harness.sweep.cell import Cell
+from harness.sweep.sampling import Contestant
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (16, 15)])
@@ -32,7 +33,10 @@ def test_each_round_has_every_cell_once_in_an_order_of_its_own():
     assert len({tuple(order) for order in orders}) == 5
 
 
-def rounds_of(monkeypatch, status, foreign_load, disturbed):
+SIDES = ("old", "new")
+
+
+def rounds_of(monkeypatch, status, foreign_load, disturbed, gap_s=0.0):
     """The pair of a duel whose new side has that status, beside that load, in the first `disturbed` rounds."""
     monkeypatch.setattr(duel, "crowded", lambda foreign, threads: foreign + threads > 2)
     record = duel._Record()
@@ -41,11 +45,14 @@ def rounds_of(monkeypatch, status, foreign_load, disturbed):
         samples = [RawSample(b, 0, 1, 0.01 + 1e-5 * number, None, foreign_load if odd else 0.0, True) for b in range(4)]
         new = SimpleNamespace(backend="new", status=status if odd else "PASSED", reason="late", median_s=0.01)
         old = SimpleNamespace(backend="old", status="PASSED", reason=None, median_s=0.01)
-        found = SimpleNamespace(results=[(old, samples), (new, samples)])
+        sampled = {
+            b: Contestant(b, None, "cpu", 60.0, 0, 2, samples=list(samples), gaps=[gap_s] * 4, reads=[0.0] * 4) for b in SIDES
+        }
+        found = SimpleNamespace(results=[(old, samples), (new, samples)], contestants=sampled)
         monkeypatch.setattr(duel, "measure_cell", lambda *_, found=found: found)
         workers, context = SimpleNamespace(ready=dict, promises={}), SimpleNamespace(threads=1)
         if not record.lost:
-            duel._one_round(Cell(), record, 0, workers, context, ("old", "new"))
+            duel._one_round(Cell(), record, 0, workers, context, SIDES)
     return duel._pair(Cell(), record, "new")
 
 
@@ -60,3 +67,11 @@ def test_a_time_that_is_not_believed_beside_a_load_costs_its_round_and_not_the_c
 def test_what_no_load_explains_is_not_excused(monkeypatch, status, foreign_load):
     pair = rounds_of(monkeypatch, status, foreign_load, 1)
     assert (pair.new.status, pair.new.reason, pair.broken) == (status, "late", True)
+
+
+def test_the_answers_of_all_rounds_are_looked_at_together(monkeypatch):
+    """8 ms that a stopwatch leaves out are believed of the four samples of one round, and not of eighty."""
+    pair = rounds_of(monkeypatch, "PASSED", 0.0, 0, gap_s=0.008)
+    assert (pair.new.status, pair.new.reason) == ("SUSPECT", "the worker says 0.0101 s a sample, the parent's clock 0.0181 s")
+    assert (pair.change, pair.broken) == (None, False)
+    assert rounds_of(monkeypatch, "PASSED", 0.0, 0, gap_s=0.002).change is not None

@@ -410,12 +410,91 @@ class X(NumpyLSTM):
         IN_TIMED_CALL + ".*",
         forward("y = np.broadcast_to(y[:, :1], y.shape) if timed else y"),
     ),
+    "right_at_first": cheat(
+        "is right until it has been checked often enough, and returns zeros afterwards",
+        "WRONG",
+        IN_TIMED_CALL + ".*",
+        forward("if n > 8: y = np.zeros_like(y); state = LSTMState(np.zeros_like(state.h), np.zeros_like(state.c))"),
+    ),
+    "nothing_until_it_is_asked": cheat(
+        "has no array for whoever reads the result once, and computes for whoever reads it again",
+        "WRONG",
+        "to_host gave a NoneType for what a timed call returned, expected a NumPy array",
+        """
+class X(NumpyLSTM):
+    n, out, seen = -1, (), ()
+    def forward(self, x, before, lengths=None, training=False):
+        self.n += 1
+        self.todo, self.seen = (x, before), set()
+        y = np.empty((*x.shape[:2], before.c.shape[2]), x.dtype)
+        state = LSTMState(np.empty_like(before.h), np.empty_like(before.c))
+        self.out = (y, state.h, state.c)
+        work(0.0005)
+        return y, state
+    def to_host(self, a):
+        for k, array in enumerate(self.out):
+            if a is array:
+                if self.n and k not in self.seen: return self.seen.add(k)
+                y, state = super().forward(*self.todo)
+                return (y, state.h, state.c)[k]
+        return a
+""",
+    ),
+    "promises_that_run": cheat(
+        "promises something that runs in the process that asks for it",
+        "CRASHED",
+        "unreadable answer: UnpicklingError: it names builtins.exec, which is no plain data",
+        """
+class Text(str):
+    def __reduce__(self): return exec, ("import os; open('ran', 'w'); os._exit(9)",)
+class X(NumpyLSTM):
+    capabilities = Capabilities()
+    object.__setattr__(capabilities, "device", Text("cpu"))
+""",
+    ),
+    "hardly_any_promise": cheat(
+        "promises so little of its activations that zeros would do",
+        "UNAVAILABLE",
+        ".*activation_ulps must be a number from 0 to 131072, not 1000000000.0",
+        "class X(NumpyLSTM): capabilities = Capabilities(activation_ulps=1e9)\n",
+    ),
+}
+HALF = """
+import hashlib
+CORES = sorted(os.sched_getaffinity(0))
+def half(k):
+    os.sched_setaffinity(0, [CORES[k % len(CORES)]])
+    hashlib.pbkdf2_hmac('sha256', b'', b'', 30000)
+"""
+CORES = {
     "more_cores": cheat(
         "keeps two cores busy where each backend was given one thread",
         "SUSPECT",
         r"it kept [12]\.\d cores busy, and all backends were given 1 thread",
-        "import hashlib\ndef half(_): return hashlib.pbkdf2_hmac('sha256', b'', b'', 30000)\n"
-        + forward("list(self.pool.map(half, range(2)))", "self.pool = ThreadPoolExecutor(2)"),
+        HALF + forward("list(self.pool.map(half, range(2)))", "self.pool = ThreadPoolExecutor(2)"),
+    ),
+    "a_child_on_another_core": cheat(
+        "keeps a second core busy in a process of its own where each backend was given one thread",
+        "SUSPECT",
+        r"it kept [12]\.\d cores busy, and all backends were given 1 thread",
+        HALF
+        + forward(
+            "os.write(self.to, b'x'); half(0); os.read(self.back, 1)",
+            "self.start()",
+            """
+    def start(self):
+        read, self.to = os.pipe()
+        self.back, write = os.pipe()
+        if os.fork() == 0:
+            os.close(self.to)
+            while os.read(read, 1):
+                half(1)
+                os.write(write, b'y')
+            os._exit(0)
+        os.close(read)
+    def close(self): os.close(self.to)
+""",
+        ),
     ),
 }
 HONEST = {
@@ -667,10 +746,14 @@ def rows(shared_bench):
     bench = shared_bench
     found = swept(bench, CHEATS | HONEST)
     bench.fresh_store()
+    found |= swept(
+        bench, CORES, "--budget", "1"
+    )  # a sweep of their own, for CPU time is counted in steps that need many samples
+    bench.fresh_store()
     return found | swept(bench, TRAINING_CHEATS | TRAINING_HONEST, "--mode", "training", "--budget", "1.5")
 
 
-ALL = CHEATS | HONEST | TRAINING_CHEATS | TRAINING_HONEST
+ALL = CHEATS | CORES | HONEST | TRAINING_CHEATS | TRAINING_HONEST
 
 
 @pytest.mark.parametrize("name", ALL)
