@@ -7,6 +7,7 @@ for what a cheat could use, and stop with an error when they find it: they are t
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -827,3 +828,15 @@ def test_more_calls_a_sample_than_there_are_sets_get_inputs_of_their_own():
         alone = draw_rows(cell, 5, 2, call, rows)
         assert x[:, rows].tobytes() == alone.x.tobytes(), call
         assert state.c[:, rows].tobytes() == alone.state.c.tobytes(), call
+
+
+def test_the_readme_counts_them():
+    def counted(backends):
+        honest = sum(backend.status == TIMED for backend in backends.values())
+        return len(backends) - honest, honest
+
+    inference, training = counted(CHEATS | CORES | HONEST), counted(TRAINING_CHEATS | TRAINING_HONEST)
+    said = (
+        f"a catalogue of {inference[0]} cheats for inference, {training[0]} for training, and {inference[1] + training[1]} that"
+    )
+    assert said in " ".join((Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8").split())
