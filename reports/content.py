@@ -98,7 +98,7 @@ def make_content(
     notes = [*lead.certainty(rows), suite.score_sentence(data.mutation_scores, store)]
     sections = [
         Section("wins", "Who wins where", [], [win_map(drawn, records["wins"])] if timed else [], []),
-        Section("speed", "Speed", [], [*time_charts(drawn, cells), *_some(speed_up)], [fits_table(fits)]),
+        Section("speed", "Speed", [], [*time_charts(drawn, cells, records["wins"]), *_some(speed_up)], [fits_table(fits)]),
         Section("roof", "How far from what is possible", [], roof, []),
         Section("trust", "Trust", notes, [*_some(bits_chart(drawn, cells)), *_some(bound_chart(drawn, cells))],
                 [suite.suite_table(drawn.backends, verdicts, store, commit)]),

@@ -31,16 +31,20 @@ def cells_table(drawn: Drawn) -> pd.DataFrame:
 
 
 def wins_table(drawn: Drawn, outcome: pd.DataFrame) -> pd.DataFrame:
-    """Every cell: who is fastest and by what margin, and where its field meets another one: `right` (at more steps), `up`."""
+    """Every cell: who is fastest and by what margin, where its field meets another one: `right` (at more steps), `up`;
+    shaky: whether a time there is UNSTABLE.
+    """
     cells = drawn.rows.drop_duplicates("cell")[["cell", "group", *_SIZES]].rename(columns=_SIZES)
     table = cells.join(outcome, on="cell").drop(columns="cell")
+    unstable = drawn.rows.loc[drawn.rows["timed"] & (drawn.rows["status"] == "UNSTABLE"), "cell"]
+    table["shaky"] = cells["cell"].isin(set(unstable)).to_numpy()
     table["outcome"] = table["outcome"].fillna(NONE)
     letter = {b: KEYS[n % len(KEYS)] for n, b in enumerate(drawn.backends)}
     key = table["fastest"].map(letter)
     table["field"] = key.where(table["outcome"].isin([WIN, "alone"]), table["outcome"])
     table["right"] = _differs(table, "steps", "batch")
     table["up"] = _differs(table, "batch", "steps")
-    return _plain(table[["group", "steps", "batch", "outcome", "fastest", "rival", *MARGIN, "field", "right", "up"]])
+    return _plain(table[["group", "steps", "batch", "outcome", "fastest", "rival", *MARGIN, "field", "right", "up", "shaky"]])
 
 
 def ratios_table(samples: pd.DataFrame, drawn: Drawn, baseline: str) -> pd.DataFrame:

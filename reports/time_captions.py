@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from .chart_parts import listed
+from .wins import ALONE, WIN
 from .words import duration, percent, significant
 
 BAD = ("WRONG", "SUSPECT", "CRASHED", "TIMEOUT", "OUT_OF_MEMORY")
@@ -28,23 +29,26 @@ class Point(NamedTuple):
     status: str
 
 
-def captions(cells: pd.DataFrame, axis: str, held: str, *, per_step: bool) -> dict[tuple[int, int], str]:
-    """A caption for each group and held size, from plain tuples: a large page has thousands of them."""
+def captions(cells: pd.DataFrame, wins: pd.DataFrame, axis: str, held: str, *, per_step: bool) -> dict[tuple[int, int], str]:
+    """A caption for each group and held size, from plain tuples: a large page has thousands of them. wins: who leads where."""
     timed = cells[cells["time"].notna()]
     value = timed["time"] / timed["steps"] if per_step else timed["time"]
     points = timed.assign(value=value, reached=timed["floor"] / timed["time"])
     points = points.sort_values(["group", held, axis, "value"], kind="stable")
     columns = ("group", held, axis, "value", "backend", "reached", "status")
     every = map(Point._make, zip(*(points[c].tolist() for c in columns), strict=True))
+    clear = wins.loc[wins["outcome"].isin([WIN, ALONE]), ["group", held, axis]]
+    led = set(clear.itertuples(index=False, name=None))
     bad = cells.loc[cells["status"].isin(BAD), ["group", held]]
     failed = set(bad.itertuples(index=False, name=None))
     return {
-        key: _words(list(part), axis, held, per_step=per_step, failed=key in failed)
+        key: _words(list(part), led, axis, held, per_step=per_step, failed=key in failed)
         for key, part in groupby(every, lambda p: (p.group, p.held))
     }
 
 
-def _words(points: list[Point], axis: str, held: str, *, per_step: bool, failed: bool) -> str:
+def _words(points: list[Point], led: set[tuple[int, ...]], axis: str, held: str, *, per_step: bool, failed: bool) -> str:
+    """led: the group, held size and size of each cell in which one leads beyond doubt."""
     letter, unit = LETTER[axis], " a step" if per_step else ""
     best = [next(part) for _, part in groupby(points, lambda p: p.size)]  # sorted by value within a size
     first, last = best[0], best[-1]
@@ -53,8 +57,14 @@ def _words(points: list[Point], axis: str, held: str, *, per_step: bool, failed:
     ]
     if len(best) > 1:
         says[0] += f"; at {letter}={last.size:,} {last.backend}, {duration(last.value)}{unit}"
-        turns = [f"{letter}={a.size:,} and {b.size:,}" for a, b in pairwise(best) if a.backend != b.backend]
-        says.append(f"The lead changes between {listed(turns)}" if turns else f"{first.backend} leads all along")
+        leaders = [p for p in best if (p.group, p.held, p.size) in led]
+        turns = [f"{letter}={a.size:,} and {b.size:,}" for a, b in pairwise(leaders) if a.backend != b.backend]
+        if turns:
+            says.append(f"The lead changes between {listed(turns)}")
+        elif len(leaders) == len(best):
+            says.append(f"{first.backend} leads all along")
+        if doubtful := [f"{letter}={p.size:,}" for p in best if p not in leaders]:
+            says.append(f"No clear lead at {listed(doubtful)}")
         lines: dict[str, list[Point]] = {}
         for point in points:
             lines.setdefault(point.backend, []).append(point)

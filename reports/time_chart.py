@@ -15,17 +15,17 @@ _OTHER = {"steps": "batch", "batch": "steps"}
 _AXIS = {"steps": "sequence length T (time steps)", "batch": "batch size B (sequences)"}
 
 
-def time_charts(drawn: Drawn, cells: pd.DataFrame) -> list[Chart]:
+def time_charts(drawn: Drawn, cells: pd.DataFrame, wins: pd.DataFrame) -> list[Chart]:
     """Time and time per step, against each of the two sizes that varies within a group at one value of the other one."""
     charts = []
     for axis in ("steps", "batch"):
         timed = cells[cells["time"].notna()]
         if timed.groupby(["group", _OTHER[axis]])[axis].nunique().max() > 1:
-            charts += [_chart(drawn, cells, axis, per_step=per_step) for per_step in (False, True)]
+            charts += [_chart(drawn, cells, wins, axis, per_step=per_step) for per_step in (False, True)]
     return charts
 
 
-def _chart(drawn: Drawn, cells: pd.DataFrame, axis: str, *, per_step: bool) -> Chart:
+def _chart(drawn: Drawn, cells: pd.DataFrame, wins: pd.DataFrame, axis: str, *, per_step: bool) -> Chart:
     what = "time per step" if per_step else "time"
     by = "datum.steps" if per_step else "1"
     x = alt.X(f"{axis}:Q", title=_AXIS[axis], scale=alt.Scale(type="log", nice=False, padding=14), axis=sizes_axis())
@@ -76,7 +76,7 @@ def _chart(drawn: Drawn, cells: pd.DataFrame, axis: str, *, per_step: bool) -> C
         title=label,
         spec=finish(chart, 560, 320),
         feeds={"rows": Feed("cells", (held,))},
-        captions=captions(cells, axis, held, per_step=per_step),
+        captions=captions(cells, wins, axis, held, per_step=per_step),
         columns=(
             ("backend", "backend"), ("steps", "sequence length"), ("batch", "batch size"), ("status", "status"),
             ("time", "time per call"), ("low", "from"), ("high", "to"), ("@step", "time per step"), ("floor", "floor"),

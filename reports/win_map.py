@@ -20,11 +20,12 @@ _SIGN = (
     " : datum.outcome == 'alone' ? '(' + letters[indexof(names, datum.fastest)] + ')'"
     " : datum.outcome == 'tie' ? '=' : datum.outcome == 'undecided' ? '?' : '×'"
 )
+_SIGN = f"({_SIGN}) + (datum.shaky ? '~' : '')"
 _SAID = (
     "datum.outcome == 'none' ? 'no backend has a time'"
     " : datum.outcome == 'alone' ? datum.fastest + ' alone has a time'"
     " : (datum.outcome == 'win' ? datum.fastest + ' is ' + {0} + 'x faster than ' + datum.rival"
-    " : datum.outcome == 'tie' ? 'no clear winner: ' + datum.rival + ' takes ' + {0} + ' of the time of ' + datum.fastest"
+    " : datum.outcome == 'tie' ? 'no clear winner: ' + datum.rival + ' takes ' + {0} + ' times the time of ' + datum.fastest"
     " : 'too few common blocks to tell: ' + datum.fastest + ' and ' + datum.rival)"
     " + (isValid(datum.margin_low) ? ' (' + {1} + ' to ' + {2} + ')' : '')"
 ).format(*(f"format(datum.{c}, '.3~r')" for c in ("margin", "margin_low", "margin_high")))
@@ -47,12 +48,14 @@ def win_map(drawn: Drawn, wins: pd.DataFrame) -> Chart:
     base = alt.Chart().transform_calculate(
         sign=_SIGN,
         said=_SAID,
+        doubt="datum.shaky ? 'yes: measure there again before you believe it' : 'none'",
         ink="datum.outcome == 'win' || datum.outcome == 'alone' ? inks[indexof(names, datum.fastest)] : '#000000'",
     )
     tooltip = [
         alt.Tooltip("steps:Q", title="sequence length", format=","),
         alt.Tooltip("batch:Q", title="batch size", format=","),
         alt.Tooltip("said:N", title="speed, 95% interval"),
+        alt.Tooltip("doubt:N", title="UNSTABLE times"),
     ]
     known = f"datum.outcome != '{NONE}'"
     decided = f"datum.outcome == '{WIN}' || datum.outcome == '{ALONE}'"
@@ -103,6 +106,7 @@ def win_map(drawn: Drawn, wins: pd.DataFrame) -> Chart:
         columns=(
             ("steps", "sequence length"), ("batch", "batch size"), ("outcome", "outcome"), ("fastest", "fastest"),
             ("rival", "next"), ("margin", "next / fastest"), ("margin_low", "from"), ("margin_high", "to"),
+            ("shaky", "a time is UNSTABLE"),
         ),
         wide=True,
         lists={"columns": "steps"},
@@ -125,6 +129,8 @@ def _caption(wins: pd.DataFrame, title: str) -> str:
             parts.append(f"{cells(int(counts[kind])).capitalize()} {words}.")
     alone = wins.loc[wins["outcome"] == ALONE, "fastest"].value_counts()
     parts += [f"{name} has no rival in {cells(int(n))}, in brackets." for name, n in alone.items()]
+    if wins["shaky"].any():
+        parts.append("~: a time there is UNSTABLE.")
     parts.append("Thick lines: the border between two fields. Blank: not measured.")
     return " ".join(parts)
 

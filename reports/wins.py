@@ -62,16 +62,18 @@ def win_sentences(rows: pd.DataFrame, outcome: pd.DataFrame) -> list[str]:
         names = sorted(counts.index, key=lambda b: (-counts[b], b))
         differing = varying(described.loc[contested.index])
         parts = []
+        unstable = set(rows.loc[rows["timed"] & (rows["status"] == "UNSTABLE"), "cell"])
         for i, name in enumerate(names):
             won = described.loc[wins.index[wins == name]]
             common = [phrase(c, won[c].iloc[0]) for c in differing if won[c].nunique(dropna=False) == 1]
             where = f" ({'all with ' if len(won) > 1 else ''}{', '.join(common)})" if common and len(won) < total else ""
             parts.append(f"{name} is fastest in {counts[name]} of {cells(total)}" if i == 0 else f"{name} in {counts[name]}")
-            parts[-1] += where
+            unsure = wins.index[wins == name].isin(unstable).sum()
+            parts[-1] += where + (f", {unsure} of them with an UNSTABLE time" if unsure else "")
         sentences.append("; ".join(parts) + ".")
-        shaky = rows.loc[rows["timed"] & (rows["status"] == "UNSTABLE") & rows["cell"].isin(wins.index), "cell"].nunique()
+        shaky = int(wins.index.isin(unstable).sum())
         if shaky:
-            sentences.append(f"In {cells(shaky)} of these a time is UNSTABLE: measure there again before you believe it.")
+            sentences.append(f"In {shaky:,} of these a time is UNSTABLE: measure there again before you believe it.")
     ties = int((contested["outcome"] == TIE).sum())
     if ties:
         sentences.append(f"A tie in {cells(ties)}: the 95% interval of the ratio to a rival includes 1.")

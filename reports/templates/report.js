@@ -158,11 +158,11 @@ function showCharts(page) {
       const best = rows[0];
       said.textContent = `${where}: ` + {
         win: () => `${win.fastest} is fastest, ${digits(win.margin)}x faster than ${win.rival}${range}.`,
-        tie: () => `no clear winner; ${win.rival} takes ${digits(win.margin)} of the time of ${win.fastest}${range}.`,
+        tie: () => `no clear winner; ${win.rival} takes ${digits(win.margin)} times the time of ${win.fastest}${range}.`,
         undecided: () => `undecided between ${win.fastest} and ${win.rival}: too few samples side by side.`,
         alone: () => `only ${win.fastest} has a time.`,
         none: () => "no backend has a time.",
-      }[win.outcome]() + (page.failed.includes(win.fastest) ? ` The property suite says FAIL of ${win.fastest}: do not trust its times.` : "") + (best && known(best.time) ? ` ${best.backend} takes ${duration(best.time)}${best.status === "UNSTABLE" ? " (UNSTABLE)" : ""}${known(best.floor) ? `, ${percent(best.floor / best.time)} of the floor reached` : ""}.` : "");
+      }[win.outcome]() + (win.shaky ? " A time there is UNSTABLE: measure there again before you believe it." : "") + (page.failed.includes(win.fastest) ? ` The property suite says FAIL of ${win.fastest}: do not trust its times.` : "") + (best && known(best.time) ? ` ${best.backend} takes ${duration(best.time)}${best.status === "UNSTABLE" ? " (UNSTABLE)" : ""}${known(best.floor) ? `, ${percent(best.floor / best.time)} of the floor reached` : ""}.` : "");
     }
     const least = rows.length ? rows[0].time : null;
     const lines = rows.map((r) => [
@@ -170,7 +170,7 @@ function showCharts(page) {
       known(r.time) ? digits(r.time / least) : NOTHING, cell(r, "@reached"), known(r.bits) ? r.bits.toFixed(1) : NOTHING,
       known(r.bound) ? digits(r.bound) : NOTHING, r.reason ?? NOTHING,
     ]);
-    const headings = ["backend", "status", "time per call", "95% interval", "times the least", "floor reached", "effective bits", "error / bound", "reason"];
+    const headings = ["backend", "status", "time per call", "95% interval", "over the least median", "floor reached", "effective bits", "error / bound", "reason"];
     const made = table(headings, lines);
     [...made.tBodies[0].rows].forEach((line, n) => {
       const swatch = element("span", { class: "bar", "aria-hidden": "true" });

@@ -315,3 +315,28 @@ def test_a_missing_extra_is_named(synthetic, tmp_path, monkeypatch):
     monkeypatch.setattr(build, "find_spec", lambda name: None if name == "altair" else object())
     with pytest.raises(ReportError, match=re.escape("altair; get it with: pip install 'lstm-parity[report]'")):
         build.write_report(synthetic.synthetic_data(20), tmp_path / "out")
+
+
+@QUICK
+def test_no_lead_is_claimed_where_there_is_none(synthetic, tmp_path):
+    alike = {"a": (1e-4, 1e-5), "b": (1e-4, 1e-5)}
+    build.write_report(synthetic.synthetic_data(1, alike, baseline="a", sequence_length=[10, 100], noise=0.2), tmp_path / "tie")
+    text = (tmp_path / "tie" / "report.md").read_text()
+    assert "leads all along" not in text
+    assert "No clear lead at T=10, T=100" in text
+    data = synthetic.synthetic_data(1, {"a": (1e-4, 1e-5), "b": (2e-4, 2e-5)}, baseline="a", sequence_length=[10, 100])
+    build.write_report(data, tmp_path / "win")
+    assert "a leads all along" in (tmp_path / "win" / "report.md").read_text()
+
+
+@QUICK
+def test_an_unstable_time_is_said_where_a_winner_is_named(synthetic, tmp_path):
+    data = synthetic.synthetic_data(1, {"a": (1e-4, 1e-5), "b": (2e-4, 2e-5)}, baseline="a", sequence_length=[10, 100])
+    data.rows.loc[(data.rows["backend"] == "b") & (data.rows["sequence_length"] == 10), ["status", "reason"]] = (
+        "UNSTABLE",
+        "busy",
+    )
+    build.write_report(data, tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert "a is fastest in 2 of 2 cells, 1 of them with an UNSTABLE time" in text
+    assert "~: a time there is UNSTABLE" in text
