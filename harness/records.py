@@ -28,6 +28,7 @@ def now() -> str:
 class Row:
     """One result: a cell and a backend, in the columns of every table. Seconds, bytes, operations.
 
+    samples: those that the figures are made of; the store keeps those from disturbed blocks, too.
     seed: of the cell's inputs, the order of turns and what is checked; its weights come from the run's seed plus its number.
 
     Raises ValueError for a time beside a status that forbids it: a backend whose timed outputs are wrong has no speed.

@@ -46,7 +46,7 @@ def suite_sentences(backends: list[str], found: dict[str, dict[str, Any]], score
     passed, undecided = (with_verdict(v, backends, found) for v in ("PASS", "UNVERIFIED"))
     lines = [f"The property suite could not decide on {b}, UNVERIFIED: {_why(found[b])}." for b in undecided]
     if passed:
-        named = ", ".join(f"{b} ({found[b]['examples']:,} examples)" for b in passed)
+        named = ", ".join(f"{b} ({found[b]['examples']:,} problems a check)" for b in passed)
         lines.insert(0, f"The property suite says PASS of {named}.")
     missing = [b for b in backends if b not in found]
     if missing:

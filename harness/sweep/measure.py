@@ -259,7 +259,7 @@ def _rows(
             seed=seed,
             status=state.status,
             reason=_reason(state, promises.get(backend)),
-            samples=len(samples),
+            samples=sum(sample.used for sample in samples),
             setup_s=None if opened is None or checked is None else opened.setup_s + checked.first_call_s,
             transfer_s=None if checked is None else checked.transfer_s,
             peak_memory_bytes=None if state.memory is None else state.memory.host,

@@ -64,7 +64,7 @@ def test_a_rows_figures_follow_from_its_samples(run):
         assert row["ratio_to_baseline"] == pytest.approx(median, rel=1e-12)
         if low is not None:
             assert (row["ratio_ci_low"], row["ratio_ci_high"]) == pytest.approx((low, high), rel=1e-12)
-        assert row["samples"] == bench.ask("SELECT count(*) AS n FROM samples WHERE row_id = ?", row["row_id"])[0]["n"]
+        assert row["samples"] == bench.ask("SELECT count(*) AS n FROM samples WHERE row_id = ? AND used", row["row_id"])[0]["n"]
         assert (row["status"] == "UNSTABLE") == (row["ci_high_s"] is None) or (row["ci_high_s"] - row["ci_low_s"]) > 0
         assert row["error_bound_ratio"] < 1
         assert row["max_error"] < 1e-5
