@@ -72,7 +72,7 @@ def quiet(monkeypatch):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_blocks_hold_each_backend_once_in_random_order(quiet, seed):
-    _, found, _ = sampled({name: Script(0.01) for name in "abc"}, overhead_s=1e9, budget_s=0.05, seed=seed)
+    _, found, _ = sampled({name: Script(0.01) for name in "abc"}, overhead_s=1e9, budget_s=0.3, seed=seed)
     blocks = {}
     for name, contestant in found.items():
         for sample in contestant.samples:
@@ -168,7 +168,7 @@ def test_every_block_is_checked_with_the_same_chance(quiet, audits):
     """Which of some hundred blocks are checked, the last of them in any case; Kolmogorov and Smirnov's test against uniform."""
     places = []
     for seed in range(60 // (audits - 1)):
-        sampler, found, _ = sampled({"a": Script(0.01)}, audits=audits, overhead_s=1e9, budget_s=0.03, seed=seed)
+        sampler, found, _ = sampled({"a": Script(0.01)}, audits=audits, overhead_s=1e9, budget_s=0.06, seed=seed)
         count = len(found["a"].samples)
         assert len(sampler.audits) == audits
         assert sampler.audits[-1].call == found["a"].calls_made - 1
