@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from contextlib import ExitStack
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ def duel(definition: Definition, old: str, new: str, arguments: argparse.Namespa
     _check_files(arguments)
     label = new if new != old else f"{new} (again)"
     with ExitStack() as stack:
+        stack.enter_context(_ended_in_order())
         launches = {old: stack.enter_context(launched(old)), label: stack.enter_context(launched(new))}
         progress = stack.enter_context(shown_progress())
         pairs = run_duel(replace(definition, backends=(old, label)), launches, progress)
@@ -45,6 +48,26 @@ def compare(arguments: argparse.Namespace) -> int:
     names = [run.name or run.run_id for run, _ in (old, new)]
     about = {"kind": "compare", "old": old[0].run_id, "new": new[0].run_id}
     return _told(decide(pairs, arguments.threshold), f"compare: {names[1]} over {names[0]}", about, arguments)
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Within, a signal that ends the process (a cancelled job gets one, a closed terminal) lets worktrees go first."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    numbers = [n for n in (signal.SIGTERM, getattr(signal, "SIGHUP", None)) if n and signal.getsignal(n) is signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _check_files(arguments: argparse.Namespace) -> None:
@@ -66,9 +89,9 @@ def _run(text: str, default: Path) -> tuple[Run, Frames]:
 
 
 def _told(decided: Sequence[Decided], title: str, about: dict[str, Any], arguments: argparse.Namespace) -> int:
+    print(as_text(decided, title), flush=True)
     if arguments.json is not None:
         arguments.json.write_text(as_json(decided, arguments.threshold, about), encoding="utf-8")
     if arguments.markdown is not None:
         arguments.markdown.write_text(as_markdown(decided, title), encoding="utf-8")
-    print(as_text(decided, title))
     return int(any(d.bad for d in decided))

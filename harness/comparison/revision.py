@@ -34,7 +34,7 @@ def launched(text: str) -> Iterator[Launch]:
         return
     backend, revision = found["backend"], found["revision"]
     file = _FILE.fullmatch(backend)
-    top = _repository(Path(file["file"]).parent if file else Path(), backend)
+    top = _repository((Path(file["file"]).parent,) if file else (Path(), Path(harness.__file__).parent), backend)
     commit = _git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if commit is None:
         raise CallError(f"{text}: {top} has no revision {revision!r}; `git log --oneline` lists them")
@@ -63,13 +63,13 @@ def _launch_from(tree: Path, top: Path, backend: str, file: re.Match[str] | None
     return Launch(f"{there}:{file['name']}", (str(tree),) if ours else ())
 
 
-def _repository(folder: Path, backend: str) -> Path:
-    """The checkout that a backend is looked for in: that of its file or of the working folder, else the one this lies in."""
-    for place in (folder, Path(harness.__file__).parent):
+def _repository(places: tuple[Path, ...], backend: str) -> Path:
+    """The checkout that a backend is looked for in: that of its file, or of the working folder, else the one this lies in."""
+    for place in places:
         top = _git(place, "rev-parse", "--show-toplevel") if place.is_dir() else None
         if top:
             return Path(top)
-    raise CallError(f"{backend}@...: {folder.resolve()} is not in a git repository, so it has no revisions")
+    raise CallError(f"{backend}@...: {places[0].resolve()} is not in a git repository, so it has no revisions")
 
 
 def _git(folder: Path, *words: str) -> str | None:

@@ -3,6 +3,8 @@
 import json
 import os
 import subprocess
+import sys
+import time
 
 import pytest
 
@@ -132,3 +134,23 @@ def test_names_and_reasons_with_markup_are_text():
     assert "<script>" not in page.replace("\\<", "")
     assert json.loads(as_json(decided, 0.02, {"kind": "duel"}))["pairs"][0]["backend"] == HOSTILE
     assert "2 pairs: 1 SLOWER, 1 UNCLEAR; 1 right before and not now" in as_text(decided, "title")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process at once")
+def test_a_duel_that_is_ended_leaves_no_worktree(bench):
+    subprocess.run(["git", "init", "-q"], cwd=bench.folder, check=True)
+    bench.file("mine.py", MINE.format(sleep=0.002, wrong=""))
+    commit(bench.folder, "fast")
+
+    def worktrees():
+        done = subprocess.run(["git", "worktree", "list"], cwd=bench.folder, check=True, capture_output=True, text=True)
+        return len(done.stdout.splitlines())
+
+    process = bench.start("duel", "mine.py:X@HEAD", "mine.py:X", bench.tiny())
+    deadline = time.monotonic() + 60
+    while worktrees() < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.terminate()
+    process.communicate(timeout=60)
+    assert (process.returncode, worktrees()) == (128 + 15, 1)
+    assert list(bench.temporary.iterdir()) == []

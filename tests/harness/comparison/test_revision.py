@@ -80,3 +80,10 @@ def test_hooks_of_the_repository_do_not_run(repository):
     hook.chmod(0o755)
     with launched("sub/mine.py:X@HEAD"):
         assert not (repository / "ran").exists()
+
+
+def test_a_file_outside_of_any_repository_has_no_revisions(repository, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "mine.py").write_text("class X: pass")
+    with pytest.raises(CallError, match=f"{outside} is not in a git repository"), launched(f"{outside / 'mine.py'}:X@HEAD"):
+        pass
