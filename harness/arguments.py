@@ -49,22 +49,20 @@ def _input_sizes(text: str) -> list[Any]:
 
 
 def _positive(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an integer above 0")
-    return value
+    return _integer(text, 1, "an integer above 0")
 
 
 def _natural(text: str) -> int:
+    return _integer(text, 0, "an integer of 0 or more")
+
+
+def _integer(text: str, least: int, kind: str) -> int:
     try:
         value = int(text)
     except ValueError:
-        value = -1
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of 0 or more")
+        value = least - 1
+    if value < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {kind}")
     return value
 
 
