@@ -148,7 +148,13 @@ def build_parser() -> argparse.ArgumentParser:
     calibrate = commands.add_parser(
         "calibrate", help="how often duel and compare are mistaken on this machine; takes some hours", allow_abbrev=False
     )
-    calibrate.add_argument("--pairs", type=_positive, default=300, metavar="N", help="of each kind, at least (default: 300)")
+    calibrate.add_argument(
+        "--pairs",
+        type=_positive,
+        default=300,
+        metavar="N",
+        help="of identical code, at least; a fifth as many slowed ones (default: 300)",
+    )
     calibrate.add_argument(
         "--out",
         type=Path,
