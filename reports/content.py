@@ -45,8 +45,8 @@ class Content:
     """What a page says, top to bottom.
 
     wins, more: the verdict; bad: what is not to be trusted; failed: the backends of which the property suite says FAIL;
-    unable, shaky: rows that are not PASSED; ran, where: the run and its machine. records: the tables behind the charts by
-    name. baseline: what ratios are over.
+    unable, shaky: rows that are not PASSED; ran, where: the run and its machine; stamp: both in a line, for a picture. records:
+    the tables behind the charts by name. baseline: what ratios are over.
     """
 
     title: str
@@ -58,6 +58,7 @@ class Content:
     shaky: list[str]
     ran: list[str]
     where: list[str]
+    stamp: str
     sections: list[Section]
     records: dict[str, pd.DataFrame]
     drawn: Drawn
@@ -94,7 +95,7 @@ def make_content(
     roof = _some(roofline(drawn, cells, records["roofs"]))
     names = ", ".join(map(str, rows["machine_id"].dropna().unique()))
     store = suite.Commands(data.store, true_names)
-    trust = [*lead.certainty(rows), *suite.suite_sentences(drawn.backends, verdicts, data.mutation_scores, store)]
+    trust = [*lead.certainty(rows), *suite.suite_sentences(drawn.backends, verdicts, data.mutation_scores, store, commit)]
     notes = [*lead.certainty(rows), suite.score_sentence(data.mutation_scores, store)]
     sections = [
         Section("wins", "Who wins where", [], [win_map(drawn, records["wins"])] if timed else [], []),
@@ -116,13 +117,14 @@ def make_content(
     return Content(
         title="LSTM parity report",
         wins=[*win_sentences(rows, outcome), *margin_sentence(outcome)],
-        more=[*lead.floor_sentences(rows), *trust, *_some(move_sentence(past, baseline))],
+        more=[*lead.all_ran(rows), *lead.floor_sentences(rows), *trust, *_some(move_sentence(past, baseline))],
         bad=[*suite.failures(drawn.backends, verdicts), *lead.what_failed(rows, lead.BAD)],
         failed=suite.with_verdict("FAIL", drawn.backends, verdicts),
         unable=lead.what_failed(rows, lead.UNABLE),
         shaky=lead.what_failed(rows, ("UNSTABLE",)),
         ran=[*lead.what_ran(run), lead.statuses(rows), *drawn.notes],
         where=lead.where_and_when(run),
+        stamp=lead.stamp(run),
         sections=kept,
         records=records,
         drawn=drawn,

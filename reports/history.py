@@ -10,7 +10,7 @@ import pandas as pd
 from .drawn import Drawn
 from .frame import CELL, RATIO_COLUMNS, TIMED_STATUSES, ReportData, Run, in_time, parsed, typed
 from .ratios import with_baseline, without_unpaired
-from .words import significant
+from .words import duration, significant
 
 MOST_RUNS = 12
 """Runs that the chart shows, the newest; older ones are lines of the table."""
@@ -20,8 +20,9 @@ MOST_RUNS = 12
 class History:
     """runs: oldest first, run_id, label, name, when, commit, rows. table: the records of the chart, `order` counts the runs.
 
-    moves: a line for each cell and backend that the newest run and an earlier one share: then and now, with intervals, change
-    (now / then), moved (the two intervals are apart), group, steps, batch. elsewhere: how many runs other machines have.
+    moves: a line for each cell and backend that the newest run and an earlier one share: then and now, with intervals, the
+    times in seconds that they are ratios of (time, base_time; then_time, then_base_time), whether one of them is UNSTABLE,
+    change (now / then), moved (the two intervals are apart), group, steps, batch. elsewhere: how many runs other machines have.
     """
 
     runs: pd.DataFrame
@@ -41,7 +42,7 @@ def history(data: ReportData, run: Run, rows: pd.DataFrame, drawn: Drawn, baseli
     runs = _described(data, mine)
     shown = runs.tail(MOST_RUNS)
     past = _past(data, rows, [r for r in shown["run_id"] if r != run.run_id], baseline)
-    now = rows.loc[rows["timed"], ["cell", "backend", *RATIO_COLUMNS]].assign(run_id=run.run_id)
+    now = _over(rows[rows["timed"]].assign(run_id=run.run_id), baseline)
     both = pd.concat([past, now]) if len(past) else now
     both = both[both["ratio_to_baseline"].notna() & (both["backend"] != baseline)]
     places = drawn.rows.drop_duplicates("cell").set_index("cell")[["group", "sequence_length", "batch_size"]]
@@ -72,7 +73,9 @@ def move_sentence(found: History, baseline: str) -> str | None:
         most = moved.iloc[0]
         at = f"{most['what']}T={most['steps']:,}, B={most['batch']:,}"
         said += (
-            f"; most: {most['backend']} at {at}, from {significant(most['then'])} to {significant(most['ratio'])} of its time. "
+            f"; most: {most['backend']} at {at}, from {significant(most['then'])} to {significant(most['ratio'])} times "
+            f"{baseline}'s time ({most['backend']} took {duration(most['then_time'])} and takes {duration(most['time'])}, "
+            f"{baseline} {duration(most['then_base_time'])} and {duration(most['base_time'])}). "
             "Runs of the same code may differ so, too. What tells: lstm-parity duel"
         )
     return said + "."
@@ -93,7 +96,10 @@ def _described(data: ReportData, mine: pd.DataFrame) -> pd.DataFrame:
         about = info.loc[run_id].to_dict() if run_id in info.index else {}
         commit = str(parsed(about.get("fingerprint")).get("git_commit") or "")[:7]
         name = about.get("name") if isinstance(about.get("name"), str) else ""
-        label = name or f"{when:%Y-%m-%d %H:%M}" + (f" {commit}" if commit else "")
+        at = f" {commit}" if commit else ""
+        label = name or f"{when:%Y-%m-%d %H:%M}{at}"
+        if label in taken:
+            label = f"{when:%Y-%m-%d %H:%M:%S}{at}"
         while label in taken:
             label += "'"
         taken.add(label)
@@ -120,15 +126,26 @@ def _past(data: ReportData, rows: pd.DataFrame, runs: list[str], baseline: str) 
     if not known.all():
         parts.append(with_baseline(past[~known], data.samples[data.samples["used"].astype(bool)], baseline))
     past = without_unpaired(pd.concat(parts), baseline)
-    return past[["run_id", "place", "backend", *RATIO_COLUMNS]].rename(columns={"place": "cell"})
+    return _over(past.drop(columns="cell").rename(columns={"place": "cell"}), baseline)
+
+
+def _over(rows: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """Timed rows as what a ratio is made of: its own time and the baseline's, in the same run and cell."""
+    base = rows[rows["backend"] == baseline].set_index(["run_id", "cell"])
+    theirs = pd.DataFrame({"base_time": base["median_s"], "base_status": base["status"]})
+    over = rows[["run_id", "cell", "backend", *RATIO_COLUMNS, "median_s", "status"]].join(theirs, on=["run_id", "cell"])
+    over["unstable"] = over["status"].eq("UNSTABLE").fillna(False) | over["base_status"].eq("UNSTABLE").fillna(False)
+    return over.drop(columns=["status", "base_status"]).rename(columns={"median_s": "time"}).astype({"unstable": bool})
 
 
 def _moves(table: pd.DataFrame, newest: int, titles: pd.Series[str]) -> pd.DataFrame:
     """The newest ratio of each cell and backend beside the one before it: those that moved first, by size of change."""
     now = table[table["order"] == newest]
     before = table[table["order"] < newest].drop_duplicates(["cell", "backend"], keep="last")
-    before = before[["cell", "backend", "ratio", "low", "high", "run"]]
-    before.columns = pd.Index(["cell", "backend", "then", "then_low", "then_high", "since"])
+    before = before[["cell", "backend", "ratio", "low", "high", "time", "base_time", "unstable", "run"]]
+    before.columns = pd.Index(
+        ["cell", "backend", "then", "then_low", "then_high", "then_time", "then_base_time", "then_unstable", "since"]
+    )
     moves = now.merge(before, on=["cell", "backend"])
     moves["change"] = moves["ratio"] / moves["then"]
     moves["moved"] = (moves["low"] > moves["then_high"]) | (moves["high"] < moves["then_low"])

@@ -10,9 +10,10 @@ from .chart_parts import Chart, Feed, backend_encodings, dash, finish, log_axis,
 from .drawn import Drawn
 from .history import MOST_RUNS, History, listed_runs
 from .tables import Table
-from .words import NOTHING, significant
+from .words import NOTHING, duration, significant
 
 MOST_LINES = 100
+_SHAKY = ("unstable", "then_unstable")
 
 
 def history_chart(drawn: Drawn, found: History, baseline: str) -> Chart | None:
@@ -61,16 +62,20 @@ def moves_table(found: History, drawn: Drawn, baseline: str) -> Table:
         text["where"] = [drawn.groups["title"][g] for g in moves["group"]]
     text["sequence length"] = [f"{v:,}" for v in moves["steps"]]
     text["batch size"] = [f"{v:,}" for v in moves["batch"]]
-    text["then"] = [_ratio(*v) for v in zip(moves["then"], moves["then_low"], moves["then_high"], strict=True)]
-    text["now"] = [_ratio(*v) for v in zip(moves["ratio"], moves["low"], moves["high"], strict=True)]
+    text["then"] = [_ratio(*v) for v in zip(*(moves[f"then{c}"] for c in ("", "_low", "_high", "_unstable")), strict=True)]
+    text["now"] = [_ratio(*v) for v in zip(*(moves[c] for c in ("ratio", "low", "high", "unstable")), strict=True)]
     text["now / then"] = [significant(v) for v in moves["change"]]
     text["intervals apart?"] = ["no interval" if np.isnan(gap) else "yes" if m else "no" for gap, m in
                                 zip(moves["low"] + moves["then_low"], moves["moved"], strict=True)]  # fmt: skip
+    text["its time, then and now"] = [_times(*v) for v in zip(moves["then_time"], moves["time"], strict=True)]
+    text[f"{baseline}'s, then and now"] = [_times(*v) for v in zip(moves["then_base_time"], moves["base_time"], strict=True)]
     text["since"] = moves["since"]
     cut = f" The {MOST_LINES} largest changes of {len(found.moves):,}." if len(found.moves) > MOST_LINES else ""
+    shaky = " ~: of a time that is UNSTABLE." if found.moves[list(_SHAKY)].any(axis=None) else ""
     note = (
         f"Time over {baseline}'s time, with the 95% intervals of each run. An interval speaks of its own run; what "
-        f"differs between runs of a shared machine may be the machine: lstm-parity duel tells.{cut}"
+        "differs between runs of a shared machine may be the machine: lstm-parity duel tells. The times show whose moved, as "
+        f"far as times of two hours can.{shaky}{cut}"
     )
     numeric = frozenset({"sequence length", "batch size", "then", "now", "now / then"})
     return Table("What moved since the run before", note, text, numeric)
@@ -103,8 +108,13 @@ def runs_table(found: History) -> Table:
     return Table("Runs of this machine", " ".join(notes), text, frozenset({"rows"}))
 
 
-def _ratio(value: float, low: float, high: float) -> str:
-    return significant(value) + ("" if np.isnan(low) else f" ({significant(low)} to {significant(high)})")
+def _ratio(value: float, low: float, high: float, unstable: bool) -> str:
+    interval = "" if np.isnan(low) else f" ({significant(low)} to {significant(high)})"
+    return f"{'~' if unstable else ''}{significant(value)}{interval}"
+
+
+def _times(then: float, now: float) -> str:
+    return f"{duration(then)}, {duration(now)}"
 
 
 def _caption(part: pd.DataFrame, baseline: str) -> str:

@@ -72,6 +72,21 @@ def where_and_when(run: Run) -> list[str]:
     return lines
 
 
+def stamp(run: Run) -> str:
+    """The run and its machine in a line: what a picture needs that has left its page."""
+    cores = run.fingerprint.get("cores")
+    machine = [run.fingerprint.get("cpu"), f"{cores} cores" if cores else None, *(run.fingerprint.get("gpu") or ())]
+    return ", ".join([f"run {run.run_id}", *(brief(part) for part in machine if part)])
+
+
+def all_ran(rows: pd.DataFrame) -> list[str]:
+    """That there is no row without a time, where that is so."""
+    if not rows["timed"].all():
+        return []
+    each = f"each of the {len(rows):,} rows" if len(rows) > 1 else "the only row"
+    return [f"Everything could run, and nothing was found wrong: {each} has a time."]
+
+
 def statuses(rows: pd.DataFrame) -> str:
     """How many rows have each status: "14 PASSED, 2 WRONG"."""
     counts = rows["status"].value_counts()

@@ -13,27 +13,35 @@ import pandas as pd
 from .frame import ReportData, parsed
 
 MOST_SIGNS = 64
-_TURNING = re.compile(r"[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_TURNING = r"\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_SIGNS = re.compile(f"(\u2068[^{_TURNING}]*\u2069)|[{_TURNING}]")
+_LEFTWARD = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+"""Letters of scripts that are written from right to left."""
 
 
 def shown_names(names: Iterable[str]) -> dict[str, str]:
-    """What each name is shown as, no two alike: signs that set the direction of text are spelled out, the middle left out."""
+    """What each name is shown as, no two alike: signs that set the direction of text are spelled out, the middle left out.
+
+    A name in a script that is written from right to left stands apart (U+2068, U+2069), so that figures beside it keep theirs.
+    """
     shown: dict[str, str] = {}
+    taken: set[str] = set()
     for name in names:
-        text = steady(name)
+        text = steady(name.replace("\u2068", "\\u2068"))
         if len(text) > MOST_SIGNS:
             text = f"{text[: MOST_SIGNS // 2]}…{text[-MOST_SIGNS // 2 + 1 :]}"
         wanted, number = text, 1
-        while text in shown.values():
+        while text in taken:
             number += 1
             text = f"{wanted} ({number})"
-        shown[name] = text
+        taken.add(text)
+        shown[name] = f"\u2068{text}\u2069" if _LEFTWARD.search(text) else text
     return shown
 
 
 def steady(text: str) -> str:
-    """The text with the signs that set its direction spelled out."""
-    return _TURNING.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text)
+    """The text with the signs that set its direction spelled out, but for those of a name that stands apart."""
+    return _SIGNS.sub(lambda sign: sign[1] or f"\\u{ord(sign[0]):04x}", text)
 
 
 def renamed(data: ReportData, names: Mapping[str, str]) -> ReportData:

@@ -42,8 +42,7 @@ def page_data(content: Content, charts: list[Chart]) -> str:
     """What the page's script reads, as JSON: the choices, the tables, and the charts with their captions by group."""
     drawn = content.drawn
     start: dict[str, Any] = {"group": drawn.start, **start_of(content.records["cells"], drawn.start)}
-    others = [b for b in drawn.backends if b != content.baseline]
-    start |= {"base": content.baseline, "backend": others[0] if others else content.baseline}
+    start |= _first_pair(content)
     tables = {f.table for c in charts for f in c.feeds.values()} | {"cells", "wins"}
     controls = [{"label": c.label, "options": c.options} for c in drawn.controls]
     choices = drawn.groups[[c.column for c in drawn.controls]].to_numpy().tolist()
@@ -53,6 +52,10 @@ def page_data(content: Content, charts: list[Chart]) -> str:
             "precisionControl": json.dumps(next((n for n, c in enumerate(drawn.controls) if c.column == "precision"), -1)),
             "groups": json.dumps(choices),
             "titles": json.dumps(list(drawn.groups["title"])),
+            "kinds": json.dumps(
+                [f"{p}, {m}" for p, m in zip(drawn.groups["in_precision"], drawn.groups["in_mode"], strict=True)]
+            ),
+            "stamp": json.dumps(steady(content.stamp)),
             "start": json.dumps(start),
             "backends": json.dumps(drawn.backends),
             "failed": json.dumps(content.failed),
@@ -61,6 +64,17 @@ def page_data(content: Content, charts: list[Chart]) -> str:
             "charts": json.dumps([_chart(c) for c in charts], allow_nan=False),
         }
     )
+
+
+def _first_pair(content: Content) -> dict[str, str]:
+    """Two backends whose speed-up is shown first: over the baseline, where that has a time."""
+    ratios = content.records["ratios"]
+    here = ratios[ratios["group"] == content.drawn.start]
+    for table in (here[here["base"] == content.baseline], here, ratios):
+        if len(table):
+            return {"backend": str(table["backend"].iloc[0]), "base": str(table["base"].iloc[0])}
+    others = [b for b in content.drawn.backends if b != content.baseline]
+    return {"backend": others[0] if others else content.baseline, "base": content.baseline}
 
 
 def _steady(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from .chart_parts import COLOURS, Chart, Feed, between, by_backend, finish, legend_columns, listed, time_axis, time_words
+from .chart_parts import Chart, Feed, backend_encodings, between, finish, listed, time_axis, time_words
 from .drawn import Drawn
 from .tables import Table
 from .words import duration, significant
@@ -92,16 +92,11 @@ def published_chart(drawn: Drawn, table: pd.DataFrame) -> Chart | None:
     base = alt.Chart().transform_calculate(said=time_words("datum.time"), interval=between("datum.low", "datum.high"))
     theirs = base.transform_filter("datum.kind == 'theirs'").encode(x=x, y=y, tooltip=tooltip)
     ours = base.transform_filter("datum.kind == 'ours'").mark_point(size=80, filled=True, opacity=1)
-    colour = alt.Color(
-        "backend:N",
-        scale=by_backend(drawn, COLOURS),
-        legend=alt.Legend(orient="bottom", columns=legend_columns(drawn), title="ours"),
-    )
     chart = alt.layer(
         theirs.mark_point(shape="diamond", size=110, strokeWidth=2, filled=False, color="#57606a").properties(
             name="inked_theirs"
         ),
-        ours.encode(x=x, y=y, color=colour, tooltip=tooltip),
+        ours.encode(x=x, y=y, tooltip=tooltip, **backend_encodings(drawn)),
     )
     return Chart(
         name="published",

@@ -85,9 +85,9 @@ def _caption(part: pd.DataFrame, backend: str, base: str) -> str:
     fast, slow = largest(part, -part["ratio"]), largest(part, part["ratio"])
     says = [f"{backend} against {base}: faster in {faster} of {cells(len(part))}, slower in {slower}"]
     if faster:
-        says.append(f"Most faster at T={fast['steps']:,}, B={fast['batch']:,}: {significant(1 / fast['ratio'])}x")
+        says.append(f"Furthest ahead at T={fast['steps']:,}, B={fast['batch']:,}: {significant(1 / fast['ratio'])}x")
     if slower:
-        says.append(f"Most slower at T={slow['steps']:,}, B={slow['batch']:,}: {significant(slow['ratio'])}x")
+        says.append(f"Furthest behind at T={slow['steps']:,}, B={slow['batch']:,}: {significant(slow['ratio'])}x")
     return (
         ". ".join(says)
         + ". Numbers: how many times as fast; =: the 95% interval includes 1; in brackets: no interval, too few common samples."

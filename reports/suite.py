@@ -41,12 +41,14 @@ class Commands:
         return shlex.join(["lstm-parity", "mutants", "--store", self.store])
 
 
-def suite_sentences(backends: list[str], found: dict[str, dict[str, Any]], scores: pd.DataFrame, store: Commands) -> list[str]:
-    """PASS and UNVERIFIED by name, and the score."""
+def suite_sentences(
+    backends: list[str], found: dict[str, dict[str, Any]], scores: pd.DataFrame, store: Commands, commit: str
+) -> list[str]:
+    """PASS and UNVERIFIED by name, and the score. commit: of the run."""
     passed, undecided = (with_verdict(v, backends, found) for v in ("PASS", "UNVERIFIED"))
     lines = [f"The property suite could not decide on {b}, UNVERIFIED: {_why(found[b])}." for b in undecided]
     if passed:
-        named = ", ".join(f"{b} ({found[b]['examples']:,} problems a check)" for b in passed)
+        named = ", ".join(f"{b} ({found[b]['examples']:,} problems a check{_elsewhere(found[b], commit)})" for b in passed)
         lines.insert(0, f"The property suite says PASS of {named}.")
     missing = [b for b in backends if b not in found]
     if missing:
@@ -101,13 +103,18 @@ def suite_table(backends: list[str], found: dict[str, dict[str, Any]], store: Co
         counts = Counter(str(c.get("status")) for c in _checks(verdict))
         said = ", ".join(f"{n} {status}" for status, n in counts.most_common())
         bits = _object(verdict["effective_bits"])
-        other = verdict["git_commit"] and commit and verdict["git_commit"] != commit
-        when = str(verdict["finished_at"])[:10] + (f", of another commit ({str(verdict['git_commit'])[:7]})" if other else "")
+        when = str(verdict["finished_at"])[:10] + _elsewhere(verdict, commit)
         shown = ", ".join(f"{p} {v:.1f}" for p, v in bits.items() if isinstance(v, (int, float)))
         lines.append([backend, str(verdict["verdict"]), said, _why(verdict), shown or NOTHING, when])
     columns = ["backend", "verdict", "checks", "why", "effective bits", "made"]
     note = "What lstm-parity verify said on this machine, the newest for each backend."
     return Table("Verdicts of the property suite", note, pd.DataFrame(lines, columns=columns))
+
+
+def _elsewhere(verdict: dict[str, Any], commit: str) -> str:
+    """That a verdict was made of another commit than the run, where that is known."""
+    other = verdict["git_commit"] and commit and verdict["git_commit"] != commit
+    return f", of another commit, {str(verdict['git_commit'])[:7]}" if other else ""
 
 
 def _why(verdict: dict[str, Any]) -> str:

@@ -78,7 +78,7 @@ def _words(points: list[Point], led: set[tuple[int, ...]], axis: str, held: str,
     if any(p.status == "UNSTABLE" for p in points):
         says.append("Hollow marks: UNSTABLE")
     if failed:
-        says.append("Crosses at the top: no time, for the reason in the table")
+        says.append("Crosses above: no time, for the reason in the table")
     return ". ".join(says) + ". Vertical bars: 95% interval of the median."
 
 

@@ -11,6 +11,8 @@ from .chart_parts import ALARM, Chart, Feed, backend_encodings, between, dash, f
 from .drawn import Drawn
 from .time_captions import BAD, SIZE, captions
 
+LINE = 32
+"""Pixels above the chart for each backend without a time somewhere."""
 _OTHER = {"steps": "batch", "batch": "steps"}
 _AXIS = {"steps": "sequence length T (time steps)", "batch": "batch size B (sequences)"}
 
@@ -63,10 +65,7 @@ def _chart(drawn: Drawn, cells: pd.DataFrame, wins: pd.DataFrame, axis: str, *, 
         rule.encode(x=x, y=alt.Y("lower:Q"), y2="upper:Q", **colour),
         point.mark_point(size=60, filled=True, opacity=1).transform_filter("datum.status == 'PASSED'"),
         point.mark_point(size=70, filled=False, fill="white", strokeWidth=2).transform_filter("datum.status == 'UNSTABLE'"),
-        told.transform_filter(f"indexof({list(BAD)!r}, datum.status) >= 0")
-        .mark_text(text="✗", fontSize=15, fontWeight="bold", color=ALARM)
-        .encode(x=x, y=alt.value(7), tooltip=[alt.Tooltip("backend:N"), alt.Tooltip("status:N"), alt.Tooltip("reason:N")])
-        .properties(name="alarm"),
+        *_crosses(told, x),
     ]
     label = f"{what.capitalize()} against {SIZE[axis]}"
     chart = alt.layer(*layers).add_params(alt.param(name="sizes", value=[]))
@@ -85,6 +84,25 @@ def _chart(drawn: Drawn, cells: pd.DataFrame, wins: pd.DataFrame, axis: str, *, 
         slice_by=held,
         lists={"sizes": axis},
     )  # fmt: skip
+
+
+def _crosses(told: alt.Chart, x: alt.X) -> list[alt.Chart]:
+    """Above the chart, where no point lies: for each backend that went wrong its name, and below it a cross at each size."""
+    bad = told.transform_filter(f"indexof({list(BAD)!r}, datum.status) >= 0").transform_window(
+        line="dense_rank()", sort=[alt.SortField("backend")]
+    )
+    tooltip = [alt.Tooltip("backend:N"), alt.Tooltip("status:N"), alt.Tooltip("reason:N")]
+    above = f"{LINE} * (1 - datum.line)"
+    return [
+        bad.mark_text(text="✗", fontSize=15, fontWeight="bold", color=ALARM, dy=alt.ExprRef(f"{above} - 8"))
+        .encode(x=x, y=alt.value(0), tooltip=tooltip)
+        .properties(name="alarm"),
+        bad.transform_aggregate(line="min(line)", groupby=["backend"])
+        .transform_calculate(who="'no time of ' + datum.backend + ' at:'")
+        .mark_text(fontSize=11, color=ALARM, align="left", dy=alt.ExprRef(f"{above} - 23"))
+        .encode(x=alt.value(0), y=alt.value(0), text="who:N")
+        .properties(name="alarm_name"),
+    ]
 
 
 def _floor(base: alt.Chart, x: alt.X, scale: alt.Scale) -> alt.LayerChart:

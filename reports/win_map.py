@@ -121,9 +121,9 @@ def _caption(wins: pd.DataFrame, title: str) -> str:
     for name, part in sorted(won.groupby("fastest", sort=False), key=lambda item: (-len(item[1]), item[0])):
         least, most = significant(part["margin"].min()), significant(part["margin"].max())
         by = f"{least}x" if least == most else f"{least}x to {most}x"
-        said.append(f"{name} is fastest in {len(part)} of {cells(len(wins))} ({_where(part)}; {by} faster than the next)")
+        said.append(f"{name} is fastest in {len(part)} of {cells(len(wins))} ({_where(part, wins)}; {by} faster than the next)")
     lead = f"{title}: " if title else ""
-    parts = [f"{lead}{listed(said, 4) if said else 'nobody wins anywhere'}."]
+    parts = [f"{lead}{listed(said, 4) if said else 'no backend is fastest beyond doubt in any cell'}."]
     for kind, words in ((TIE, "a tie, marked ="), (UNDECIDED, "undecided, marked ?"), (NONE, "without any time, marked ×")):
         if counts.get(kind):
             parts.append(f"{cells(int(counts[kind])).capitalize()} {words}.")
@@ -135,9 +135,12 @@ def _caption(wins: pd.DataFrame, title: str) -> str:
     return " ".join(parts)
 
 
-def _where(part: pd.DataFrame) -> str:
+def _where(part: pd.DataFrame, wins: pd.DataFrame) -> str:
+    """The sizes of a part of the cells; "within" where other cells lie between them, too."""
+    inside = wins["steps"].between(part["steps"].min(), part["steps"].max())
+    inside &= wins["batch"].between(part["batch"].min(), part["batch"].max())
     spans = []
     for letter, column in (("T", "steps"), ("B", "batch")):
         low, high = part[column].min(), part[column].max()
         spans.append(f"{letter}={low:,}" if low == high else f"{letter} {low:,} to {high:,}")
-    return ", ".join(spans)
+    return "within " * (int(inside.sum()) > len(part)) + ", ".join(spans)

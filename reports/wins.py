@@ -61,13 +61,15 @@ def win_sentences(rows: pd.DataFrame, outcome: pd.DataFrame) -> list[str]:
         counts = wins.value_counts()
         names = sorted(counts.index, key=lambda b: (-counts[b], b))
         differing = varying(described.loc[contested.index])
-        parts = []
+        parts, rivals = [], " that have two times or more" * (total < len(described))
         unstable = set(rows.loc[rows["timed"] & (rows["status"] == "UNSTABLE"), "cell"])
         for i, name in enumerate(names):
             won = described.loc[wins.index[wins == name]]
             common = [phrase(c, won[c].iloc[0]) for c in differing if won[c].nunique(dropna=False) == 1]
             where = f" ({'all with ' if len(won) > 1 else ''}{', '.join(common)})" if common and len(won) < total else ""
-            parts.append(f"{name} is fastest in {counts[name]} of {cells(total)}" if i == 0 else f"{name} in {counts[name]}")
+            parts.append(
+                f"{name} is fastest in {counts[name]} of {cells(total)}{rivals}" if i == 0 else f"{name} in {counts[name]}"
+            )
             unsure = wins.index[wins == name].isin(unstable).sum()
             parts[-1] += where + (f", {unsure} of them with an UNSTABLE time" if unsure else "")
         sentences.append("; ".join(parts) + ".")

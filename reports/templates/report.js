@@ -215,17 +215,23 @@ function showCharts(page) {
   }
   const widthOf = (one) => Math.max(240, Math.min(one.figure.classList.contains("wide") ? 900 : 640, one.place.clientWidth));
   const heightOf = (one, rows) => one.lines[1] * Math.max(1, new Set(rows.map((r) => r[one.lines[0]])).size);
-  async function draw(one) {
-    const data = dataOf(one);
+  const NARROW = 500;
+  function specOf(one, data, width) {
     const spec = structuredClone(one.spec);
     spec.datasets = data;
-    spec.width = widthOf(one);
+    spec.width = width;
     if (one.lines) spec.height = heightOf(one, data.rows);
-    if (spec.width < 500) narrow(spec, spec.width);
+    if (width < NARROW) narrow(spec, width);
     for (const [signal, values] of listsOf(one, data.rows)) spec.params.find((p) => p.name === signal).value = values;
-    const made = await vegaEmbed(one.place, spec, {
-      mode: "vega-lite", actions: false, renderer: "svg", logLevel: 1, tooltip: { theme: dark.matches ? "dark" : "light" },
-    });
+    return spec;
+  }
+  const LOOK = { mode: "vega-lite", actions: false, renderer: "svg", logLevel: 1 };
+  async function draw(one) {
+    const data = dataOf(one);
+    if (one.view) one.view.finalize();
+    const spec = specOf(one, data, widthOf(one));
+    one.narrow = spec.width < NARROW;
+    const made = await vegaEmbed(one.place, spec, { ...LOOK, tooltip: { theme: dark.matches ? "dark" : "light" } });
     one.view = made.view;
     // The place is the picture, and has its name: what was drawn in it has taken both.
     one.place.setAttribute("role", "img");
@@ -312,25 +318,60 @@ function showCharts(page) {
     link.remove();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   }
-  async function saveSvg(one) {
-    save(fileName(one, ".svg"), new Blob([await one.view.toSVG()], { type: "image/svg+xml" }));
+  // What is shown, in words: of a chart that shows all precisions side by side without one.
+  function choice(one) {
+    if (one.feeds.rows.everywhere) return "";
+    const kind = page.kinds[state.group].split(", ");
+    const words = page.titles[state.group].split(", ").filter((word) => word && !kind.includes(word));
+    const sizes = [["steps", "sequence length"], ["batch", "batch size"]].filter(([field]) => one.feeds.rows.held.includes(field));
+    return [...(one.feeds.rows.across ? kind.slice(1) : kind), ...words, ...sizes.map(([field, word]) => `${word} ${whole(state[field])}`)].join(", ");
   }
-  async function savePng(one) {
-    (await one.view.toCanvas(2)).toBlob((blob) => save(fileName(one, ".png"), blob), "image/png");
+  // The chart as a picture that stands by itself: with its title, and the run and machine that it is of.
+  async function pictured(one, use) {
+    const what = [one.title, one.sliceBy === "pair" ? `${state.backend} against ${state.base}` : "", choice(one)].filter(Boolean).join(", ");
+    const spec = specOf(one, dataOf(one), widthOf(one));
+    const limit = Math.max(30, Math.floor(spec.width / 6.5));
+    spec.title = { text: wrapped(what, limit), subtitle: wrapped(page.stamp, limit), anchor: "start", fontSize: 13, subtitleFontSize: 11, color: "#1b1f24", subtitleColor: "#4d5761" };
+    const made = await vegaEmbed(element("div"), spec, LOOK);
+    await use(made.view, what);
+    made.view.finalize();
+  }
+  function wrapped(text, limit) {
+    const lines = [""];
+    for (const word of text.split(" ")) {
+      if (lines.at(-1) && lines.at(-1).length + word.length >= limit) lines.push("");
+      lines.push((lines.pop() + " " + word).trim());
+    }
+    return lines;
+  }
+  const markup = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  function saveSvg(one) {
+    return pictured(one, async (view, what) => {
+      const caption = one.figure.querySelector(".caption").textContent;
+      const named = (await view.toSVG()).replace(/^<svg[^>]*>/, (start) => `${start}<title>${markup(what)}</title><desc>${markup(caption)}</desc>`);
+      save(fileName(one, ".svg"), new Blob([named], { type: "image/svg+xml" }));
+    });
+  }
+  function savePng(one) {
+    return pictured(one, async (view) => {
+      const canvas = await view.toCanvas(2);
+      save(fileName(one, ".png"), await new Promise((done) => canvas.toBlob(done, "image/png")));
+    });
   }
   function saveCsv(one) {
-    const fields = one.rows.length ? Object.keys(one.rows[0]) : [];
+    const rows = one.rows.map((r) => ({ ...r, choice: choice(one), measured: page.stamp }));
+    const fields = rows.length ? Object.keys(rows[0]) : [];
     // a text that a spreadsheet would take for a formula begins with a quote
     const safe = (v) => (typeof v === "string" && /^[=+\-@\t\r]/.test(v) ? "'" + v : v);
-    const quoted = (v) => (known(v) ? `"${String(safe(v)).replace(/"/g, '""')}"` : "");
-    const lines = [fields.join(","), ...one.rows.map((r) => fields.map((f) => (typeof r[f] === "number" ? r[f] : quoted(r[f]))).join(","))];
+    const quoted = (v) => (known(v) ? `"${String(safe(v)).replace(/[\u2068\u2069]/g, "").replace(/"/g, '""')}"` : "");
+    const lines = [fields.join(","), ...rows.map((r) => fields.map((f) => (typeof r[f] === "number" ? r[f] : quoted(r[f]))).join(","))];
     save(fileName(one, ".csv"), new Blob([lines.join("\r\n") + "\r\n"], { type: "text/csv" }));
   }
 
   let resizing;
   addEventListener("resize", () => {
     clearTimeout(resizing);
-    resizing = setTimeout(() => charts.forEach((one) => one.view && one.view.width(widthOf(one)).runAsync()), 150);
+    resizing = setTimeout(() => charts.forEach((one) => one.view && (widthOf(one) < NARROW === one.narrow ? one.view.width(widthOf(one)).runAsync() : draw(one))), 150);
   });
   fillMenus();
   answer();

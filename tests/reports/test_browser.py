@@ -74,7 +74,7 @@ def test_every_chart_is_drawn_and_nothing_sticks_out(browser, rich_report, width
         assert page.evaluate(TEXT_CONTRAST) == []
 
 
-def test_charts_grow_with_the_window(browser, rich_report):
+def test_charts_grow_and_shrink_with_the_window(browser, rich_report):
     out, _ = rich_report
     with Watched(browser, (out / "report.html").as_uri(), 390) as watched:
         page = watched.page
@@ -82,6 +82,11 @@ def test_charts_grow_with_the_window(browser, rich_report):
         page.wait_for_function(
             "() => Math.max(...[...document.querySelectorAll('.chart svg')].map((s) => s.clientWidth)) > 800"
         )
+        page.set_viewport_size({"width": 390, "height": 900})
+        page.wait_for_function(
+            "() => Math.max(...[...document.querySelectorAll('.chart svg')].map((s) => s.getBoundingClientRect().right)) <= 390"
+        )
+        assert all(count > 2 for count in marks(page).values())
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -161,6 +166,16 @@ def test_every_control_works(browser, rich_report):
         assert "of" in box.locator("xpath=ancestor::p").inner_text()
 
 
+def test_on_a_phone_the_name_of_a_line_stays_in_sight(browser, rich_report):
+    out, _ = rich_report
+    with Watched(browser, (out / "report.html").as_uri(), 390) as watched:
+        table = watched.page.locator("#one-cell")
+        assert table.evaluate("(t) => t.scrollWidth > t.clientWidth")
+        table.evaluate("(t) => { t.scrollLeft = 200; }")
+        name, edge = (table.locator("tbody tr").first.locator("td").first.bounding_box()["x"], table.bounding_box()["x"])
+        assert abs(name - edge) < 3
+
+
 def test_a_choice_by_keyboard_alone(browser, rich_report):
     out, _ = rich_report
     with Watched(browser, (out / "report.html").as_uri()) as watched:
@@ -219,6 +234,12 @@ def test_everything_can_be_saved(browser, rich_report, tmp_path):
                 assert file.read_bytes().startswith(starts)
                 if kind == "CSV":
                     assert len(file.read_text().splitlines()) > 1
+                if kind != "PNG":  # it may have left the page: it says by itself what it is of
+                    assert "run run-" in file.read_text()
+                if kind == "SVG":
+                    title = figure.locator(".chart").get_attribute("aria-label")
+                    assert f"<title>{title}" in file.read_text()
+                    assert figure.locator(".caption").inner_text()[:20] in file.read_text()
 
 
 def test_on_paper_every_chart_is_there_and_dark_on_light(browser, rich_report, tmp_path):

@@ -11,6 +11,7 @@ from reports.drawn import draw_from
 from reports.frame import select_run
 from reports.history import MOST_RUNS, history, move_sentence
 from reports.history_chart import moves_table, runs_table
+from reports.words import duration
 
 
 def stored(synthetic, count, machine_of=lambda n: "machine-7", **options):
@@ -71,8 +72,38 @@ def test_a_slower_backend_is_said_to_have_moved(synthetic):
     said = move_sentence(result, baseline)
     assert "4 of 8 ratios to numpy moved beyond both intervals; most: torch-cpu" in said
     assert "What tells: lstm-parity duel" in said
+    most = result.moves.iloc[0]
+    took, takes = (duration(most[c]) for c in ("then_time", "time"))
+    assert f"times numpy's time (torch-cpu took {took} and takes {takes}, numpy " in said
+    here = (data.rows["sequence_length"] == most["steps"]) & (data.rows["batch_size"] == most["batch"])
+    for column, run, backend in (
+        ("time", "run-1", "torch-cpu"), ("base_time", "run-1", "numpy"),
+        ("then_time", "run-0", "torch-cpu"), ("then_base_time", "run-0", "numpy"),
+    ):  # fmt: skip
+        row = data.rows[here & (data.rows["run_id"] == run) & (data.rows["backend"] == backend)]
+        assert row["median_s"].tolist() == [most[column]]
     lines = moves_table(result, drawn, baseline).cells
     assert list(lines["intervals apart?"]) == ["yes"] * 4 + ["no"] * 4
+
+
+@pytest.mark.parametrize(("run", "backend", "column"), [("run-0", "numpy", "then"), ("run-1", "torch-cpu", "now")])
+def test_a_ratio_of_an_unstable_time_is_marked(synthetic, run, backend, column):
+    data = stored(synthetic, 2)
+    one = (data.rows["run_id"] == run) & (data.rows["backend"] == backend)
+    data.rows.loc[one & (data.rows["batch_size"] == 8), "status"] = "UNSTABLE"
+    result, drawn, baseline = found(data)
+    table = moves_table(result, drawn, baseline)
+    marked = table.cells[table.cells[column].str.startswith("~")]
+    assert set(marked["batch size"]) == {"8"}
+    assert len(marked) == (2 if backend == "torch-cpu" else 4)
+    assert "~: of a time that is UNSTABLE" in table.note
+
+
+def test_runs_of_one_minute_have_labels_of_their_own(synthetic):
+    data = stored(synthetic, 3)
+    data.runs["started_at"] = [f"2025-01-01T00:00:{s:02}+00:00" for s in (1, 2, 2)]
+    labels = found(data)[0].runs["label"].tolist()
+    assert labels == ["2025-01-01 00:00 0123abc", "2025-01-01 00:00:02 0123abc", "2025-01-01 00:00:02 0123abc'"]
 
 
 def test_runs_of_other_machines_are_never_joined(synthetic):

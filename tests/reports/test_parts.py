@@ -9,9 +9,10 @@ import pytest
 
 from reports import drawn, suite
 from reports.frame import ReportError, select_run
-from reports.names import renamed, shown_names
+from reports.names import renamed, shown_names, steady
 from reports.published import published_lines, published_table, published_times
 from reports.records import alike, wins_table
+from reports.win_map import _where
 from reports.wins import contests, margin_sentence
 
 
@@ -84,6 +85,21 @@ def test_names_are_short_apart_and_readable():
     assert shown["x\u202ey"] == "x\\u202ey"
 
 
+def test_a_name_that_is_written_leftward_stands_apart_and_cannot_be_forged():
+    shown = shown_names(["\u05d0\u05d1", "a\u2068b\u2069c", "\u2068\u05d0\u05d1\u2069"])
+    assert shown["\u05d0\u05d1"] == "\u2068\u05d0\u05d1\u2069"
+    assert shown["a\u2068b\u2069c"] == "a\\u2068b\\u2069c"
+    assert steady(shown["\u05d0\u05d1"]) == shown["\u05d0\u05d1"]
+    assert steady("\u2068a\u202eb\u2069") == "\\u2068a\\u202eb\\u2069"
+    assert len(set(shown.values())) == 3
+
+
+def test_a_field_of_the_map_is_within_its_sizes_where_others_lie_there_too():
+    wins = pd.DataFrame({"steps": [1, 1, 2, 2], "batch": [1, 8, 1, 8]})
+    assert _where(wins[:2], wins) == "T=1, B 1 to 8"
+    assert _where(wins.iloc[[0, 3]], wins) == "within T 1 to 2, B 1 to 8"
+
+
 def test_a_renamed_baseline_is_still_the_baseline(synthetic):
     data = synthetic.synthetic_data(4)
     data = SimpleNamespace(**vars(data))
@@ -130,7 +146,7 @@ def test_the_newest_verdict_of_this_machine_counts(rich):
     table = suite.suite_table(list(dict.fromkeys(rich.rows["backend"])), found, suite.Commands("s.sqlite"), "other").cells
     assert table["verdict"].tolist() == ["PASS", "FAIL", "UNVERIFIED", "UNVERIFIED", "UNVERIFIED", "UNVERIFIED"]
     assert "lstm-parity verify torch-cudnn --store s.sqlite" in table["why"][2]
-    assert "of another commit (0123abc)" in table["made"][0]
+    assert "of another commit, 0123abc" in table["made"][0]
 
 
 def test_no_score_names_the_command(rich):
