@@ -20,10 +20,13 @@ CLOSE_LIMIT_S = 10.0
 
 @dataclass(frozen=True)
 class Launch:
-    """How a worker is started: the backend's name there, and where it looks for modules first."""
+    """How a worker is started: the backend's name there, where it looks for modules first, and the layout of its arrays in a
+    page (see WorkerClient).
+    """
 
     backend: str
     module_path: tuple[str, ...] = ()
+    layout: int | None = None
 
 
 class Workers:
@@ -67,7 +70,7 @@ class Workers:
         launch = self._launches[label]
         with self._ledger.spend("setup"):
             try:
-                return WorkerClient(SweepServer, launch.backend, self._threads, launch.module_path)
+                return WorkerClient(SweepServer, launch.backend, self._threads, launch.module_path, launch.layout)
             except WorkerError as error:
                 return error
 

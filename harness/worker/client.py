@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import tempfile
 from contextlib import suppress
@@ -14,7 +15,7 @@ from ..machine import oom_kills, process_seconds
 from ..records import Status
 from .answers import read_answer
 from .messages import Answer, Failure
-from .server import Server, main
+from .server import LAYOUTS, Server, main
 from .spawn import spawn
 
 LAST_WORDS = 600
@@ -51,16 +52,25 @@ class WorkerClient:
     """One worker process for one backend. server_class: what answers in it; it must be importable there by its name.
 
     module_path: where the worker looks for modules first, the package `backends` among them: the folder of another revision.
+    layout: of server.LAYOUTS, where in a page its arrays begin; any of them where nothing is said.
     """
 
-    def __init__(self, server_class: type[Server], backend: str, threads: int, module_path: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        server_class: type[Server],
+        backend: str,
+        threads: int,
+        module_path: tuple[str, ...] = (),
+        layout: int | None = None,
+    ) -> None:
         self.backend = backend
         handle, path = tempfile.mkstemp(prefix="lstm-parity-worker-")
         self._output, self._path = os.fdopen(handle, "r+b", buffering=0), Path(path)
         self._earlier_output = b""
         self._kills, self._kills_at = oom_kills(), monotonic()
         try:
-            self._process, self._pipe = spawn(main, threads, server_class, backend, self._path, module_path)
+            layout = secrets.randbelow(LAYOUTS) if layout is None else layout
+            self._process, self._pipe = spawn(main, threads, server_class, backend, self._path, module_path, layout)
         except BaseException:
             self._output.close()
             self._path.unlink(missing_ok=True)
