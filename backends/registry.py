@@ -78,9 +78,14 @@ def load_backend(name: str) -> type[LSTMBackend]:
     installed = _installed()
     if name in installed:
         return _checked(name, _from_target(installed[name].value, ""))
+    if name.endswith(".py"):
+        raise BackendNotFoundError(
+            f"{name} is a file: say which class of it, {name}:CLASS; it defines {_classes(_import_file(Path(name)))}"
+        )
     if ":" not in name:
         near = get_close_matches(name, [*BUILT_IN, *installed], n=1)
         guess = f"did you mean {near[0]}? " if near else ""
+        guess = "BACKEND@REVISION is for `lstm-parity duel`. " if "@" in name else guess
         raise BackendNotFoundError(
             f"unknown backend {name!r}: {guess}Known: {', '.join(backend_names())}; or module:Class, or path/to/file.py:Class"
         )
@@ -93,10 +98,13 @@ def _from_target(target: str, hint: str) -> object:
     try:
         return getattr(module, attribute)
     except AttributeError:
-        classes = [n for n, c in vars(module).items() if inspect.isclass(c) and c.__module__ == module.__name__]
-        raise BackendNotFoundError(
-            f"{where} has no class {attribute!r}; it defines {', '.join(classes) or 'no class'}"
-        ) from None
+        raise BackendNotFoundError(f"{where} has no class {attribute!r}; it defines {_classes(module)}") from None
+
+
+def _classes(module: ModuleType) -> str:
+    """The names of the classes that a module defines, for a person."""
+    names = [name for name, found in vars(module).items() if inspect.isclass(found) and found.__module__ == module.__name__]
+    return ", ".join(names) or "no class"
 
 
 def _import_module(where: str, hint: str) -> ModuleType:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,6 +16,8 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
     def error(self, message: str) -> NoReturn:
+        if message.endswith("expected one argument"):
+            message += " (one that begins with - is written --option=-1)"
         self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` says more\n")
 
 
@@ -87,6 +90,11 @@ def _threshold(text: str) -> float:
     return value
 
 
+def as_command(arguments: argparse.Namespace) -> str:
+    """The command line as text that can be kept, whatever bytes its file names are made of."""
+    return shlex.join(["lstm-parity", *arguments.words]).encode(errors="backslashreplace").decode()
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; `command` in what it returns is the name of the command."""
     parser = _Parser(
@@ -122,7 +130,7 @@ def build_parser() -> argparse.ArgumentParser:
     sweep = commands.add_parser("sweep", help="measure backends over a grid of problems", allow_abbrev=False)
     sweep.add_argument("sweep", nargs="?", default="smoke", metavar="PRESET|FILE.toml", help="what to measure (default: smoke)")
     sweep.add_argument("--backend", action="append", metavar="B", help="a backend in place of the preset's; may be repeated")
-    _add_cells(sweep)
+    _add_cells(sweep, "all cores")
     sweep.add_argument("--weights", metavar="FILE", help="the LSTM of a model file; FILE#name picks one of several")
     sweep.add_argument("--store", type=Path, default=DEFAULT_STORE, metavar="FILE", help=f"default: {DEFAULT_STORE}")
     sweep.add_argument("--resume", action="store_true", help="go on with the newest run of the same sweep in the store")
@@ -133,7 +141,7 @@ def build_parser() -> argparse.ArgumentParser:
     duel.add_argument("old", metavar="A", help="a backend, or BACKEND@REVISION of git")
     duel.add_argument("new", metavar="B", help="what is compared with it")
     duel.add_argument("sweep", nargs="?", default="smoke", metavar="PRESET|FILE.toml", help="on which cells (default: smoke)")
-    _add_cells(duel)
+    _add_cells(duel, "one less than there are cores")
     _add_comparison(duel)
     duel.set_defaults(backend=None, weights=None)
 
@@ -141,7 +149,9 @@ def build_parser() -> argparse.ArgumentParser:
         "compare", help="did anything get slower between two finished runs? Large changes only", allow_abbrev=False
     )
     for name in ("old", "new"):
-        compare.add_argument(name, metavar=name.upper(), help="a store (its newest run), STORE#RUN, or a run of --store")
+        compare.add_argument(
+            name, metavar=name.upper(), help="a store (its newest finished run), STORE#RUN, or a run of --store"
+        )
     compare.add_argument("--store", type=Path, default=DEFAULT_STORE, metavar="FILE", help=f"default: {DEFAULT_STORE}")
     _add_comparison(compare)
 
@@ -212,12 +222,13 @@ def _add_runs(runs: argparse.ArgumentParser) -> None:
     )
     delete = actions.add_parser("delete", help="delete runs with all their samples", allow_abbrev=False)
     delete.add_argument("which", nargs="+", metavar="RUN", help=which)
+    delete.add_argument("--unfinished", action="store_true", help="even one that is not finished: a sweep may be at work on it")
     for action in (name, export, delete):  # after the word too; what was said before it stays
         action.add_argument("--store", type=Path, default=argparse.SUPPRESS, metavar="FILE", help=f"default: {DEFAULT_STORE}")
 
 
-def _add_cells(parser: argparse.ArgumentParser) -> None:
-    """What is measured, in place of what a preset says."""
+def _add_cells(parser: argparse.ArgumentParser, threads: str) -> None:
+    """What is measured, in place of what a preset says. threads: how many there are where nothing is said."""
     for axis in ("sequence-length", "batch-size", "hidden-size", "num-layers"):
         parser.add_argument(f"--{axis}", type=_integers, metavar="N,N..", help=f"in place of the preset's {axis}")
     parser.add_argument("--input-size", type=_input_sizes, metavar="N,N..", help="likewise; 'hidden' follows the hidden size")
@@ -225,9 +236,7 @@ def _add_cells(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", choices=("inference", "training"), help="forward, or forward and backward")
     parser.add_argument("--bidirectional", action="store_true", default=None, help="both directions")
     parser.add_argument("--warm", action="store_true", help="inputs in the cache, not out of it")
-    parser.add_argument(
-        "--threads", type=_positive, metavar="N", help="threads for every backend (default: all cores; a duel leaves one free)"
-    )
+    parser.add_argument("--threads", type=_positive, metavar="N", help=f"threads for every backend (default: {threads})")
     parser.add_argument("--budget", type=_seconds, metavar="SECONDS", help="sampling time a cell, in place of the preset's")
 
 

@@ -7,12 +7,11 @@ says what and how to mend it); 130 after Ctrl-C, with everything finished so far
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .arguments import build_parser
+from .arguments import as_command, build_parser
 from .errors import CallError
 from .streams import discard
 
@@ -109,8 +108,10 @@ def _mutants(arguments: argparse.Namespace) -> int:
 def _definition(arguments: argparse.Namespace) -> tuple[Definition, Any]:
     """The sweep that the words describe, and the weights that they name."""
     from .machine import cpu_count
-    from .sweep.grid import AXES, Definition, axis_values, cells_of, file_digests, load_sweep, with_weights
+    from .sweep.grid import AXES, Definition, axis_values, cells_of, file_digests, in_place_of, load_sweep, with_weights
 
+    if (arguments.threads or 1) > cpu_count():
+        raise CallError(f"--threads {arguments.threads}: this process may use {cpu_count()} cores; say that many or fewer")
     said = load_sweep(arguments.sweep)
     axes: dict[str, Any] = {name: getattr(arguments, name, None) for name in AXES}
     for name in ("mode", "bidirectional"):
@@ -131,7 +132,7 @@ def _definition(arguments: argparse.Namespace) -> tuple[Definition, Any]:
         weights = model.weights
     backends = tuple(dict.fromkeys(arguments.backend)) if arguments.backend else said.backends
     definition = Definition(
-        title=said.title,
+        title=in_place_of(said.title, words),
         cells=cells,
         backends=backends,
         named=bool(arguments.backend),
@@ -154,7 +155,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
     refuse_too_large(definition.cells)
     with interrupted_once(to_the_end=arguments.is_process):
         with Store(arguments.store, create=True) as store, shown_progress() as progress:
-            outcome = run_sweep(definition, store, _command(arguments), progress, resume=arguments.resume, weights=weights)
+            outcome = run_sweep(definition, store, as_command(arguments), progress, resume=arguments.resume, weights=weights)
         say(how_it_went(outcome, arguments.store))
     if outcome.interrupted:
         return 130
@@ -194,11 +195,6 @@ def _calibrate(arguments: argparse.Namespace) -> int:
         records = calibrate(arguments.out, arguments.pairs, progress)
     print(as_markdown(records))
     return 0 if kept(records) else 1
-
-
-def _command(arguments: argparse.Namespace) -> str:
-    """The command line as text that can be kept, whatever bytes its file names are made of."""
-    return shlex.join(["lstm-parity", *arguments.words]).encode(errors="backslashreplace").decode()
 
 
 def _spec(arguments: argparse.Namespace) -> LSTMSpec:
@@ -272,7 +268,7 @@ def _report(arguments: argparse.Namespace) -> int:
         rows=frames.rows,
         samples=frames.samples,
         runs=frames.runs,
-        command=_command(arguments),
+        command=as_command(arguments),
         peaks=frames.peaks,
         verdicts=frames.verdicts,
         mutation_scores=frames.mutation_scores,
@@ -303,7 +299,7 @@ def _runs(arguments: argparse.Namespace) -> int:
             case "export":
                 print(runs.export(store, arguments.which, arguments.file))
             case "delete":
-                print(runs.delete(store, arguments.which))
+                print(runs.delete(store, arguments.which, unfinished=arguments.unfinished))
             case _:
                 print(runs.as_json(store) if arguments.json else runs.as_text(store))
     return 0

@@ -9,7 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from .errors import CallError
+from .errors import CallError, check_writable
+from .machine import machine_in_words
 from .records import Run
 from .store import NEWEST, Store
 
@@ -32,7 +33,7 @@ def described(store: Store, run: Run) -> dict[str, Any]:
         "started_at": run.started_at,
         "finished_at": run.finished_at,
         "machine_id": run.machine_id,
-        "machine": ", ".join(filter(None, [machine.get("cpu"), *machine.get("gpu", ())])),
+        "machine": machine_in_words(machine),
         "git_commit": machine.get("git_commit"),
         "backends": list(definition.get("backends", ())),
         "cells": len(definition.get("cells", ())),
@@ -56,18 +57,20 @@ def _paragraph(run: dict[str, Any]) -> str:
     title = f"{run['run_id']}  {run['name']}" if run["name"] else run["run_id"]
     statuses = ", ".join(f"{count} {status}" for status, count in run["statuses"].items()) or "no rows"
     commit = f", commit {run['git_commit'][:COMMIT]}" if run["git_commit"] else ""
+    ended = to_the_second(run["finished_at"]) if run["finished_at"] else "...: not finished"
     return "\n    ".join(
         [
             title,
             f"{run['title']}: {', '.join(run['backends'])}",
             f"{run['cells_done']} of {run['cells']} cells: {statuses}",
-            f"{_second(run['started_at'])} to {_second(run['finished_at']) if run['finished_at'] else '...: not finished'}",
+            f"{to_the_second(run['started_at'])} to {ended}",
             f"machine {run['machine_id']}, {run['machine']}{commit}",
         ]
     )
 
 
-def _second(text: str) -> str:
+def to_the_second(text: str) -> str:
+    """A time of day as the store has it, for a person."""
     return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S %Z}"
 
 
@@ -79,11 +82,14 @@ def rename(store: Store, text: str, name: str | None) -> str:
             raise CallError(f"{name!r} is no name: one is printable, on one line, of at most {LONGEST_NAME} characters")
         if name == NEWEST or ID.fullmatch(name):
             raise CallError(f"{name!r} is no name: it looks like a run's id, or like the word {NEWEST!r}; choose another")
+        if "#" in name:
+            raise CallError(f"{name!r} is no name: STORE#RUN is how a run of a store is named, so leave out the #")
         taken = next((other for other in store.runs() if other.name == name and other.run_id != run.run_id), None)
         if taken is not None:
             raise CallError(f"{name!r} is the name of run {taken.run_id}; choose another, or take it away there with --clear")
     store.name_run(run.run_id, name)
-    return f"run {run.run_id} has no name any more" if name is None else f"run {run.run_id} is called {name}"
+    before = f", no longer {run.name}" if run.name not in (None, name) else ""
+    return f"run {run.run_id} has no name any more" if name is None else f"run {run.run_id} is called {name}{before}"
 
 
 def export(store: Store, text: str, target: Path) -> str:
@@ -98,6 +104,7 @@ def export(store: Store, text: str, target: Path) -> str:
     }
     if target.suffix not in SUFFIXES:
         raise CallError(f"{target}: a file's name ends in .sqlite (a store of its own), .csv or .parquet (the rows)")
+    check_writable("FILE", target)
     run = store.find_run(text)
     try:
         target.open("xb").close()  # claimed, so that no other file is ever written over
@@ -117,9 +124,17 @@ def _to_store(store: Store, run: Run, target: Path) -> None:
     store.copy_run(run, target)
 
 
-def delete(store: Store, texts: Sequence[str]) -> str:
-    """Delete runs, all of them or none; says which, and whether the file has become smaller."""
+def delete(store: Store, texts: Sequence[str], *, unfinished: bool) -> str:
+    """Delete runs, all of them or none; says which, and whether the file has become smaller.
+
+    unfinished: also those that are not finished. Raises CallError for one of these otherwise.
+    """
     runs = list({run.run_id: run for run in map(store.find_run, texts)}.values())
+    if not unfinished and (open_run := next((run for run in runs if run.finished_at is None), None)):
+        raise CallError(
+            f"run {open_run.run_id} is not finished: a sweep may be at work on it, and --resume can go on with it; "
+            "--unfinished deletes it all the same"
+        )
     counts = {run.run_id: sum(store.statuses(run.run_id).values()) for run in runs}
     before = store.path.stat().st_size
     store.delete_runs(counts)

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
+from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any
@@ -99,6 +100,8 @@ class Store:
         if not tables and create:
             self._make_tables()
             return
+        if not tables and not self.path.stat().st_size:
+            raise CallError(f"{self.path} is empty: nothing has been written to it; `lstm-parity sweep` makes a store")
         if "meta" not in tables:
             raise CallError(f"{self.path} is a SQLite file but not a store of lstm-parity; --store FILE names another")
         (found,) = self._db.execute("SELECT schema_version FROM meta").fetchone() or (None,)
@@ -304,7 +307,16 @@ class Store:
         more = f" and {len(found or runs) - FEW} more" if len(found or runs) > FEW else ""
         if found:
             raise CallError(f"{text!r} is the beginning of {len(found)} runs: {listed}{more}; give more of the id")
-        raise CallError(f"no run {text!r} in {self.path}; there: {listed}{more}")
+        near = get_close_matches(text, [word for run in runs for word in (run.name, run.run_id) if word], n=1)
+        guess = f"did you mean {near[0]}? " if near else ""
+        raise CallError(f"no run {text!r} in {self.path}; {guess}there: {listed}{more}")
+
+    def newest_finished(self) -> Run:
+        """The finished run that was started last. Raises CallError where there is none."""
+        for run in self.runs():
+            if run.finished_at is not None:
+                return run
+        raise CallError(f"{self.path} holds no finished run; `lstm-parity sweep` makes one")
 
     def name_run(self, run_id: str, name: str | None) -> None:
         """Call a run so; None takes its name away."""

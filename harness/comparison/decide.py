@@ -136,7 +136,7 @@ def _p(pair: Pair) -> float:
 def _decide(pair: Pair, p: float | None, threshold: float) -> Decided:
     change = pair.change
     if change is None or p is None:
-        return Decided(pair, "UNCLEAR", pair.why_unclear or _why_untimed(pair), None)
+        return Decided(pair, "UNCLEAR", pair.why_unclear or why_untimed(pair), None)
     significant, limit = p <= 1 - CONFIDENCE, 1 + threshold
     if significant and change.ratio >= limit:
         return Decided(pair, "SLOWER", None, p)
@@ -148,7 +148,8 @@ def _decide(pair: Pair, p: float | None, threshold: float) -> Decided:
     return Decided(pair, "UNCLEAR", f"it could be anything from {in_per_cent(change.low)} to {in_per_cent(change.high)}", p)
 
 
-def _why_untimed(pair: Pair) -> str:
+def why_untimed(pair: Pair) -> str:
+    """Which side has no time, and why; that there are too few samples where both have."""
     said = [
         f"{which}: {side.status}" + (f", {side.reason}" if side.reason else "")
         for which, side in (("old", pair.old), ("new", pair.new))

@@ -42,12 +42,16 @@ class _Estimate:
 
 @dataclass(frozen=True)
 class _Measured:
-    """One row of a run, its time over the control's, and the control's own; None where there are too few samples."""
+    """One row of a run, its time over the control's, and the control's own; None where there are too few samples.
+
+    few: how many samples the control has, for a person.
+    """
 
     side: Side
     threads: int
     over_control: _Estimate | None
     control: _Estimate | None
+    few: str = ""
 
 
 Rows = dict[tuple[Cell, str], _Measured]
@@ -81,15 +85,23 @@ def _measured(run: Run, frames: Frames) -> Rows:
     for row in _plain(rows, list(rows.columns)):
         side = Side(row["status"], row["reason"], row["median_s"])
         cell = Cell(**{f.name: row[f.name] for f in fields(Cell)})
-        over_control = control = None
+        over_control, control, few = None, None, ""
         if side.status in TIMED:
             mine = _raw(samples.get(row["row_id"]))
             device = "cuda" if any(s.device_s is not None for s in mine) else "cpu"
             fixed = _raw(controls.get((row["cell"], device)))
             over_control = _estimate(pairs_of_blocks(mine, fixed))
             control = _estimate([s.seconds for s in fixed if s.used])
-        found[cell, row["backend"]] = _Measured(side, row["threads"], over_control, control)
+            few = _few(fixed)
+        found[cell, row["backend"]] = _Measured(side, row["threads"], over_control, control, few)
     return found
+
+
+def _few(samples: Sequence[RawSample]) -> str:
+    """How many of the control's samples count, and what kept the others from it."""
+    loads = [s.foreign_load for s in samples if s.foreign_load is not None]
+    load = f", others kept {max(loads):.1f} cores busy at worst" if loads else ""
+    return f"{sum(s.used for s in samples)} undisturbed samples of {len(samples)}{load}"
 
 
 def _raw(frame: pd.DataFrame | None) -> list[RawSample]:
@@ -143,8 +155,11 @@ def _why_unclear(a: _Measured, b: _Measured, baseline: _Estimate | None, thresho
         return None
     if a.threads != b.threads:
         return f"measured with {a.threads} threads and with {b.threads}"
-    if a.control is None or b.control is None or a.over_control is None or b.over_control is None:
-        return "the control has too few samples in one of the runs: measure again, or use `lstm-parity duel`"
+    for which, run in (("old", a), ("new", b)):
+        if run.control is None or run.over_control is None:
+            return f"the control of the {which} run has too few samples: {run.few}; measure again, or use `lstm-parity duel`"
+    assert a.control is not None
+    assert b.control is not None
     limit = math.log1p(threshold)
     if abs(move := b.control.log - a.control.log) > limit:
         return f"the machine changed: the control's own time moved by {in_per_cent(math.exp(move))}"

@@ -7,37 +7,63 @@ harness that measures is the one that runs now, for both sides alike.
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import harness
+from backends.registry import BUILT_IN
 
 from ..errors import CallError
 from ..sweep.workers import Launch
 
 _AT_REVISION = re.compile(r"(?P<backend>.+?\.py:\w+|[^@]+)@(?P<revision>.+)")
 _FILE = re.compile(r"(?P<file>.+\.py):(?P<name>\w+)")
+COMMIT = 10
+"""Digits of a commit that a person needs."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """One side of a duel: how its worker is started, the commit that its code is of, and whether it differs from that commit.
+
+    commit: None for code that is in no commit, or of which git does not tell.
+    """
+
+    launch: Launch
+    commit: str | None = None
+    changed: bool = False
+
+    def __str__(self) -> str:
+        if self.commit is None:
+            return "in no commit"
+        return f"commit {self.commit[:COMMIT]}" + ", with changes that are not committed" * self.changed
 
 
 @contextmanager
-def launched(text: str) -> Iterator[Launch]:
-    """How to start BACKEND or BACKEND@REVISION; the revision's worktree is there as long as this is entered.
+def checked_out(text: str) -> Iterator[Version]:
+    """BACKEND as it lies there, or BACKEND@REVISION, whose worktree is there as long as this is entered.
 
     Raises CallError where there is no such revision, or no repository to look for it in.
     """
+    if text.endswith("@"):
+        raise CallError(f"{text}: no revision stands after the @; write {text}HEAD~1, say, or leave the @ out")
     found = _AT_REVISION.fullmatch(text)
     if found is None:
-        yield Launch(text)
+        yield _as_it_lies(text)
         return
+    if shutil.which("git") is None:
+        raise CallError("BACKEND@REVISION needs git, which is not on the PATH")
     backend, revision = found["backend"], found["revision"]
     file = _FILE.fullmatch(backend)
     top = _repository((Path(file["file"]).parent,) if file else (Path(), Path(harness.__file__).parent), backend)
     commit = _git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if commit is None:
-        raise CallError(f"{text}: {top} has no revision {revision!r}; `git log --oneline` lists them")
+        raise CallError(f"{text}: {top} has no revision {revision!r}; `git log --oneline` lists commits, `git tag` names")
     with tempfile.TemporaryDirectory(prefix="lstm-parity-revision-") as folder:
         tree = Path(folder) / commit[:12]
         _git(top, "worktree", "prune")
@@ -46,9 +72,19 @@ def launched(text: str) -> Iterator[Launch]:
                 f"{text}: git cannot make a worktree of {revision} in {folder}; is there room, and may you write to {top}?"
             )
         try:
-            yield _launch_from(tree, top, backend, file, text)
+            yield Version(_launch_from(tree, top, backend, file, text), commit)
         finally:
             _git(top, "worktree", "remove", "--force", str(tree))
+
+
+def _as_it_lies(text: str) -> Version:
+    """A backend that is not of a revision; its commit where git knows its file, or the package of our own backends."""
+    file = _FILE.fullmatch(text)
+    where = Path(file["file"]) if file else Path(harness.__file__).parent.parent / "backends" if text in BUILT_IN else None
+    if where is None or _git(where.parent, "ls-files", "--error-unmatch", "--", where.name) is None:
+        return Version(Launch(text))
+    commit = _git(where.parent, "rev-parse", "--verify", "--quiet", "HEAD")
+    return Version(Launch(text), commit, bool(_git(where.parent, "status", "--porcelain", "--", where.name)))
 
 
 def _launch_from(tree: Path, top: Path, backend: str, file: re.Match[str] | None, text: str) -> Launch:
@@ -73,10 +109,10 @@ def _repository(places: tuple[Path, ...], backend: str) -> Path:
 
 
 def _git(folder: Path, *words: str) -> str | None:
-    """What git prints; None where it fails. Hooks of the repository do not run."""
-    command = ["git", "-c", "core.hooksPath=/dev/null", "-C", str(folder), *words]
+    """What git prints; None where it fails, or is not there. Hooks of the repository do not run."""
+    command = ["git", "--no-optional-locks", "-c", "core.hooksPath=/dev/null", "-C", str(folder), *words]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise CallError("BACKEND@REVISION needs git, which is not on the PATH") from None
+    except OSError:
+        return None
     return done.stdout.strip() if done.returncode == 0 else None

@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ..sweep.progress import seconds_in_words
@@ -15,12 +15,21 @@ from .decide import CONFIDENCE, Change, Decided, Side, in_per_cent
 HEADINGS = ("verdict", "cell", "backend", "change", "99% interval", "old", "new")
 
 
-def as_text(decided: Sequence[Decided], title: str) -> str:
-    """A line a pair, those that matter last, and the counts below."""
+@dataclass(frozen=True)
+class About:
+    """What was compared. title: in a line; notes: lines for a person, where and how; facts: the same and more for programs."""
+
+    title: str
+    notes: tuple[str, ...]
+    facts: Mapping[str, Any]
+
+
+def as_text(decided: Sequence[Decided], threshold: float, about: About) -> str:
+    """Title and notes, a line a pair, those that matter last, and the counts below."""
     ordered = sorted(decided, key=lambda d: (d.bad, d.verdict != "SAME"))
     table = [HEADINGS, *(_columns(d) for d in ordered)]
     widths = [max(len(row[k]) for row in table) for k in range(len(HEADINGS))]
-    lines = [title]
+    lines = [about.title, *(f"    {note}" for note in _notes(about, threshold))]
     for number, row in enumerate(table):
         lines.append("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
         if number and (why := _why(ordered[number - 1])):
@@ -28,19 +37,24 @@ def as_text(decided: Sequence[Decided], title: str) -> str:
     return "\n".join([*lines, in_short(decided)])
 
 
-def as_markdown(decided: Sequence[Decided], title: str) -> str:
-    """A heading, the counts, and a table, those that matter first."""
+def as_markdown(decided: Sequence[Decided], threshold: float, about: About) -> str:
+    """A heading, the counts, a table, those that matter first, and the notes."""
     ordered = sorted(decided, key=lambda d: (not d.bad, d.verdict == "SAME"))
-    lines = [f"### {_escaped(title)}", "", _escaped(in_short(decided)), ""]
+    lines = [f"### {_escaped(about.title)}", "", _escaped(in_short(decided)), ""]
     lines += [f"| {' | '.join((*HEADINGS, 'why'))} |", f"|{' --- |' * (len(HEADINGS) + 1)}"]
     for d in ordered:
         verdict, *rest = (_escaped(text) for text in (*_columns(d), _why(d)))
         lines.append(f"| {' | '.join((f'**{verdict}**' if d.bad else verdict, *rest))} |")
+    lines += ["", *(f"- {_escaped(note)}" for note in _notes(about, threshold))]
     return "\n".join(lines) + "\n"
 
 
-def as_json(decided: Sequence[Decided], threshold: float, about: Mapping[str, Any]) -> str:
-    """Everything, the ratio of each round included. about: what was compared, beside the pairs."""
+def _notes(about: About, threshold: float) -> tuple[str, ...]:
+    return (*about.notes, f"the least change that matters is {100 * threshold:.3g}%")
+
+
+def as_json(decided: Sequence[Decided], threshold: float, about: About) -> str:
+    """Everything, the ratio of each round included."""
     pairs = []
     for d in decided:
         change = dict.fromkeys(f.name for f in fields(Change)) if d.pair.change is None else asdict(d.pair.change)
@@ -59,7 +73,7 @@ def as_json(decided: Sequence[Decided], threshold: float, about: Mapping[str, An
             }
         )
     counts = Counter(d.verdict for d in decided)
-    whole = {"schema": 1, **about, "threshold": threshold, "confidence": CONFIDENCE, "counts": counts, "pairs": pairs}
+    whole = {"schema": 1, **about.facts, "threshold": threshold, "confidence": CONFIDENCE, "counts": counts, "pairs": pairs}
     return json.dumps(whole, indent=2) + "\n"
 
 

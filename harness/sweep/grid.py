@@ -19,6 +19,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from backends.registry import backend_names
+
 from ..errors import CallError
 from .cell import Cell
 
@@ -130,6 +132,9 @@ def _parse(text: str, name: str, *, is_preset: bool) -> Sweep:
     backends = data.get("backends", list(DEFAULT_BACKENDS))
     if not isinstance(backends, list) or not backends or not all(isinstance(b, str) for b in backends):
         raise fail("backends", f'backends must be a list of names such as ["numpy"], not {backends!r}')
+    for backend in backends:
+        if ":" not in backend and backend not in backend_names():
+            raise fail("backends", f"unknown backend {backend!r}{_nearest(backend, backend_names())}")
     budget = data.get("budget", DEFAULT_BUDGET_S)
     if isinstance(budget, bool) or not isinstance(budget, (int, float)) or not 0 < budget < float("inf"):
         raise fail("budget", f"budget must be a number of seconds above 0, not {budget!r}")
@@ -151,8 +156,12 @@ def _parse(text: str, name: str, *, is_preset: bool) -> Sweep:
 
 
 def _unknown(key: str, known: Sequence[str]) -> str:
-    near = get_close_matches(key, known, n=1, cutoff=0.4)
-    return f"unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}")
+    return f"unknown key {key!r}{_nearest(key, known)}"
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    near = get_close_matches(word, known, n=1, cutoff=0.4)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
 
 
 def _line(text: str, key: str, table: int | None) -> int:
@@ -206,6 +215,12 @@ def cells_of(grids: Sequence[Axes], words: Axes) -> tuple[Cell, ...]:
                 raise CallError(f"proj_size must be below hidden_size, not {cell.proj_size} with {cell.hidden_size}")
             cells[cell] = None
     return tuple(cells)
+
+
+def in_place_of(title: str, words: Axes) -> str:
+    """The title of a sweep, some of whose axes were given other values: what stands before its colon, and these."""
+    said = [f"{axis} {', '.join(map(str, values))}" for axis, values in words.items()]
+    return f"{title.partition(':')[0]} with {'; '.join(said)}" if said else title
 
 
 def with_weights(sweep: Sweep, words: Axes, model: Mapping[str, Any], name: str) -> tuple[Cell, ...]:

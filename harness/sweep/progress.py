@@ -45,7 +45,7 @@ def in_one_line(cell: Cell, rows: Sequence[Row]) -> str:
             why = "" if row.status in ("UNAVAILABLE", "UNSUPPORTED") else f" ({(row.reason or '')[:LONGEST_REASON]})"
             said.append(f"{row.backend} {row.status}{why}")
         else:
-            mark = "" if row.status == "PASSED" else f" {row.status}"
+            mark = "" if row.status == "PASSED" else f" {row.status} ({(row.reason or '')[:LONGEST_REASON]})"
             said.append(f"{row.backend} {seconds_in_words(row.median_s)}{mark}")
     return f"{cell}: {', '.join(said)}"
 

@@ -88,6 +88,9 @@ def refused(words, capfd):
         (["--precision", "float33"], "did you mean 'float32'?"),
         (["--mode", "train"], "invalid choice: 'train'"),
         (["--threads", "0"], "'0' is not an integer above 0"),
+        (["--threads", "100000"], "cores; say that many or fewer"),
+        (["--backend", "numpy@HEAD"], "BACKEND@REVISION is for `lstm-parity duel`"),
+        (["--backend", "none.py"], "no such file"),
         (["--budget", "nan"], "not a number of seconds above 0"),
         (["--budget", "-1"], "not a number of seconds above 0"),
         (["--batch"], "unrecognized arguments: --batch"),
@@ -144,6 +147,13 @@ def test_a_named_backend_that_cannot_run_is_exit_2_before_anything_is_measured(i
     assert said in refused(["sweep", "--backend", "numpy", "--backend", f"{name}:X"], capfd)
     with Store(in_folder / "lstm-parity.sqlite") as store:
         assert store.frames().runs.empty
+
+
+def test_a_file_without_a_class_is_answered_with_the_classes_in_it(in_folder, no_peaks, capfd):
+    (in_folder / "mine.py").write_text("class Y: pass\nclass Z: pass")
+    assert "mine.py is a file: say which class of it, mine.py:CLASS; it defines Y, Z" in refused(
+        ["sweep", "--backend", "mine.py"], capfd
+    )
 
 
 def test_stores_that_cannot_be_used_are_one_line(in_folder, no_peaks, capfd, monkeypatch):

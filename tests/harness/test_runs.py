@@ -130,8 +130,11 @@ def test_a_run_is_found_by_its_id_the_beginning_of_it_its_name_and_its_age(path)
         with pytest.raises(CallError, match=f"'2026' is the beginning of 3 runs: {OTHER}, {NEW} .after., {OLD}; give more"):
             store.find_run("2026")
         for text in ("", "no such", OLD + "0", "aft"):
-            with pytest.raises(CallError, match=f"no run {text!r} in .*; there: {OTHER}, {NEW} .after., {OLD}"):
+            with pytest.raises(CallError, match=f"no run {text!r} in .*; .*there: {OTHER}, {NEW} .after., {OLD}"):
                 store.find_run(text)
+        with pytest.raises(CallError, match=r"did you mean after\? there"):
+            store.find_run("aftr")
+        assert store.newest_finished().run_id == NEW
 
 
 def test_the_newest_is_the_last_that_was_written_whatever_its_clock_said(path):
@@ -167,11 +170,14 @@ def test_naming(path, capsys):
         "2",
         "20260101T",
         "20991231T000000-ffffff",
+        "a#b",
     ):
         assert "is no name" in refused(capsys, "name", OLD, name)
     for words in (["name", OLD], ["name", OLD, "b", "--clear"], ["--json", "name", OLD, "b"]):
         refused(capsys, *words)
     said(capsys, "name", "tuned", "--clear")
+    said(capsys, "name", OLD, "1st try")
+    assert "is called 2nd try, no longer 1st try" in said(capsys, "name", OLD, "2nd try")
     said(capsys, "name", OLD, "2nd try, 2.0")
     with Store(path) as store:
         assert {run.run_id: run.name for run in store.runs()} == {OTHER: None, NEW: None, OLD: "2nd try, 2.0"}
@@ -234,7 +240,7 @@ def test_a_run_of_a_store_that_was_taken_over_is_exported_column_by_column(path,
 def test_an_export_that_cannot_be_written_leaves_nothing(path, capsys, monkeypatch):
     for name in ("out.txt", "out", "folder.d"):
         assert "ends in .sqlite" in refused(capsys, "export", OLD, name)
-    assert "No such file" in refused(capsys, "export", OLD, "nowhere/out.csv")
+    assert "there is no folder nowhere" in refused(capsys, "export", OLD, "nowhere/out.csv")
     assert "no run 'x'" in refused(capsys, "export", "x", "out.csv")
 
     def full(*_, **__):
@@ -254,7 +260,9 @@ def test_deleting(path, capsys):
     whole, size = contents(path), path.stat().st_size
     assert "no run 'nothing'" in refused(capsys, "delete", "before", "nothing")
     assert contents(path) == whole
-    lines = said(capsys, "delete", "before", "newest", OLD).splitlines()
+    assert f"run {OTHER} is not finished" in refused(capsys, "delete", "before", "newest")
+    assert contents(path) == whole
+    lines = said(capsys, "delete", "--unfinished", "before", "newest", OLD).splitlines()
     assert lines[:2] == [f"deleted run {OLD} (before), 5 rows", f"deleted run {OTHER}, 2 rows"]
     assert lines[2] == f"lstm-parity.sqlite: {size:,} bytes before, {path.stat().st_size:,} now"
     assert path.stat().st_size < size / 10

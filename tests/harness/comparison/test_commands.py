@@ -9,7 +9,8 @@ import time
 import pytest
 
 from harness.comparison.decide import Change, Pair, Side, decide
-from harness.comparison.words import as_json, as_markdown, as_text
+from harness.comparison.duel import duel_threads
+from harness.comparison.words import About, as_json, as_markdown, as_text
 from harness.sweep.cell import Cell
 
 pytestmark = [pytest.mark.deep, pytest.mark.quiet]
@@ -53,6 +54,16 @@ def test_a_slower_revision_is_exit_1_and_a_faster_one_0(bench):
     assert 1.5 < pair["low"] < pair["ratio"] < pair["high"] < 6
     assert len(pair["rounds"]) == 4
     assert pair["old"]["median_s"] < pair["new"]["median_s"]
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=bench.folder, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    assert said["commits"] == {"old": {"commit": head, "changed": False}, "new": {"commit": head, "changed": True}}
+    assert (said["threads"], said["budget_s"], said["rounds"]) == (duel_threads(), 0.3, 4)
+    assert said["cells"].startswith("smoke with ")
+    assert "batch_size 2" in said["cells"]
+    for line in (f"old: mine.py:X@HEAD, commit {head[:10]}", f"new: mine.py:X, commit {head[:10]}, with changes that are not"):
+        assert line in done.stdout
+        assert line.replace("_", "\\_") in (bench.folder / "d.md").read_text()
     trees = subprocess.run(["git", "worktree", "list"], cwd=bench.folder, check=True, capture_output=True, text=True)
     assert len(trees.stdout.splitlines()) == 1
     done = duel(bench, "mine.py:X", "mine.py:X@HEAD")
@@ -70,6 +81,16 @@ def test_one_that_went_wrong_is_exit_1(bench):
     assert duel(bench, "bad.py:X", "mine.py:X").returncode == 0
 
 
+def test_where_neither_side_supports_a_cell_nothing_is_compared(bench):
+    less = "    capabilities = dataclasses.replace(NumpyLSTM.capabilities, gradients=False)\n"
+    bench.file("mine.py", "import dataclasses\n" + MINE.format(sleep=0, wrong="") + less)
+    done = duel(bench, "mine.py:X", "mine.py:X", "--mode=training")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("lstm-parity duel: nothing to compare: ")
+    assert "is not supported by both sides; old: UNSUPPORTED, " in done.stderr
+    assert "[2/" not in done.stderr
+
+
 def test_a_backend_against_itself(bench):
     done = duel(bench, "numpy", "numpy")
     assert "numpy (again) over numpy" in done.stdout
@@ -84,7 +105,9 @@ def test_a_backend_against_itself(bench):
         (("duel", "numpy", "numpy", "--threshold", "0"), "not a share between 0 and 1"),
         (("duel", "numpy", "numpy", "--json", "no/such/d.json"), "there is no folder no/such"),
         (("compare", "newest", "newest", "--store", "none.sqlite"), "no store at none.sqlite"),
-        (("compare", "newest", "newest", "--store", "s.sqlite"), "no run"),
+        (("compare", "newest", "newest", "--store", "s.sqlite"), "holds no finished run"),
+        (("duel", "numpy@", "numpy"), "no revision stands after the @"),
+        (("duel", "numpy", "numpy", "--threshold", "-2%"), "--option=-1"),
     ],
 )
 def test_what_cannot_be_carried_out_is_exit_2_and_one_line(bench, words, said):
@@ -117,6 +140,8 @@ def test_a_run_that_is_not_finished_is_not_compared(bench):
         db.execute("UPDATE runs SET finished_at = NULL")
     db.close()
     done = bench.run("compare", bench.store, bench.store)
+    assert (done.returncode, "holds no finished run" in done.stderr) == (2, True)
+    done = bench.run("compare", f"{bench.store}#20", bench.store)
     assert (done.returncode, "is not finished" in done.stderr) == (2, True)
 
 
@@ -127,13 +152,14 @@ def test_names_and_reasons_with_markup_are_text():
     pair = Pair(Cell(), HOSTILE, Side("PASSED", None, 1e-3), Side("WRONG", HOSTILE, None), None)
     other = Pair(Cell(), "b", Side("PASSED", None, 1e-3), Side("PASSED", None, 2e-3), Change(2.0, 1.9, 2.1, 0.0), rounds=(2.0,))
     decided = decide([pair, other], 0.02)
-    page = as_markdown(decided, HOSTILE)
+    about = About(HOSTILE, (HOSTILE,), {"kind": "duel"})
+    page = as_markdown(decided, 0.02, about)
     rows = [line for line in page.splitlines() if line.startswith("|")]
     assert len(rows) == 4
     assert all(row.replace("\\|", "").count("|") == 9 for row in rows)
     assert "<script>" not in page.replace("\\<", "")
-    assert json.loads(as_json(decided, 0.02, {"kind": "duel"}))["pairs"][0]["backend"] == HOSTILE
-    assert "2 pairs: 1 SLOWER, 1 UNCLEAR; 1 right before and not now" in as_text(decided, "title")
+    assert json.loads(as_json(decided, 0.02, about))["pairs"][0]["backend"] == HOSTILE
+    assert "2 pairs: 1 SLOWER, 1 UNCLEAR; 1 right before and not now" in as_text(decided, 0.02, about)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process at once")

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 import harness.comparison.command
+import harness.machine
 from harness.cli import main
 from harness.comparison import duel
 from harness.records import RawSample
@@ -18,10 +19,11 @@ def test_one_core_is_left_to_the_rest_of_the_machine(cores, threads, monkeypatch
     assert duel.duel_threads() == threads
 
 
-@pytest.mark.parametrize(("words", "threads", "budget_s"), [([], 1, 2.0), (["--threads", "4", "--budget", "3"], 4, 3.0)])
+@pytest.mark.parametrize(("words", "threads", "budget_s"), [([], 1, 2.0), (["--threads", "2", "--budget", "3"], 2, 3.0)])
 def test_what_is_said_counts_and_else_the_duels_own(words, threads, budget_s, monkeypatch):
     seen = []
-    monkeypatch.setattr(duel, "cpu_count", lambda: 2)
+    for module in (duel, harness.machine):
+        monkeypatch.setattr(module, "cpu_count", lambda: 2)
     monkeypatch.setattr(harness.comparison.command, "duel", lambda definition, *_: seen.append(definition) or 0)
     assert main(["duel", "numpy", "torch-cpu", *words]) == 0
     assert [(d.threads, d.budget_s) for d in seen] == [(threads, budget_s)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.comparison.revision import launched
+from harness.comparison.revision import checked_out
 from harness.errors import CallError
 
 
@@ -31,14 +31,37 @@ def repository(tmp_path, monkeypatch):
 
 def test_a_name_without_a_revision_is_as_it_is():
     for name in ("numpy", "a.b:C", "x/y.py:C"):
-        with launched(name) as launch:
-            assert (launch.backend, launch.module_path) == (name, ())
+        with checked_out(name) as version:
+            assert (version.launch.backend, version.launch.module_path) == (name, ())
+
+
+def test_the_commit_of_a_side_and_whether_it_lies_there_changed(repository):
+    head, before = (git(repository, "rev-parse", revision).strip() for revision in ("HEAD", "HEAD~1"))
+
+    def found(text):
+        with checked_out(text) as version:
+            return version.commit, version.changed, str(version)
+
+    assert found("sub/mine.py:X@v0.1") == (before, False, f"commit {before[:10]}")
+    assert found("sub/mine.py:X") == (head, False, f"commit {head[:10]}")
+    (repository / "sub" / "mine.py").write_text("class X: pass")
+    assert found("sub/mine.py:X") == (head, True, f"commit {head[:10]}, with changes that are not committed")
+    (repository / "other.py").write_text("class X: pass")
+    assert found("other.py:X") == found("sub.mine:X") == (None, False, "in no commit")
+
+
+def test_a_side_without_a_revision_needs_no_git(repository, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with checked_out("sub/mine.py:X") as version:
+        assert version.commit is None
+    with pytest.raises(CallError, match="needs git"), checked_out("sub/mine.py:X@HEAD"):
+        pytest.fail("entered")
 
 
 @pytest.mark.parametrize("revision", ["HEAD~1", "v0.1", "HEAD@{1}"])
 def test_a_file_of_a_revision_is_that_of_its_worktree(repository, revision):
-    with launched(f"sub/mine.py:X@{revision}") as launch:
-        path, _, name = launch.backend.rpartition(":")
+    with checked_out(f"sub/mine.py:X@{revision}") as version:
+        path, _, name = version.launch.backend.rpartition(":")
         assert name == "X"
         assert Path(path).read_text().startswith("VERSION = 1\n")
         assert len(git(repository, "worktree", "list").splitlines()) == 2
@@ -47,15 +70,15 @@ def test_a_file_of_a_revision_is_that_of_its_worktree(repository, revision):
 
 
 def test_the_worktree_goes_when_the_duel_is_interrupted(repository):
-    with pytest.raises(KeyboardInterrupt), launched("sub/mine.py:X@HEAD"):
+    with pytest.raises(KeyboardInterrupt), checked_out("sub/mine.py:X@HEAD"):
         raise KeyboardInterrupt
     assert len(git(repository, "worktree", "list").splitlines()) == 1
 
 
 def test_a_module_is_looked_for_in_the_worktree_first(repository):
-    with launched("sub.mine:X@HEAD") as launch:
-        assert launch.backend == "sub.mine:X"
-        assert Path(launch.module_path[0], "sub", "mine.py").exists()
+    with checked_out("sub.mine:X@HEAD") as version:
+        assert version.launch.backend == "sub.mine:X"
+        assert Path(version.launch.module_path[0], "sub", "mine.py").exists()
 
 
 @pytest.mark.parametrize(
@@ -65,10 +88,11 @@ def test_a_module_is_looked_for_in_the_worktree_first(repository):
         ("sub/mine.py:X@-x", "has no revision '-x'"),
         ("sub/other.py:X@HEAD", "that revision has no sub/other.py"),
         ("numpy@HEAD", "has no package `backends`"),
+        ("sub/mine.py:X@", "no revision stands after the @"),
     ],
 )
 def test_what_is_not_there_is_said_in_one_line(repository, name, said):
-    with pytest.raises(CallError, match="one line" if "\n" in said else said), launched(name):
+    with pytest.raises(CallError, match="one line" if "\n" in said else said), checked_out(name):
         pytest.fail("entered")
     assert len(git(repository, "worktree", "list").splitlines()) == 1
 
@@ -78,12 +102,12 @@ def test_hooks_of_the_repository_do_not_run(repository):
     hook.parent.mkdir(exist_ok=True)
     hook.write_text(f"#!/bin/sh\ntouch '{repository}/ran'\n")
     hook.chmod(0o755)
-    with launched("sub/mine.py:X@HEAD"):
+    with checked_out("sub/mine.py:X@HEAD"):
         assert not (repository / "ran").exists()
 
 
 def test_a_file_outside_of_any_repository_has_no_revisions(repository, tmp_path_factory):
     outside = tmp_path_factory.mktemp("outside")
     (outside / "mine.py").write_text("class X: pass")
-    with pytest.raises(CallError, match=f"{outside} is not in a git repository"), launched(f"{outside / 'mine.py'}:X@HEAD"):
+    with pytest.raises(CallError, match=f"{outside} is not in a git repository"), checked_out(f"{outside / 'mine.py'}:X@HEAD"):
         pass

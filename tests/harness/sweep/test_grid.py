@@ -7,7 +7,7 @@ import pytest
 
 from harness.errors import CallError
 from harness.sweep.cell import Cell
-from harness.sweep.grid import axis_values, cells_of, load_sweep, preset_names, with_weights
+from harness.sweep.grid import axis_values, cells_of, in_place_of, load_sweep, preset_names, with_weights
 
 DEEPBENCH = """\
 mode,hidden_size,batch_size,sequence_length
@@ -77,6 +77,12 @@ def test_a_grid_is_all_combinations_and_words_replace_axes(tmp_path):
     assert len(cells_of([*sweep.grids, *sweep.grids], {})) == 4  # each cell once
 
 
+def test_a_title_says_which_axes_were_given_other_values():
+    assert in_place_of("smoke: a look", {}) == "smoke: a look"
+    words = {"batch_size": (1, 8), "precision": ("float32",)}
+    assert in_place_of("smoke: a look", words) == "smoke with batch_size 1, 8; precision float32"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -93,6 +99,8 @@ def test_a_grid_is_all_combinations_and_words_replace_axes(tmp_path):
         ("[[grid]]\nprecision = 'bfloat15'\n", "did you mean 'bfloat16'?"),
         ("[[grid]]\nmode = ['inference', 'train']\n", "mode must be one of inference, training, not 'train'"),
         ("backends = 'numpy'\n[[grid]]\n", "line 1: backends must be a list of names"),
+        ("backends = ['numpy', 'torch_cpu']\n[[grid]]\n", "line 1: unknown backend 'torch_cpu'; did you mean 'torch-cpu'?"),
+        ("backends = ['zzz']\n[[grid]]\n", "line 1: unknown backend 'zzz'; known: cupy-raw, "),
         ("budget = '3'\n[[grid]]\n", "line 1: budget must be a number of seconds above 0, not '3'"),
         ("budget = nan\n[[grid]]\n", "budget must be a number"),
         ("title = 3\n[[grid]]\n", "title must be text, not 3"),
