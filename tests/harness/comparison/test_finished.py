@@ -92,6 +92,24 @@ def test_a_baseline_that_moved_leaves_the_others_unclear_and_is_judged_itself(tm
     assert "SLOWER" in verdicts(pairs, "base")
 
 
+def test_what_hits_all_backends_of_a_cell_alike_is_the_machine(tmp_path):
+    new = {"base": [2e-3 * 1.3] * 5, "mine": [3e-3 * 1.3] * 5}
+    decided = decide(compare_runs(run(tmp_path, "a"), run(tmp_path, "b", seconds=new), 0.02), 0.02)
+    assert {d.verdict for d in decided} == {"UNCLEAR"}
+    reasons = {d.pair.backend: d.reason for d in decided}
+    assert "the other backends' ratios to the control moved, too, by +" in reasons["base"]
+    assert "the baseline's ratio to the control moved by +" in reasons["mine"]
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.17, "UNCLEAR"), (1.4, "SLOWER")])
+def test_where_the_control_alone_tells_only_a_very_large_change_is_one(tmp_path, factor, verdict):
+    def alone(name, factor):
+        about, frames = run(tmp_path, name, seconds={"base": [2e-3 * factor] * 5})
+        return about, replace(frames, rows=frames.rows[frames.rows["backend"] == "base"])
+
+    assert set(verdicts(compare_runs(alone("a", 1), alone("b", factor), 0.02), "base")) == {verdict}
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -1,6 +1,6 @@
 """Where a worker's arrays begin: not the same in every process, or code would be compared by what was imported before it."""
 
-import sys
+import platform
 
 import pytest
 
@@ -19,7 +19,7 @@ class X(NumpyLSTM):
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="UNVERIFIED: written for glibc's allocator")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="UNVERIFIED: written for glibc's allocator")
 def test_a_layout_moves_every_large_array_by_its_number_of_16_bytes(tmp_path):
     (tmp_path / "tells.py").write_text(TELLS)
 
