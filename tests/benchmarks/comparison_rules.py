@@ -6,9 +6,10 @@
 
 A group is one duel of identical code and one of the slowed one, a pair for each cell of the calibration; every other tool then
 has the same wall time for the same pairs, half of it for either side, one side after the other, each in a process of its own,
-as two versions of a package need. torch.utils.benchmark: medians of `blocked_autorange`; pytest-benchmark: the least time; asv:
-its own test on its own samples (Mann-Whitney, p < 0.002) and medians. Each calls a pair different from a change of 2.5% on,
-half of what is planted: the limit at which they do best. Prints a table in Markdown.
+as two versions of a package need, with as many threads as a duel gives to a side. torch.utils.benchmark: medians of
+`blocked_autorange`; pytest-benchmark: the least time; asv: its own test on its own samples (Mann-Whitney, p < 0.002) and
+medians. Each calls a pair different from a change of 2.5% on, half of what is planted: the limit at which they do best. Prints
+a table in Markdown.
 """
 
 import json
@@ -79,8 +80,13 @@ def _pytest_benchmark(backend, cell, seconds):
 
 
 def one_side(tool, backend, cell, seconds):
+    from harness.comparison.duel import duel_threads
+    from harness.machine import worker_environment
+
     words = [sys.executable, __file__, "--side", tool, backend, str(cell), str(seconds)]
-    return json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    with worker_environment(duel_threads()):
+        done = subprocess.run(words, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def called(tool, old, new):
