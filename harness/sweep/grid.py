@@ -19,8 +19,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from backends.registry import backend_names
-
 from ..errors import CallError
 from .cell import Cell
 
@@ -132,9 +130,6 @@ def _parse(text: str, name: str, *, is_preset: bool) -> Sweep:
     backends = data.get("backends", list(DEFAULT_BACKENDS))
     if not isinstance(backends, list) or not backends or not all(isinstance(b, str) for b in backends):
         raise fail("backends", f'backends must be a list of names such as ["numpy"], not {backends!r}')
-    for backend in backends:
-        if ":" not in backend and backend not in backend_names():
-            raise fail("backends", f"unknown backend {backend!r}{_nearest(backend, backend_names())}")
     budget = data.get("budget", DEFAULT_BUDGET_S)
     if isinstance(budget, bool) or not isinstance(budget, (int, float)) or not 0 < budget < float("inf"):
         raise fail("budget", f"budget must be a number of seconds above 0, not {budget!r}")
@@ -156,12 +151,8 @@ def _parse(text: str, name: str, *, is_preset: bool) -> Sweep:
 
 
 def _unknown(key: str, known: Sequence[str]) -> str:
-    return f"unknown key {key!r}{_nearest(key, known)}"
-
-
-def _nearest(word: str, known: Sequence[str]) -> str:
-    near = get_close_matches(word, known, n=1, cutoff=0.4)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+    near = get_close_matches(key, known, n=1, cutoff=0.4)
+    return f"unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}")
 
 
 def _line(text: str, key: str, table: int | None) -> int:
