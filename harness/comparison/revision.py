@@ -67,14 +67,16 @@ def checked_out(text: str) -> Iterator[Version]:
     with tempfile.TemporaryDirectory(prefix="lstm-parity-revision-") as folder:
         tree = Path(folder) / commit[:12]
         _git(top, "worktree", "prune")
-        if _git(top, "worktree", "add", "--detach", "--quiet", str(tree), commit) is None:
-            raise CallError(
-                f"{text}: git cannot make a worktree of {revision} in {folder}; is there room, and may you write to {top}?"
-            )
-        try:
+        try:  # from here on: the command may be ended while git is at it
+            if _git(top, "worktree", "add", "--detach", "--quiet", str(tree), commit) is None:
+                raise CallError(
+                    f"{text}: git cannot make a worktree of {revision} in {folder}; is there room, and may you write to {top}?"
+                )
             yield Version(_launch_from(tree, top, backend, file, text), commit)
         finally:
-            _git(top, "worktree", "remove", "--force", str(tree))
+            _git(top, "worktree", "remove", "--force", "--force", str(tree))  # twice: git locks what it has not finished
+            shutil.rmtree(tree, ignore_errors=True)
+            _git(top, "worktree", "prune")
 
 
 def _as_it_lies(text: str) -> Version:
