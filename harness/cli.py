@@ -110,8 +110,9 @@ def _definition(arguments: argparse.Namespace) -> tuple[Definition, Any]:
     from .machine import cpu_count
     from .sweep.grid import AXES, Definition, axis_values, cells_of, file_digests, in_place_of, load_sweep, with_weights
 
-    if (arguments.threads or 1) > cpu_count():
-        raise CallError(f"--threads {arguments.threads}: this process may use {cpu_count()} cores; say that many or fewer")
+    cores = cpu_count()
+    if (arguments.threads or 1) > cores:
+        raise CallError(f"--threads {arguments.threads}: this process may use {cores} cores; say that many or fewer")
     said = load_sweep(arguments.sweep)
     axes: dict[str, Any] = {name: getattr(arguments, name, None) for name in AXES}
     for name in ("mode", "bidirectional"):
@@ -136,7 +137,7 @@ def _definition(arguments: argparse.Namespace) -> tuple[Definition, Any]:
         cells=cells,
         backends=backends,
         named=bool(arguments.backend),
-        threads=arguments.threads or cpu_count(),
+        threads=arguments.threads or cores,
         budget_s=arguments.budget or said.budget_s,
         weights_file=arguments.weights,
         digests=file_digests([*backends, *([arguments.weights] if arguments.weights else [])]),

@@ -202,12 +202,6 @@ def fingerprint() -> dict[str, Any]:
     }
 
 
-def machine_in_words(found: dict[str, Any]) -> str:
-    """A fingerprint's processor, cores and GPUs."""
-    cores = [f"{found['cores']} cores"] if found.get("cores") else []
-    return ", ".join(filter(None, [found.get("cpu"), *cores, *found.get("gpu", ())]))
-
-
 def machine_id(found: dict[str, Any]) -> str:
     """Twelve hexadecimal digits that stay the same for the same hardware and libraries."""
     lasting = {name: found[name] for name in ("cpu", "cores", "memory_bytes", "gpu", "gpu_driver", "os", "python", "libraries")}

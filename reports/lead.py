@@ -8,6 +8,7 @@ import pandas as pd
 
 from .chart_parts import largest
 from .frame import STATUSES, Run, varying
+from .hardware import machine_in_words
 from .history import History, move_sentence
 from .words import brief, cells, duration, label, percent, phrase, significant
 
@@ -74,9 +75,7 @@ def where_and_when(run: Run) -> list[str]:
 
 def stamp(run: Run) -> str:
     """The run and its machine in a line: what a picture needs that has left its page."""
-    cores = run.fingerprint.get("cores")
-    machine = [run.fingerprint.get("cpu"), f"{cores} cores" if cores else None, *(run.fingerprint.get("gpu") or ())]
-    return ", ".join([f"run {run.run_id}", *(brief(part) for part in machine if part)])
+    return ", ".join(filter(None, [f"run {run.run_id}", machine_in_words(run.fingerprint)]))
 
 
 def all_ran(rows: pd.DataFrame) -> list[str]:
@@ -84,7 +83,7 @@ def all_ran(rows: pd.DataFrame) -> list[str]:
     if not rows["timed"].all():
         return []
     each = f"each of the {len(rows):,} rows" if len(rows) > 1 else "the only row"
-    return [f"Everything could run, and nothing was found wrong: {each} has a time."]
+    return [f"Everything could run: {each} has a time."]
 
 
 def statuses(rows: pd.DataFrame) -> str:

@@ -15,7 +15,7 @@ from .chart_parts import COLOURS, Chart
 from .content import Content
 from .names import steady
 from .pack import as_object, in_script, packed
-from .pictures import VEGA_LITE, Picture, start_of
+from .pictures import VEGA_LITE, Picture, group_words, start_of
 
 
 class Raw(str):
@@ -52,8 +52,8 @@ def page_data(content: Content, charts: list[Chart]) -> str:
             "precisionControl": json.dumps(next((n for n, c in enumerate(drawn.controls) if c.column == "precision"), -1)),
             "groups": json.dumps(choices),
             "titles": json.dumps(list(drawn.groups["title"])),
-            "kinds": json.dumps(
-                [f"{p}, {m}" for p, m in zip(drawn.groups["in_precision"], drawn.groups["in_mode"], strict=True)]
+            "words": json.dumps(
+                [[", ".join(group_words(drawn, g, across=across)) for across in (False, True)] for g in drawn.groups.index]
             ),
             "stamp": json.dumps(steady(content.stamp)),
             "start": json.dumps(start),

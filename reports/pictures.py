@@ -109,20 +109,16 @@ def _picture(content: Content, chart: Chart, group: int, held: dict[str, object]
     return Picture(slug(name), title, caption, svg)
 
 
+def group_words(drawn: Drawn, group: int, *, across: bool) -> list[str]:
+    """What a group is, in words. across: for a chart that shows all precisions of it, so without its own."""
+    kind = [str(drawn.groups[c][group]) for c in ("in_precision", "in_mode")]
+    more = [word for word in str(drawn.groups["title"][group]).split(", ") if word and word not in kind]
+    return [*kind[across:], *more]
+
+
 def _where(content: Content, chart: Chart, group: int, held: dict[str, object]) -> str:
     """What a picture is of, where the page has controls."""
-    groups = content.drawn.groups
-    parts = (
-        [str(groups["in_mode"][group])]
-        if chart.feeds["rows"].across
-        else [f"{groups['in_precision'][group]}, {groups['in_mode'][group]}"]
-    )
-    more = [
-        t
-        for t in str(groups["title"][group]).split(", ")
-        if t and t not in (groups["in_precision"][group], groups["in_mode"][group])
-    ]
-    parts += more
+    parts = group_words(content.drawn, group, across=chart.feeds["rows"].across)
     for field, words in (("steps", "sequence length"), ("batch", "batch size")):
         if field in chart.feeds["rows"].held:
             parts.append(f"{words} {held[field]:,}")

@@ -9,7 +9,7 @@ from .chart_parts import KEYS, Feed
 from .drawn import Drawn
 from .frame import RATIO_COLUMNS
 from .ratios import with_baseline
-from .wins import MARGIN, WIN
+from .wins import MARGIN, WIN, unstable_cells
 
 NONE = "none"
 """The outcome of a cell in which no backend has a time."""
@@ -36,8 +36,7 @@ def wins_table(drawn: Drawn, outcome: pd.DataFrame) -> pd.DataFrame:
     """
     cells = drawn.rows.drop_duplicates("cell")[["cell", "group", *_SIZES]].rename(columns=_SIZES)
     table = cells.join(outcome, on="cell").drop(columns="cell")
-    unstable = drawn.rows.loc[drawn.rows["timed"] & (drawn.rows["status"] == "UNSTABLE"), "cell"]
-    table["shaky"] = cells["cell"].isin(set(unstable)).to_numpy()
+    table["shaky"] = cells["cell"].isin(unstable_cells(drawn.rows)).to_numpy()
     table["outcome"] = table["outcome"].fillna(NONE)
     letter = {b: KEYS[n % len(KEYS)] for n, b in enumerate(drawn.backends)}
     key = table["fastest"].map(letter)

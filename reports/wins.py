@@ -51,6 +51,11 @@ def _leads(others: pd.DataFrame, best: pd.DataFrame, samples: pd.DataFrame, base
     return pd.DataFrame(leads, columns=list(MARGIN))
 
 
+def unstable_cells(rows: pd.DataFrame) -> set[int]:
+    """The cells in which a time is UNSTABLE."""
+    return set(rows.loc[rows["timed"] & (rows["status"] == "UNSTABLE"), "cell"])
+
+
 def win_sentences(rows: pd.DataFrame, outcome: pd.DataFrame) -> list[str]:
     """Who wins where, in words. outcome: of `contests`."""
     described = rows.drop_duplicates("cell").set_index("cell")
@@ -62,7 +67,7 @@ def win_sentences(rows: pd.DataFrame, outcome: pd.DataFrame) -> list[str]:
         names = sorted(counts.index, key=lambda b: (-counts[b], b))
         differing = varying(described.loc[contested.index])
         parts, rivals = [], " that have two times or more" * (total < len(described))
-        unstable = set(rows.loc[rows["timed"] & (rows["status"] == "UNSTABLE"), "cell"])
+        unstable = unstable_cells(rows)
         for i, name in enumerate(names):
             won = described.loc[wins.index[wins == name]]
             common = [phrase(c, won[c].iloc[0]) for c in differing if won[c].nunique(dropna=False) == 1]

@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from reports.hardware import machine_in_words
+
 from ..arguments import as_command
 from ..errors import CallError, check_writable
-from ..machine import fingerprint, machine_in_words
+from ..machine import fingerprint
 from ..records import Frames, Run, now
 from ..runs import COMMIT, to_the_second
-from ..store import Store
+from ..store import NEWEST, Store
 from ..sweep.grid import Definition
 from ..sweep.progress import shown_progress
 from .decide import Pair, decide, why_untimed
@@ -161,9 +163,9 @@ def _run(text: str, default: Path) -> _Found:
     """A run by STORE, STORE#RUN, or RUN of the default store, with the store's tables."""
     file, _, name = text.rpartition("#")
     if not file or not Path(file).is_file():
-        file, name = (text, "") if Path(text).is_file() else (str(default), text)
+        file, name = (text, NEWEST) if Path(text).is_file() else (str(default), text)
     with Store(Path(file)) as store:
-        run = store.newest_finished() if name in ("", "newest") else store.find_run(name)
+        run = store.newest_finished() if name == NEWEST else store.find_run(name)
         if run.finished_at is None:
             raise CallError(f"run {run.run_id} of {file} is not finished: go on with its sweep (--resume), or name another run")
         return _Found(Path(file), run, store.frames())

@@ -52,14 +52,14 @@ class _Estimate:
 class _Measured:
     """One row of a run, its time over the control's, and the control's own; None where there are too few samples.
 
-    few: how many samples the control has, for a person.
+    fixed: the control's samples.
     """
 
     side: Side
     threads: int
     over_control: _Estimate | None
     control: _Estimate | None
-    few: str = ""
+    fixed: Sequence[RawSample] = ()
 
 
 Rows = dict[tuple[Cell, str], _Measured]
@@ -98,15 +98,14 @@ def _measured(run: Run, frames: Frames) -> Rows:
     for row in _plain(rows, list(rows.columns)):
         side = Side(row["status"], row["reason"], row["median_s"])
         cell = Cell(**{f.name: row[f.name] for f in fields(Cell)})
-        over_control, control, few = None, None, ""
+        over_control, control, fixed = None, None, list[RawSample]()
         if side.status in TIMED:
             mine = _raw(samples.get(row["row_id"]))
             device = "cuda" if any(s.device_s is not None for s in mine) else "cpu"
             fixed = _raw(controls.get((row["cell"], device)))
             over_control = _estimate(pairs_of_blocks(mine, fixed))
             control = _estimate([s.seconds for s in fixed if s.used])
-            few = _few(fixed)
-        found[cell, row["backend"]] = _Measured(side, row["threads"], over_control, control, few)
+        found[cell, row["backend"]] = _Measured(side, row["threads"], over_control, control, fixed)
     return found
 
 
@@ -172,7 +171,8 @@ def _why_unclear(a: _Measured, b: _Measured, others: Mapping[str, float], baseli
         return f"measured with {a.threads} threads and with {b.threads}"
     for which, run in (("old", a), ("new", b)):
         if run.control is None or run.over_control is None:
-            return f"the control of the {which} run has too few samples: {run.few}; measure again, or use `lstm-parity duel`"
+            few = _few(run.fixed)
+            return f"the control of the {which} run has too few samples: {few}; measure again, or use `lstm-parity duel`"
     assert a.control is not None
     assert b.control is not None
     limit = math.log1p(threshold)

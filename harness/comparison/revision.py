@@ -19,12 +19,11 @@ import harness
 from backends.registry import BUILT_IN
 
 from ..errors import CallError
+from ..runs import COMMIT
 from ..sweep.workers import Launch
 
 _AT_REVISION = re.compile(r"(?P<backend>.+?\.py:\w+|[^@]+)@(?P<revision>.+)")
 _FILE = re.compile(r"(?P<file>.+\.py):(?P<name>\w+)")
-COMMIT = 10
-"""Digits of a commit that a person needs."""
 
 
 @dataclass(frozen=True)

@@ -41,12 +41,14 @@ def in_one_line(cell: Cell, rows: Sequence[Row]) -> str:
     """A finished cell: each backend's time, or why it has none."""
     said = []
     for row in rows:
-        if row.median_s is None:
-            why = "" if row.status in ("UNAVAILABLE", "UNSUPPORTED") else f" ({(row.reason or '')[:LONGEST_REASON]})"
-            said.append(f"{row.backend} {row.status}{why}")
-        else:
-            mark = "" if row.status == "PASSED" else f" {row.status} ({(row.reason or '')[:LONGEST_REASON]})"
-            said.append(f"{row.backend} {seconds_in_words(row.median_s)}{mark}")
+        parts = [row.backend]
+        if row.median_s is not None:
+            parts.append(seconds_in_words(row.median_s))
+        if row.status != "PASSED":
+            parts.append(row.status)
+        if row.status not in ("PASSED", "UNAVAILABLE", "UNSUPPORTED"):
+            parts.append(f"({(row.reason or '')[:LONGEST_REASON]})")
+        said.append(" ".join(parts))
     return f"{cell}: {', '.join(said)}"
 
 

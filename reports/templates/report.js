@@ -321,10 +321,8 @@ function showCharts(page) {
   // What is shown, in words: of a chart that shows all precisions side by side without one.
   function choice(one) {
     if (one.feeds.rows.everywhere) return "";
-    const kind = page.kinds[state.group].split(", ");
-    const words = page.titles[state.group].split(", ").filter((word) => word && !kind.includes(word));
     const sizes = [["steps", "sequence length"], ["batch", "batch size"]].filter(([field]) => one.feeds.rows.held.includes(field));
-    return [...(one.feeds.rows.across ? kind.slice(1) : kind), ...words, ...sizes.map(([field, word]) => `${word} ${whole(state[field])}`)].join(", ");
+    return [page.words[state.group][Number(one.feeds.rows.across)], ...sizes.map(([field, word]) => `${word} ${whole(state[field])}`)].join(", ");
   }
   // The chart as a picture that stands by itself: with its title, and the run and machine that it is of.
   async function pictured(one, use) {
@@ -359,7 +357,8 @@ function showCharts(page) {
     });
   }
   function saveCsv(one) {
-    const rows = one.rows.map((r) => ({ ...r, choice: choice(one), measured: page.stamp }));
+    const about = { choice: choice(one), measured: page.stamp };
+    const rows = one.rows.map((r) => ({ ...r, ...about }));
     const fields = rows.length ? Object.keys(rows[0]) : [];
     // a text that a spreadsheet would take for a formula begins with a quote
     const safe = (v) => (typeof v === "string" && /^[=+\-@\t\r]/.test(v) ? "'" + v : v);

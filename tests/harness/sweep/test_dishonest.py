@@ -467,6 +467,25 @@ def half(k):
     os.sched_setaffinity(0, [CORES[k % len(CORES)]])
     hashlib.pbkdf2_hmac('sha256', b'', b'', 30000)
 """
+
+
+def a_child(work):
+    """Methods of a backend with a process of its own, which does that and answers a byte whenever it is sent one."""
+    return f"""
+    def start(self):
+        read, self.to = os.pipe()
+        self.back, write = os.pipe()
+        if os.fork() == 0:
+            os.close(self.to)
+            while os.read(read, 1):
+                {work}
+                os.write(write, b'y')
+            os._exit(0)
+        os.close(read)
+    def close(self): os.close(self.to)
+"""
+
+
 CORES = {
     "more_cores": cheat(
         "keeps two cores busy where each backend was given one thread",
@@ -482,19 +501,7 @@ CORES = {
         + forward(
             "os.write(self.to, b'x'); half(0); os.read(self.back, 1)",
             "self.start()",
-            """
-    def start(self):
-        read, self.to = os.pipe()
-        self.back, write = os.pipe()
-        if os.fork() == 0:
-            os.close(self.to)
-            while os.read(read, 1):
-                half(1)
-                os.write(write, b'y')
-            os._exit(0)
-        os.close(read)
-    def close(self): os.close(self.to)
-""",
+            a_child("half(1)"),
         ),
     ),
 }
@@ -542,17 +549,7 @@ class X(NumpyLSTM):
         forward(
             "os.write(self.to, b'x'); os.read(self.back, 1)",
             "self.start()",
-            """
-    def start(self):
-        read, self.to = os.pipe()
-        self.back, write = os.pipe()
-        if os.fork() == 0:
-            os.close(self.to)
-            while os.read(read, 1): os.write(write, b'y')
-            os._exit(0)
-        os.close(read)
-    def close(self): os.close(self.to)
-""",
+            a_child("pass"),
         ),
     ),
     "packs_once": honest(
