@@ -85,9 +85,11 @@ def memory_bytes() -> int | None:
 
 
 @cache
-def cache_bytes() -> int:
-    """Size of the largest cache of the machine: of its first core, or of a GPU."""
-    sizes = [_of_gpu(driver, device, L2_CACHE_SIZE) for driver, device in _gpus()]
+def cache_bytes(device: str) -> int:
+    """Size of the last cache before the memory: of the machine's first core ("cpu"), or of its GPUs the largest ("cuda")."""
+    if device == "cuda":
+        return max((_of_gpu(driver, gpu, L2_CACHE_SIZE) for driver, gpu in _gpus()), default=0) or DEFAULT_CACHE_BYTES
+    sizes = []
     for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
         text = path.read_text().strip()
         scale = {"K": 2**10, "M": 2**20, "G": 2**30}.get(text[-1:], 1)
@@ -190,7 +192,8 @@ def fingerprint() -> dict[str, Any]:
     return {
         "cpu": cpu_name(),
         "cores": cpu_count(),
-        "cache_bytes": cache_bytes(),
+        "cache_bytes": cache_bytes("cpu"),
+        "gpu_cache_bytes": cache_bytes("cuda") if gpu_names() else None,
         "memory_bytes": memory_bytes(),
         "gpu": gpu_names(),
         "gpu_driver": _driver_version(),

@@ -12,6 +12,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from backends import LSTMBackend, UnsupportedError
+from backends.problem import Array
+
+from ..worker.calls import FormError
+
+Index = Callable[[tuple[int, ...]], tuple[Array, ...]]
+"""For an array's shape some places in it, one array of numbers for each axis."""
+Values = Callable[[Any, Index], bytes]
 
 
 class Stopwatch(Protocol):
@@ -26,26 +33,46 @@ class Stopwatch(Protocol):
     def captured(self) -> Any:
         """What the recorded call returned; its arrays hold the last replay's results."""
 
-    def flush(self, size: int) -> None:
-        """Push what the device's cache holds out of it."""
+    def settle(self) -> None:
+        """Wait for all that the device has to do, on whatever stream."""
+
+    def flush(self) -> None:
+        """Push what the device's cache holds out of it, and wait for that."""
+
+    def values(self, array: Any, index: Index) -> bytes:
+        """The values of a device array at places of `index`, read with no help of the backend's.
+
+        Raises FormError for what is no such array on the device.
+        """
 
     def peak_memory_bytes(self) -> int | None:
-        """Most bytes held on the device; None where that is not known."""
+        """Most bytes held on the device, without those of `flush`; None where that is not known."""
 
     def device_name(self) -> str:
         """The device, as a person would name it."""
 
 
-def stopwatch(device: str, backend: LSTMBackend, clock: Callable[[], float]) -> Stopwatch:
-    """The stopwatch for a backend's device and kind of array."""
-    if device == "cpu":
+def stopwatch(backend: LSTMBackend, clock: Callable[[], float], flush_bytes: int) -> Stopwatch:
+    """The stopwatch for a backend's device and kind of array. flush_bytes: more than the device's cache holds; 0: none."""
+    if backend.capabilities.device == "cpu":
         return CPUStopwatch(backend, clock)
-    library = type(backend.to_device(np.zeros(1, np.float32))).__module__.partition(".")[0]
-    if library == "torch":
-        return TorchStopwatch(clock)
+    array = backend.to_device(np.zeros(1, np.float32))
+    library = type(array).__module__.partition(".")[0]
+    if library == "torch" and array.is_cuda:
+        return TorchStopwatch(clock, flush_bytes)
     if library == "cupy":
-        return CuPyStopwatch(clock)
-    raise UnsupportedError(f"CUDA arrays of {library} cannot be timed; torch's and CuPy's can")
+        return CuPyStopwatch(clock, flush_bytes)
+    raise UnsupportedError(f"CUDA arrays of {library} cannot be timed; torch's on the device and CuPy's can")
+
+
+def _kind(array: Any) -> str:
+    """What it is, in words."""
+    return f"a {type(array).__module__}.{type(array).__name__} on {getattr(array, 'device', 'the host')}"
+
+
+def _flat(index: Index, shape: tuple[int, ...]) -> Array:
+    """The places as numbers in row-major order, int64."""
+    return np.ravel_multi_index(index(shape), shape).astype(np.int64) if shape else np.zeros(0, np.int64)
 
 
 class CPUStopwatch:
@@ -69,8 +96,15 @@ class CPUStopwatch:
         """See `capture`."""
         raise UnsupportedError("a CUDA graph needs a CUDA backend")
 
-    def flush(self, size: int) -> None:
-        """The caller's write has done it."""
+    def settle(self) -> None:
+        """A CPU's work is done when the call returns."""
+
+    def flush(self) -> None:
+        """Whoever made the inputs has done it."""
+
+    def values(self, array: Any, index: Index) -> bytes:
+        """A CPU's arrays are read as what to_host makes of them."""
+        raise NotImplementedError
 
     def peak_memory_bytes(self) -> None:
         """The process's own peak is what counts."""
@@ -85,12 +119,14 @@ class CPUStopwatch:
 class TorchStopwatch:
     """Events of torch on its current stream."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], flush_bytes: int) -> None:
         import torch
 
         self._torch, self._clock = torch, clock
         self._graph: Any = None
         self._output: Any = None
+        self._flat: dict[tuple[int, ...], Any] = {}
+        self._flushed = torch.empty(flush_bytes, dtype=torch.uint8, device="cuda")
         torch.cuda.reset_peak_memory_stats()
 
     def time(self, calls: Callable[[], None]) -> tuple[float, float]:
@@ -117,14 +153,28 @@ class TorchStopwatch:
         """See Stopwatch."""
         return self._output
 
-    def flush(self, size: int) -> None:
+    def settle(self) -> None:
         """See Stopwatch."""
-        self._torch.empty(size, dtype=self._torch.uint8, device="cuda").zero_()
         self._torch.cuda.synchronize()
+
+    def flush(self) -> None:
+        """See Stopwatch."""
+        self._flushed.zero_()
+        self._torch.cuda.synchronize()
+
+    def values(self, array: Any, index: Index) -> bytes:
+        """See Stopwatch."""
+        if type(array) is not self._torch.Tensor or not array.is_cuda:
+            raise FormError(f"a timed call returned {_kind(array)}, expected a torch.Tensor on the device")
+        shape = tuple(array.shape)
+        if shape not in self._flat:
+            self._flat[shape] = self._torch.as_tensor(_flat(index, shape), device=array.device)
+        taken = self._torch.take(array.detach(), self._flat[shape])
+        return bytes(taken.view(self._torch.uint8).cpu().numpy().tobytes())
 
     def peak_memory_bytes(self) -> int:
         """See Stopwatch: what torch's allocator held at most."""
-        return int(self._torch.cuda.max_memory_allocated())
+        return int(self._torch.cuda.max_memory_allocated() - self._flushed.nbytes)
 
     def device_name(self) -> str:
         """The GPU's name."""
@@ -134,10 +184,12 @@ class TorchStopwatch:
 class CuPyStopwatch:
     """Events of CuPy on its current stream."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], flush_bytes: int) -> None:
         import cupy
 
         self._cupy, self._clock = cupy, clock
+        self._flat: dict[tuple[int, ...], Any] = {}
+        self._flushed = cupy.empty(flush_bytes, cupy.uint8)
         self._stream: Any = None
         self._graph: Any = None
         self._output: Any = None
@@ -171,14 +223,26 @@ class CuPyStopwatch:
         """See Stopwatch."""
         return self._output
 
-    def flush(self, size: int) -> None:
+    def settle(self) -> None:
         """See Stopwatch."""
-        self._cupy.zeros(size, self._cupy.uint8)
         self._cupy.cuda.Device().synchronize()
+
+    def flush(self) -> None:
+        """See Stopwatch."""
+        self._flushed.fill(0)
+        self._cupy.cuda.Device().synchronize()
+
+    def values(self, array: Any, index: Index) -> bytes:
+        """See Stopwatch."""
+        if type(array) is not self._cupy.ndarray:
+            raise FormError(f"a timed call returned {_kind(array)}, expected a cupy.ndarray")
+        if array.shape not in self._flat:
+            self._flat[array.shape] = self._cupy.asarray(_flat(index, array.shape))
+        return bytes(self._cupy.asnumpy(array.take(self._flat[array.shape])).tobytes())
 
     def peak_memory_bytes(self) -> int:
         """See Stopwatch: what CuPy's pool holds, which does not shrink."""
-        return int(self._cupy.get_default_memory_pool().total_bytes())
+        return int(self._cupy.get_default_memory_pool().total_bytes() - self._flushed.nbytes)
 
     def device_name(self) -> str:
         """The GPU's name."""

@@ -97,7 +97,7 @@ def measure_cell(
     before = ledger.overhead()
     states = {backend: State() for backend in clients}
     limit_s = LEAST_LIMIT_S + cost.flops(cell) / SLOWEST_FLOPS
-    ring_size, flush_bytes = _ring(cell)
+    ring_size = _ring_size(cell, {promises[b].device for b, c in clients.items() if not isinstance(c, WorkerError)})
 
     running: dict[str, WorkerClient] = {}
     with ledger.spend("setup"):
@@ -105,6 +105,7 @@ def measure_cell(
             if isinstance(client, WorkerError):
                 states[backend].fail(client.status, client.reason)
                 continue
+            flush_bytes = _flush_bytes(cell, promises[backend].device, ring_size)
             message = Open(cell, weights_seed, context.weights_file, ring_size, flush_bytes)
             states[backend].opened = _ask(states[backend], client, message, limit_s)
             if states[backend].opened is not None:
@@ -168,13 +169,19 @@ def _open_control(device: str, client: WorkerClient, ledger: Ledger) -> Contesta
     return Contestant(f"control:{device}", client, device, LEAST_LIMIT_S, 0, CONTROL_RING, drawn=0)
 
 
-def _ring(cell: Cell) -> tuple[int, int]:
-    """How many input sets take turns, and how many bytes to write before each sample to push the caches' content out."""
-    if cell.cache == "warm":
-        return 2, 0
-    wanted = RING_FACTOR * cache_bytes()
-    sets = ceil(wanted / cost.io_bytes(cell)) + 1
-    return (sets, 0) if sets <= LARGEST_RING else (2, int(wanted))
+def _ring_size(cell: Cell, kinds: set[str]) -> int:
+    """How many input sets take turns: for a processor so many that its cache holds none of them still, where they are few."""
+    if cell.cache == "warm" or "cpu" not in kinds:
+        return 2
+    sets = ceil(RING_FACTOR * cache_bytes("cpu") / cost.io_bytes(cell)) + 1
+    return sets if sets <= LARGEST_RING else 2
+
+
+def _flush_bytes(cell: Cell, kind: str, ring_size: int) -> int:
+    """How many bytes push the cache's content out before each sample; a GPU's has just been filled by bringing the inputs."""
+    if cell.cache == "warm" or (kind == "cpu" and ring_size > 2):
+        return 0
+    return int(RING_FACTOR * cache_bytes(kind))
 
 
 def _first_rows(cell: Cell, rng: np.random.Generator) -> Any:
@@ -266,7 +273,7 @@ def _rows(
             peak_device_memory_bytes=None if state.memory is None else state.memory.device,
             flops=flops,
             bytes=moved,
-            floor_s=verdict.floor(cell, device, peaks),
+            floor_s=verdict.floor(cell, device, promises[backend].device, peaks) if device else None,
             max_error=None if judgement is None else state.max_error,
             error_bound_ratio=None if judgement is None else _finite(judgement.error_bound_ratio),
             effective_bits=None if judgement is None else judgement.effective_bits,

@@ -104,9 +104,11 @@ class Sampler:
         ledger: Ledger,
         controls: Sequence[Contestant] = (),
     ) -> None:
-        self._cell, self._contestants, self._threads = cell, contestants, threads
+        self._cell, self._contestants = cell, contestants
         self._rng, self._ledger, self._controls = rng, ledger, controls
         self._everyone = (*contestants, *controls)
+        # who computes on a GPU needs a core to launch from, whatever threads others were given
+        self._cores = threads if any(c.device_kind == "cpu" for c in contestants) else 1
         self.audits: list[Audit] = []
         self.disturbed_s = 0.0
         self._disturbed = False
@@ -285,7 +287,7 @@ class Sampler:
         if busy is None or now is None or seconds <= 0:
             return
         foreign = max(0.0, (now - busy - (self._own_seconds() - own)) / seconds)
-        disturbed = crowded(foreign, self._threads)
+        disturbed = crowded(foreign, self._cores)
         if seconds < WINDOW_S:  # the counter's steps are too long to tell: as before
             disturbed = self._disturbed
         self._disturbed = disturbed

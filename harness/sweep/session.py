@@ -14,7 +14,7 @@ from ..values import Inputs
 from ..verify.agreement import Results, project
 from ..worker.calls import FormError, HostReader, Output, call, spoil, upload
 from ..worker.inherit import peak_memory_bytes
-from .device import Stopwatch, stopwatch
+from .device import Index, Stopwatch, Values, stopwatch
 from .inputs import InputRing, draw_weights
 from .messages import Check, Checked, Fetch, MemoryUsed, Open, Opened, Prepare, Ready, Sample
 
@@ -42,8 +42,9 @@ class Session:
         self.setup_s = clock() - start
         del weights
         self._ring = InputRing(cell, message.ring_size)
-        self._flush = np.ones(message.flush_bytes // 8, np.int64)
-        self._stopwatch: Stopwatch = stopwatch(backend.capabilities.device, self._backend, clock)
+        on_cpu = backend.capabilities.device == "cpu"
+        self._flush = np.ones(message.flush_bytes // 8 if on_cpu else 0, np.int64)
+        self._stopwatch: Stopwatch = stopwatch(self._backend, clock, message.flush_bytes)
         self._clock = clock
         self._inputs: list[Inputs] = []
         self._captured: tuple[Any, ...] | None = None
@@ -102,8 +103,9 @@ class Session:
         start = self._clock()
         prepared = [upload(self._backend, inputs) for inputs in self._inputs] if self._captured is None else [self._captured]
         self._backend.synchronize()
-        self._stopwatch.flush(self._flush.nbytes)
+        self._stopwatch.settle()
         beside_s = self._clock() - start
+        self._stopwatch.flush()
 
         def calls() -> None:
             for arguments in prepared:
@@ -112,8 +114,8 @@ class Session:
         wall_s, device_s = self._stopwatch.time(calls)
         count = len(prepared)
         self._outputs = outputs or [self._stopwatch.captured()]
-        if device_s is not None:
-            self._at_return = []
+        if device_s is not None:  # read where it lies: to bring all of it down takes longer than many a call
+            self._at_return = [self._spots.read(output.arrays(), self._stopwatch.values) for output in self._outputs]
             return Sample(wall_s / count, device_s / count, beside_s / count)
         start = self._clock()
         on_host = [[self._backend.to_host(array) for array in output.arrays()] for output in self._outputs]
@@ -123,10 +125,9 @@ class Session:
 
     def fetch(self, message: Fetch) -> Results:
         """Batch rows of what one call of the last sample returned. Raises FormError where it came after the time was taken."""
-        if self._at_return:
-            on_host = [self._backend.to_host(array) for array in self._outputs[message.index].arrays()]
-            if self._at_return[message.index] != self._spots.read(on_host):
-                raise FormError("y, a state or a gradient was not there yet, or changed, after the call had returned")
+        on_host = [self._backend.to_host(array) for array in self._outputs[message.index].arrays()]
+        if self._at_return[message.index] != self._spots.read(on_host):
+            raise FormError("y, a state or a gradient was not there yet, or changed, after the call had returned")
         return self._results(self._outputs[message.index], message.rows, message.projection_seed)
 
     def memory(self) -> MemoryUsed:
@@ -155,22 +156,27 @@ class Spots:
         rng = np.random.default_rng()
         self._places = rng.random((4, SPOTS))
 
-    def read(self, arrays: Iterable[Any]) -> list[bytes]:
+    def read(self, arrays: Iterable[Any], values: Values | None = None) -> list[bytes]:
         """The values there, of every array; half of them in its last step, state or row.
 
-        Raises FormError for what is no host array: it could be anything when it is read again.
+        values: reads them from an array; NumPy if None. Raises FormError for what is no array of that kind: it could be
+        anything when it is read again.
         """
-        return [self._of(array) for array in arrays]
+        return [(values or _host_values)(array, self.index) for array in arrays]
 
-    def _of(self, array: Any) -> bytes:
-        if type(array) is not np.ndarray:
-            raise FormError(f"to_host gave a {type(array).__name__} for what a timed call returned, expected a NumPy array")
-        if not array.size or not array.ndim:
-            return b""
-        places = self._places[: array.ndim] * np.array(array.shape)[:, None]
-        index = places.astype(np.intp)
-        index[0, : SPOTS // 2] = len(array) - 1
-        return bytes(array[tuple(index)].tobytes())
+    def index(self, shape: tuple[int, ...]) -> tuple[Array, ...]:
+        """The places in an array of this shape, [SPOTS] along each axis; none where there are no values."""
+        count = SPOTS if shape and 0 not in shape else 0
+        index = (self._places[: len(shape), :count] * np.array(shape)[:, None]).astype(np.intp)
+        index[:1, : count // 2] = shape[0] - 1 if count else 0
+        return tuple(index)
+
+
+def _host_values(array: Any, index: Index) -> bytes:
+    """See Stopwatch.values."""
+    if type(array) is not np.ndarray:
+        raise FormError(f"to_host gave a {type(array).__name__} for what a timed call returned, expected a NumPy array")
+    return bytes(array[index(array.shape)].tobytes()) if array.ndim else b""
 
 
 def _weights(message: Open) -> LSTMWeights:

@@ -112,10 +112,12 @@ def why_suspect(cell: Cell, state: State, interval: Interval, peaks: Peaks, thre
     return too_fast(cell, state, interval, peaks) or clocks_differ(state) or put_off(cell, state) or too_many(state, threads)
 
 
-def floor(cell: Cell, device: str | None, peaks: Peaks) -> float | None:
+def floor(cell: Cell, device: str | None, kind: str, peaks: Peaks) -> float | None:
     """Seconds that a call takes at least at the measured peaks: its operations, the bytes that no cache can hold, or the
     exchanges between blocks of a GPU that its steps need one after the other, where U fits no single multiprocessor: one a
     step, for the layers of a stack may follow each other by a step, unless both directions must end before the next begins.
+
+    device: its name; kind: "cpu" or "cuda".
     """
     if device is None:
         return None
@@ -130,7 +132,7 @@ def floor(cell: Cell, device: str | None, peaks: Peaks) -> float | None:
     if rate:
         bounds.append(cost.least_share(cell) * cost.flops(cell) / rate)
     if bandwidth:
-        bounds.append(max(0, cost.io_bytes(cell) + cost.weight_bytes(cell) - cache_bytes()) / bandwidth)
+        bounds.append(max(0, cost.io_bytes(cell) + cost.weight_bytes(cell) - cache_bytes(kind)) / bandwidth)
     return max(bounds, default=None)
 
 
@@ -143,7 +145,8 @@ def too_fast(cell: Cell, state: State, interval: Interval, peaks: Peaks) -> str 
     if rate and interval.median * FASTER_THAN_PEAK < operations / rate:
         claimed = operations / interval.median
         return f"{claimed / 1e9:.3g} GFLOP/s, but the best measured here is {rate / 1e9:.3g}"
-    bandwidth, uncached = peaks.get((str(device), "copy")), cost.least_share(cell) * cost.io_bytes(cell) - cache_bytes()
+    kind = "cpu" if state.contestant is None else state.contestant.device_kind
+    bandwidth, uncached = peaks.get((str(device), "copy")), cost.least_share(cell) * cost.io_bytes(cell) - cache_bytes(kind)
     if bandwidth and interval.median * FASTER_THAN_PEAK < uncached / bandwidth:
         claimed = uncached / interval.median
         return f"{claimed / 1e9:.3g} GB/s of x and y, but the best copy measured here is {bandwidth / 1e9:.3g}"

@@ -380,10 +380,11 @@ class Driver:
         return device.value
 
 
-def test_the_cache_of_a_gpu_counts(monkeypatch):
+def test_a_gpu_has_a_cache_of_its_own(monkeypatch):
     monkeypatch.setattr("ctypes.CDLL", lambda name: Driver())
     assert harness.machine.gpu_names() == ["a GPU"]
-    assert harness.machine.cache_bytes.__wrapped__() == 2**30
+    assert harness.machine.cache_bytes.__wrapped__("cuda") == 2**30
+    assert 0 < harness.machine.cache_bytes.__wrapped__("cpu") < 2**30
     monkeypatch.setattr(Driver, "cuInit", lambda self, flags: 100)
     assert harness.machine.gpu_names() == []
-    assert 0 < harness.machine.cache_bytes.__wrapped__() < 2**30
+    assert 0 < harness.machine.cache_bytes.__wrapped__("cuda") < 2**30

@@ -319,11 +319,11 @@ def test_the_peaks_are_measured_again_before_a_backend_is_suspected(quiet):
 
 
 def test_faster_than_memory_is_suspect_where_no_cache_can_hold_x_and_y(quiet, monkeypatch):
-    monkeypatch.setattr(harness.sweep.verdict, "cache_bytes", lambda: 10)
+    monkeypatch.setattr(harness.sweep.verdict, "cache_bytes", lambda device: 10)
     rows, _ = measured({"a": Local()}, peaks={COPY: 1.0})
     assert rows["a"].status == "SUSPECT"
     assert rows["a"].reason.endswith("GB/s of x and y, but the best copy measured here is 1e-09")
-    monkeypatch.setattr(harness.sweep.verdict, "cache_bytes", lambda: cost.io_bytes(CELL))
+    monkeypatch.setattr(harness.sweep.verdict, "cache_bytes", lambda device: cost.io_bytes(CELL))
     assert measured({"a": Local()}, peaks={COPY: 1.0})[0]["a"].status in ("PASSED", "UNSTABLE")
 
 
@@ -332,7 +332,7 @@ def test_the_margin_of_the_peaks_is_ten_per_cent(times_faster, suspect, monkeypa
     state = State(opened=Opened(0.0, cpu_name()))
     seconds = cost.flops(CELL) / 1e9 / times_faster
     assert bool(too_fast(CELL, state, Interval(seconds, seconds, seconds), {GEMM: 1e9})) == suspect
-    monkeypatch.setattr(harness.sweep.verdict, "cache_bytes", lambda: 0)
+    monkeypatch.setattr(harness.sweep.verdict, "cache_bytes", lambda device: 0)
     seconds = cost.io_bytes(CELL) / 1e9 / times_faster
     assert bool(too_fast(CELL, state, Interval(seconds, seconds, seconds), {COPY: 1e9})) == suspect
     assert too_fast(CELL, state, Interval(1e-12, 1e-12, 1e-12), {}) is None  # nothing is judged by a peak nobody measured
@@ -454,16 +454,25 @@ def test_a_block_at_a_clock_that_is_held_down_does_not_count(quiet, monkeypatch)
     assert samples[8].gpu_throttle == 0x40
 
 
+@pytest.mark.parametrize(("kind", "used"), [("cpu", False), ("cuda", True)])
+def test_a_gpu_needs_one_core_for_itself_whatever_threads_others_get(kind, used, monkeypatch):
+    monkeypatch.setattr(harness.sweep.sampling, "cpu_count", lambda: 4)
+    monkeypatch.setattr(harness.sweep.sampling, "busy_seconds", lambda: 2 * time.perf_counter())
+    monkeypatch.setattr(harness.sweep.sampling, "gpu_state", lambda: None)
+    _, found, _ = sampled({"a": Script(0.01, device_s=0.01)}, kind=kind, threads=4, overhead_s=1e9, budget_s=0.4)
+    assert {s.used for s in found["a"].samples} == {used}
+
+
 def test_exchanges_are_in_the_floor_where_one_multiprocessor_does_not_do():
     peaks = {("gpu", "grid_exchange"): 1e-6}
-    assert floor(Cell(hidden_size=1024, sequence_length=50), "gpu", peaks) == pytest.approx(50e-6)
-    assert floor(Cell(hidden_size=1024, sequence_length=50, proj_size=512), "gpu", peaks) == pytest.approx(50e-6)
-    assert floor(Cell(hidden_size=1024, sequence_length=50, num_layers=3), "gpu", peaks) == pytest.approx(52e-6)
-    assert floor(Cell(hidden_size=1024, sequence_length=50, num_layers=3, bidirectional=True), "gpu", peaks) == pytest.approx(
-        150e-6
-    )
-    assert floor(Cell(hidden_size=128, sequence_length=50), "gpu", peaks) is None
-    assert floor(Cell(hidden_size=1024), "another", peaks) is None
+    assert floor(Cell(hidden_size=1024, sequence_length=50), "gpu", "cuda", peaks) == pytest.approx(50e-6)
+    assert floor(Cell(hidden_size=1024, sequence_length=50, proj_size=512), "gpu", "cuda", peaks) == pytest.approx(50e-6)
+    assert floor(Cell(hidden_size=1024, sequence_length=50, num_layers=3), "gpu", "cuda", peaks) == pytest.approx(52e-6)
+    assert floor(
+        Cell(hidden_size=1024, sequence_length=50, num_layers=3, bidirectional=True), "gpu", "cuda", peaks
+    ) == pytest.approx(150e-6)
+    assert floor(Cell(hidden_size=128, sequence_length=50), "gpu", "cuda", peaks) is None
+    assert floor(Cell(hidden_size=1024), "another", "cuda", peaks) is None
 
 
 @pytest.mark.parametrize("load", [0.0, 1.5])
