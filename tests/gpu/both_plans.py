@@ -1,6 +1,9 @@
-"""What compute-sanitizer watches: both plans, forward and backward, in every precision. Exit code 1: a result is wrong.
+"""What compute-sanitizer watches: both plans, forward and backward, in one precision. Exit code 1: a result is wrong.
 
-Three calls of each instance, so that the stepwise plan's second is recorded and its third replayed.
+    python both_plans.py PRECISION [own-products]
+
+Three calls of each instance, so that the stepwise plan's second is recorded and its third replayed. With `own-products` this
+project's own kernel makes the matrix products.
 """
 
 import sys
@@ -10,7 +13,8 @@ import numpy as np
 
 from backends import LSTMSpec
 from backends.cupy_raw.forced import Persistent, Stepwise
-from backends.problem import STORAGE
+from backends.cupy_raw.gpu_machine import GPUMachine
+from backends.cupy_raw.launch import gemm_launch
 from harness.verify.agreement import Expected
 from harness.verify.execute import Program, execute
 from harness.verify.regimes import draw_problem
@@ -19,22 +23,31 @@ STEPS, BATCH = 4, 9  # from 8 rows on tensor cores are used
 FEATURES = ({"peephole": True}, {"num_layers": 2, "bidirectional": True, "proj_size": 5, "bias": False})
 
 
+def own_product(self, a, b, out, *, accumulate=False):
+    """See Machine.gemm."""
+    strides = (*(s // a.itemsize for s in (*a.strides, *b.strides)), out.strides[0] // out.itemsize)
+    launch = gemm_launch(len(a), len(b), out.itemsize)
+    self.launch(launch, (a, b, out, len(a), len(b), a.shape[1], *strides, int(accumulate)))
+
+
 def main():
+    precision = sys.argv[1]
+    if "own-products" in sys.argv:
+        GPUMachine.gemm = own_product
     cupy.cuda.set_allocator(None)  # each array is an allocation of its own: within CuPy's pool no access is out of bounds
     wrong, lengths = 0, np.arange(BATCH) % (STEPS + 1)
-    for precision in STORAGE:
-        for features in FEATURES:
-            problem = draw_problem(
-                LSTMSpec(8, 24, precision=precision, **features), STEPS, BATCH, 0, lengths=lengths, training=True
-            )
-            expected = Expected(problem.spec, problem.weights, problem.inputs)
-            for backend in (Persistent, Stepwise):
-                ran = execute(backend, Program(((problem.spec, problem.weights),), ((0, problem.inputs),) * 3))
-                for number, results in enumerate(ran.results, 1):
-                    judgement = expected.judge(results)
-                    if not judgement.agrees:
-                        wrong += 1
-                        sys.stderr.write(f"{backend.__name__} {precision} {features} call {number}: {judgement.reason}\n")
+    for features in FEATURES:
+        problem = draw_problem(
+            LSTMSpec(8, 24, precision=precision, **features), STEPS, BATCH, 0, lengths=lengths, training=True
+        )
+        expected = Expected(problem.spec, problem.weights, problem.inputs)
+        for backend in (Persistent, Stepwise):
+            ran = execute(backend, Program(((problem.spec, problem.weights),), ((0, problem.inputs),) * 3))
+            for number, results in enumerate(ran.results, 1):
+                judgement = expected.judge(results)
+                if not judgement.agrees:
+                    wrong += 1
+                    sys.stderr.write(f"{backend.__name__} {precision} {features} call {number}: {judgement.reason}\n")
     return int(wrong > 0)
 
 
