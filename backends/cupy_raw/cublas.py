@@ -24,6 +24,12 @@ CUBLAS_COMPUTE_32F = 68
 CUBLAS_GEMM_DEFAULT = -1
 NO, TRANSPOSED = 0, 1
 
+NUMBERS = {
+    "float64": (ctypes.byref(ctypes.c_double(0)), ctypes.byref(ctypes.c_double(1))),
+    "float32": (ctypes.byref(ctypes.c_float(0)), ctypes.byref(ctypes.c_float(1))),
+}
+"""0 and 1 as cuBLAS takes them, in the format of the arithmetic."""
+
 WORKSPACE_BYTES = 32 << 20
 """What NVIDIA recommends for the largest GPUs. With a workspace of our own a recorded product is the same as one that is not:
 where a stream is captured, cuBLAS would take another one of its own, and may then choose another kernel, with other bits."""
@@ -44,12 +50,11 @@ def gemm_ex(precision: str, a: Any, b: Any, out: Any, accumulate: bool, workspac
 
     library = _library()
     handle = ctypes.c_void_p(cupy.cuda.device.get_cublas_handle())
-    number = ctypes.c_double if precision == "float64" else ctypes.c_float
     operand, result = CUDA_R[precision], CUDA_R_REAL.get(precision, 0)
     b_form, b_leading = _form(b)
     a_form, a_leading = _form(a)
     (m, k), n = a.shape, len(b)
-    one, beta = number(1), number(1 if accumulate else 0)
+    zero, one = NUMBERS["float64" if precision == "float64" else "float32"]
     # a new stream brings cuBLAS's own workspace back, so this order
     status = library.cublasSetStream_v2(handle, ctypes.c_void_p(cupy.cuda.get_current_stream().ptr))
     status = status or library.cublasSetWorkspace_v2(
@@ -62,14 +67,14 @@ def gemm_ex(precision: str, a: Any, b: Any, out: Any, accumulate: bool, workspac
         n,
         m,
         k,
-        ctypes.byref(one),
+        one,
         ctypes.c_void_p(b.data.ptr),
         operand,
         b_leading,
         ctypes.c_void_p(a.data.ptr),
         operand,
         a_leading,
-        ctypes.byref(beta),
+        one if accumulate else zero,
         ctypes.c_void_p(out.data.ptr),
         result,
         _form(out)[1],

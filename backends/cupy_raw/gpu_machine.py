@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ NATIVE = {"float64": np.float64, "float32": np.float32, "tf32": np.float32, "flo
 UNASKED_SHARED_BYTES = 48 * KIB
 """Shared memory that a block may have without asking for it."""
 
+MOST_UNIFORM = 64
+"""Arrays of one value that are kept."""
+
 MOST_GRAPHS = 4
 """Of one recording: CuPy's pool gives a call's arrays a few places in turn."""
 
@@ -41,6 +45,8 @@ class GPUMachine:
         self._real = np.dtype(np.float64 if precision == "float64" else np.float32)
         self._workspace = cupy.empty(WORKSPACE_BYTES, np.uint8)
         self._recorder = cupy.cuda.Stream(non_blocking=True)  # the default stream cannot be captured
+        self._ready: dict[tuple[Any, ...], Any] = {}
+        self._uniform: dict[tuple[int, int], Any] = {}
 
     def upload(self, array: Array, *, real: bool = False) -> Any:
         """See Machine."""
@@ -68,13 +74,25 @@ class GPUMachine:
     def integers(self, values: Array) -> Any:
         """See Machine. Raises UnsupportedError for values that differ while the stream is captured."""
         host = np.asarray(values).astype(np.int32)
+        stream = self._cupy.cuda.get_current_stream()
         if (host == host[0]).all():  # the usual case needs no copy from the host, which a CUDA graph would not repeat
-            array = self._cupy.empty(host.shape, np.int32)
-            array.fill(int(host[0]))
-            return array
-        if self._cupy.cuda.get_current_stream().is_capturing():
+            return self._all_alike(len(host), int(host[0]), stream)
+        if stream.is_capturing():
             raise UnsupportedError("sequences of different lengths in a CUDA graph: the lengths are the host's")
         return self._cupy.asarray(host)
+
+    def _all_alike(self, count: int, value: int, stream: Any) -> Any:
+        """An array that nobody writes to, kept for the next call."""
+        found = self._uniform.get((count, value))
+        if found is None:
+            found = self._cupy.empty(count, np.int32)
+            found.fill(value)
+            if not stream.is_capturing():  # else it is filled when the graph is replayed, and only then
+                stream.synchronize()  # the next call may come on another stream
+                if len(self._uniform) == MOST_UNIFORM:
+                    self._uniform.clear()
+                self._uniform[count, value] = found
+        return found
 
     def contiguous(self, array: Any) -> Any:
         """See Machine."""
@@ -87,24 +105,34 @@ class GPUMachine:
 
     def launch(self, launch: Launch, arguments: Sequence[Argument]) -> None:
         """See Machine."""
-        kernel = _kernel(
-            self._kernels, launch.file, launch.kernel, self.precision, tuple(sorted(launch.sizes.items())), launch.cooperative
-        )
-        ndarray, driver = self._cupy.ndarray, self._cupy.cuda.driver
+        kernel = self._ready.get(launch.key) or self._get_ready(launch)
+        ndarray = self._cupy.ndarray
         # CuPy would pass a Python int with 64 bits
         given = tuple(a if isinstance(a, ndarray) else np.uint64(0) if a is None else np.int32(a) for a in arguments)
         try:
-            if launch.shared_bytes > UNASKED_SHARED_BYTES:
+            kernel(launch.grid, (launch.threads,), given, shared_mem=launch.shared_bytes)
+        except self._cupy.cuda.driver.CUDADriverError as error:
+            raise self._refusal(launch, kernel, str(error)) from error
+
+    def _get_ready(self, launch: Launch) -> Any:
+        """The kernel, compiled and allowed what the launch asks for. Raises LaunchError."""
+        kernel = _kernel(
+            self._kernels, launch.file, launch.kernel, self.precision, tuple(sorted(launch.sizes.items())), launch.cooperative
+        )
+        driver = self._cupy.cuda.driver
+        try:
+            if launch.shared_bytes > max(UNASKED_SHARED_BYTES, kernel.max_dynamic_shared_size_bytes):
                 kernel.max_dynamic_shared_size_bytes = launch.shared_bytes
             if launch.cooperative:  # CuPy would launch fewer blocks than asked for, and those would wait for the rest for ever
                 blocks = driver.occupancyMaxActiveBlocksPerMultiprocessor(
                     kernel.kernel.ptr, launch.threads, launch.shared_bytes
                 )
-                if int(np.prod(launch.grid)) > blocks * self.device.multiprocessors:
+                if prod(launch.grid) > blocks * self.device.multiprocessors:
                     raise self._refusal(launch, kernel, f"{blocks * self.device.multiprocessors} blocks are resident at most")
-            kernel(launch.grid, (launch.threads,), given, shared_mem=launch.shared_bytes)
         except driver.CUDADriverError as error:
             raise self._refusal(launch, kernel, str(error)) from error
+        self._ready[launch.key] = kernel
+        return kernel
 
     def _refusal(self, launch: Launch, kernel: Any, why: str) -> LaunchError:
         registers = "an unknown number of"

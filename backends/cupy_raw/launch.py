@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,12 @@ class Launch:
     shared_bytes: int = 0
     sizes: Mapping[str, int] = field(default_factory=dict)
     cooperative: bool = False
+
+    @cached_property
+    def key(self) -> tuple[Any, ...]:
+        """All of it, hashable."""
+        sizes = tuple(sorted(self.sizes.items()))
+        return self.file, self.kernel, self.grid, self.threads, self.shared_bytes, sizes, self.cooperative
 
 
 def ceil_div(a: int, b: int) -> int:
@@ -43,17 +51,20 @@ COPY_THREADS = 256
 SUM_COLUMNS, SUM_WARPS = 32, 8
 
 
+@lru_cache(maxsize=256)
 def gemm_launch(rows: int, columns: int, real_bytes: int) -> Launch:
     """C [rows, columns] = A B^T through this project's own kernel."""
     grid = (ceil_div(rows, GEMM_TILE), ceil_div(columns, GEMM_TILE), 1)
     return Launch("gemm", "gemm", grid, GEMM_THREADS, 2 * carved(GEMM_TILE * (GEMM_DEPTH + 1), real_bytes))
 
 
+@lru_cache(maxsize=256)
 def copy_launch(kernel: str, rows: int, columns: int) -> Launch:
     """One of the element-wise kernels over [rows, columns]."""
     return Launch("copies", kernel, (max(1, ceil_div(rows * columns, COPY_THREADS)), 1, 1), COPY_THREADS)
 
 
+@lru_cache(maxsize=256)
 def sum_launch(kernel: str, columns: int, real_bytes: int, rows_of_blocks: int = 1) -> Launch:
     """A sum over all steps and rows for each of `columns` columns."""
     grid = (ceil_div(columns, SUM_COLUMNS), rows_of_blocks, 1)

@@ -61,7 +61,7 @@ class RawLSTM:
         h0, c0, x = machine.contiguous(state.h), machine.contiguous(state.c), machine.contiguous(x)
         if lengths is not None and training:  # in the gradient of W, 0 times NaN would be NaN
             x = self._without_padding(call, x)
-        h_n, c_n = machine.copy(h0), machine.empty(*c0.shape)
+        h_n, c_n = machine.empty(*h0.shape), machine.empty(*c0.shape)
         run = self._forward_persistent if found.path == "persistent" else self._forward_steps
         kept = []
         for l, layer in enumerate(self._layers):
