@@ -6,12 +6,13 @@ harness that measures is the one that runs now, for both sides alike.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +66,6 @@ def checked_out(text: str) -> Iterator[Version]:
         raise CallError(f"{text}: {top} has no revision {revision!r}; `git log --oneline` lists commits, `git tag` names")
     with tempfile.TemporaryDirectory(prefix="lstm-parity-revision-") as folder:
         tree = Path(folder) / commit[:12]
-        _git(top, "worktree", "prune")
         try:  # from here on: the command may be ended while git is at it
             if _git(top, "worktree", "add", "--detach", "--quiet", str(tree), commit) is None:
                 raise CallError(
@@ -75,7 +75,16 @@ def checked_out(text: str) -> Iterator[Version]:
         finally:
             _git(top, "worktree", "remove", "--force", "--force", str(tree))  # twice: git locks what it has not finished
             shutil.rmtree(tree, ignore_errors=True)
-            _git(top, "worktree", "prune")
+            _forget(top, tree)
+
+
+def _forget(top: Path, tree: Path) -> None:
+    """Remove what git still knows of a worktree that is gone, and nothing of others that may only be away for a while."""
+    common = _git(top, "rev-parse", "--path-format=absolute", "--git-common-dir")
+    for known in Path(common).glob("worktrees/*/gitdir") if common else ():
+        with suppress(OSError):
+            if Path(known.read_text().strip()).parent == tree:
+                shutil.rmtree(known.parent, ignore_errors=True)
 
 
 def _as_it_lies(text: str) -> Version:
@@ -94,7 +103,8 @@ def _launch_from(tree: Path, top: Path, backend: str, file: re.Match[str] | None
         if not ours and ":" not in backend:
             raise CallError(f"{text}: that revision of {top} has no package `backends`; call this in a checkout of lstm-parity")
         return Launch(backend, (str(tree), str(tree / "src")) if (tree / "src").is_dir() else (str(tree),))
-    there = tree / Path(file["file"]).resolve().relative_to(top.resolve())
+    path = Path(file["file"]).parent.resolve() / Path(file["file"]).name  # a link is what the repository holds
+    there = tree / path.relative_to(top.resolve())
     if not there.exists():
         raise CallError(f"{text}: that revision has no {file['file']}")
     return Launch(f"{there}:{file['name']}", (str(tree),) if ours else ())
@@ -110,10 +120,14 @@ def _repository(places: tuple[Path, ...], backend: str) -> Path:
 
 
 def _git(folder: Path, *words: str) -> str | None:
-    """What git prints; None where it fails, or is not there. Hooks of the repository do not run."""
+    """What git prints; None where it fails, or is not there. Hooks of the repository do not run.
+
+    In a hook git's own variables name another repository, or the index of the commit under way, which must stay as it is.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     command = ["git", "--no-optional-locks", "-c", "core.hooksPath=/dev/null", "-C", str(folder), *words]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     except OSError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None

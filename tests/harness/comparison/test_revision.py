@@ -111,3 +111,33 @@ def test_a_file_outside_of_any_repository_has_no_revisions(repository, tmp_path_
     (outside / "mine.py").write_text("class X: pass")
     with pytest.raises(CallError, match=f"{outside} is not in a git repository"), checked_out(f"{outside / 'mine.py'}:X@HEAD"):
         pass
+
+
+def test_a_hook_keeps_the_index_of_its_commit(repository, monkeypatch):
+    """`git commit -a` has hooks run with an index of its own, which is to become the commit."""
+    (repository / "sub" / "mine.py").write_text("class X: pass")
+    index = repository / ".git" / "next-index"
+    monkeypatch.setenv("GIT_INDEX_FILE", str(index))
+    git(repository, "add", "-A")
+    before = index.read_bytes()
+    with checked_out("sub/mine.py:X@HEAD~1"):
+        pass
+    assert index.read_bytes() == before
+
+
+def test_another_worktree_that_is_away_for_a_while_stays_known(repository):
+    git(repository, "worktree", "add", "-q", "../other", "-b", "feature")
+    (repository.parent / "other").rename(repository.parent / "away")
+    with checked_out("sub/mine.py:X@HEAD~1"):
+        pass
+    (repository.parent / "away").rename(repository.parent / "other")
+    assert "feature" in git(repository.parent / "other", "status")
+
+
+def test_a_link_out_of_the_repository_is_what_the_repository_holds(repository, tmp_path):
+    (tmp_path / "elsewhere.py").write_text("class X: pass")
+    (repository / "link.py").symlink_to(tmp_path / "elsewhere.py")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "link")
+    with checked_out("link.py:X@HEAD") as version:
+        assert Path(version.launch.backend.partition(":")[0]).is_symlink()
