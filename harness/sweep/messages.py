@@ -1,27 +1,14 @@
-"""What a sweep asks of a worker and what comes back, beside what every worker can be asked (see worker/messages.py).
-
-open -> Opened; check, prepare, go, fetch, memory, close -> as named below.
-"""
+"""What a sweep asks of a worker and what comes back, beside what every worker can be asked (see worker/messages.py)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from backends.problem import Array
 
 from ..verify.agreement import Results
 from .cell import Cell
-
-
-@dataclass(frozen=True)
-class Open:
-    """Construct the backend for a cell. weights_file: FILE or FILE#name, or None for weights drawn from weights_seed."""
-
-    cell: Cell
-    weights_seed: int
-    weights_file: str | None
-    ring_size: int
-    flush_bytes: int
 
 
 @dataclass(frozen=True)
@@ -33,12 +20,16 @@ class Opened:
 
 
 @dataclass(frozen=True)
-class Check:
-    """Run call number 0 untimed, on inputs drawn from `key`; answered with a Checked for the given batch rows."""
+class Open:
+    """Construct the backend for a cell. weights_file: FILE or FILE#name, or None for weights drawn from weights_seed."""
 
-    rows: Array
-    projection_seed: int
-    key: int
+    answer: ClassVar[type] = Opened
+
+    cell: Cell
+    weights_seed: int
+    weights_file: str | None
+    ring_size: int
+    flush_bytes: int
 
 
 @dataclass(frozen=True)
@@ -55,15 +46,14 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class Prepare:
-    """Have the inputs of the next `calls` calls ready, starting with call number `first`; answered with Ready.
+class Check:
+    """Run call number 0 untimed, on inputs drawn from `key`, for the given batch rows."""
 
-    keys: of the inputs to draw, from the first call on whose inputs have not been drawn.
-    """
+    answer: ClassVar[type] = Checked
 
-    first: int
-    calls: int
-    keys: tuple[int, ...]
+    rows: Array
+    projection_seed: int
+    key: int
 
 
 @dataclass(frozen=True)
@@ -72,8 +62,17 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Go:
-    """Run the prepared calls, timed; answered with a Sample."""
+class Prepare:
+    """Have the inputs of the next `calls` calls ready, starting with call number `first`.
+
+    keys: of the inputs to draw, from the first call on whose inputs have not been drawn.
+    """
+
+    answer: ClassVar[type] = Ready
+
+    first: int
+    calls: int
+    keys: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -90,8 +89,17 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Go:
+    """Run the prepared calls, timed."""
+
+    answer: ClassVar[type] = Sample
+
+
+@dataclass(frozen=True)
 class Fetch:
-    """Hand over the given batch rows of what call `index` of the last sample returned; answered with Results."""
+    """Hand over the given batch rows of what call `index` of the last sample returned."""
+
+    answer: ClassVar[type] = Results
 
     index: int
     rows: Array
@@ -108,9 +116,13 @@ class MemoryUsed:
 
 @dataclass(frozen=True)
 class Memory:
-    """Ask for the peak memory since the cell was opened; answered with MemoryUsed."""
+    """Ask for the peak memory since the cell was opened."""
+
+    answer: ClassVar[type] = MemoryUsed
 
 
 @dataclass(frozen=True)
 class Close:
     """Close the backend of this cell; the worker stays for the next."""
+
+    answer: ClassVar[type] = type(None)

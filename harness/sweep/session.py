@@ -15,6 +15,7 @@ from ..verify.agreement import Results, project
 from ..worker.calls import FormError, HostReader, Output, call, spoil, upload
 from ..worker.inherit import peak_memory_bytes
 from .device import Index, Stopwatch, Values, stopwatch
+from .hooks import Hooks
 from .inputs import InputRing, draw_weights
 from .messages import Check, Checked, Fetch, MemoryUsed, Open, Opened, Prepare, Ready, Sample
 
@@ -51,6 +52,7 @@ class Session:
         self._outputs: list[Output] = []
         self._spots = Spots()
         self._at_return: list[list[bytes]] = []
+        self._hooks = Hooks()
         self._reader = HostReader(self._backend, cell.spec)
         self.opened = Opened(self.setup_s, self._stopwatch.device_name())
 
@@ -77,6 +79,7 @@ class Session:
 
         Nothing of the backend's runs here that knows them: what it did before the clock starts would not be in its time.
         """
+        self._hooks.disarm()
         spoil(self._outputs)
         self._outputs, self._captured, self._inputs = [], None, []
         keys = iter(message.keys)
@@ -101,6 +104,7 @@ class Session:
         """Take the inputs over and run the calls, timed, and read what they returned; the parent's clock runs all the while."""
         outputs: list[Output] = []
         start = self._clock()
+        self._hooks.arm()
         prepared = [upload(self._backend, inputs) for inputs in self._inputs] if self._captured is None else [self._captured]
         self._backend.synchronize()
         self._stopwatch.settle()
@@ -125,8 +129,7 @@ class Session:
 
     def fetch(self, message: Fetch) -> Results:
         """Batch rows of what one call of the last sample returned. Raises FormError where it came after the time was taken."""
-        on_host = [self._backend.to_host(array) for array in self._outputs[message.index].arrays()]
-        if self._at_return[message.index] != self._spots.read(on_host):
+        if self._at_return[message.index] != self._spots.read(self._reader.bring(self._outputs[message.index])):
             raise FormError("y, a state or a gradient was not there yet, or changed, after the call had returned")
         return self._results(self._outputs[message.index], message.rows, message.projection_seed)
 

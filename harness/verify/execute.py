@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -21,6 +21,18 @@ Layout = Literal["plain", "read-only", "strided"]
 
 
 @dataclass(frozen=True)
+class Ran:
+    """results: of each call, as host arrays. remarks: what changed that must not change, a line each.
+
+    memory: of a repeated call, in place of both: what steady.repeat gives.
+    """
+
+    results: tuple[Results, ...]
+    remarks: tuple[str, ...]
+    memory: tuple[dict[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
 class Program:
     """instances: what to construct, all before the first call. calls: (which instance, its inputs), in order.
 
@@ -31,6 +43,8 @@ class Program:
     times, each with arrays of its own, and what it returns is dropped: see steady.py.
     """
 
+    answer: ClassVar[type] = Ran
+
     instances: tuple[tuple[LSTMSpec, LSTMWeights], ...]
     calls: tuple[tuple[int, Inputs], ...]
     layout: Layout = "plain"
@@ -38,18 +52,6 @@ class Program:
     interleaved: bool = False
     reuse: bool = False
     repeat: int = 0
-
-
-@dataclass(frozen=True)
-class Ran:
-    """results: of each call, as host arrays. remarks: what changed that must not change, a line each.
-
-    memory: of a repeated call, in place of both: what steady.repeat gives.
-    """
-
-    results: tuple[Results, ...]
-    remarks: tuple[str, ...]
-    memory: tuple[dict[str, int], ...] = ()
 
 
 def execute(backend: type[LSTMBackend], program: Program) -> Ran:

@@ -6,13 +6,16 @@ import os
 import secrets
 import signal
 import tempfile
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
 from ..machine import oom_kills, process_seconds
 from ..records import Status
+from .affinity import Affinity
 from .answers import read_answer
 from .messages import Answer, Failure
 from .server import LAYOUTS, Server, main
@@ -71,6 +74,7 @@ class WorkerClient:
         try:
             layout = secrets.randbelow(LAYOUTS) if layout is None else layout
             self._process, self._pipe = spawn(main, threads, server_class, backend, self._path, module_path, layout)
+            self._affinity = Affinity(self._process.pid or 0)
         except BaseException:
             self._output.close()
             self._path.unlink(missing_ok=True)
@@ -83,8 +87,9 @@ class WorkerClient:
 
     def ask(self, message: Any, limit_s: float) -> Answer:
         """The answer to a message. Raises WorkerError for a Failure, a crash, or no answer within limit_s (then killed)."""
-        start = monotonic()
+        start, late = monotonic(), threading.Event()
         self._count_kills(start)
+        self._affinity.restore()
         try:
             self._pipe.send(message)
             while not self._pipe.poll(max(0.0, min(LOOK_S, start + limit_s - monotonic()))):
@@ -95,8 +100,11 @@ class WorkerClient:
                 if monotonic() - start >= limit_s:
                     break
             answered = self._pipe.poll()
-            answer = read_answer(self._pipe.recv_bytes()) if answered else None
+            with self._ended_after(max(ENDING_S, start + limit_s - monotonic()), late):
+                answer = read_answer(self._pipe.recv_bytes(), message.answer) if answered else None
         except (EOFError, OSError) as error:
+            if late.is_set():
+                raise WorkerError("TIMEOUT", f"it began an answer, and did not end it{self._last_words()}") from error
             raise self._ended() from error
         except Exception as error:  # an answer that is not to be unpickled, or cannot be
             self.kill()
@@ -105,6 +113,7 @@ class WorkerClient:
             self.kill()
             what = type(message).__name__.lower()
             raise WorkerError("TIMEOUT", f"no answer to {what!r} within {limit_s:.3g} s{self._last_words()}")
+        self._affinity.note()
         self._bound_output()
         if isinstance(answer, Failure):
             raise WorkerError(_STATUS[answer.kind], answer.reason)  # what was printed may be of earlier calls
@@ -145,6 +154,23 @@ class WorkerClient:
         self.kill()
         self._output.close()
         self._path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _ended_after(self, seconds: float, late: threading.Event) -> Iterator[None]:
+        """Within, the worker is ended when the time is up, and `late` is set: its half of a message must hold nobody up."""
+
+        def end() -> None:
+            late.set()
+            self._process.kill()
+            self._signal("SIGKILL")
+
+        timer = threading.Timer(seconds, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def _count_kills(self, now: float) -> None:
         """Those so far were of other processes, if this one is alive after they were counted."""

@@ -1,20 +1,15 @@
 """What every worker can be asked and can answer, whatever it is used for: plain values over a pipe.
 
-describe -> Description. A worker that cannot do what it is asked answers with a Failure; one that is gone answers nothing,
-which the parent sees as a closed pipe.
+Each message names the type of its answer. A worker that cannot do what it is asked answers with a Failure; one that is gone
+answers nothing, which the parent sees as a closed pipe.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from backends import Capabilities
-
-
-@dataclass(frozen=True)
-class Describe:
-    """Load the backend class; answered with a Description."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +21,17 @@ class Description:
 
 
 @dataclass(frozen=True)
-class Failure:
-    """What went wrong in a worker. kind: "unsupported", "unavailable", "out_of_memory", "not_found", "wrong" or
-    "crashed".
-    """
+class Describe:
+    """Load the backend class."""
 
-    kind: str
+    answer: ClassVar[type] = Description
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What went wrong in a worker."""
+
+    kind: Literal["unsupported", "unavailable", "out_of_memory", "not_found", "wrong", "crashed"]
     reason: str
 
 

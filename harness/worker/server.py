@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .inherit import die_with_parent
+from .inherit import adopt_orphans, die_with_parent
 
 if TYPE_CHECKING:
     from backends import LSTMBackend
@@ -87,6 +87,7 @@ def main(
     held = _shift_heap(layout)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     die_with_parent()
+    adopt_orphans()
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)  # a group of its own, which is held still, and ended, as a whole
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -99,13 +100,15 @@ def main(
     current_process()._config["daemon"] = False  # type: ignore[attr-defined]
     assert not module_path or "backends" not in sys.modules, "backends was imported before its path was known"
     sys.path[:0] = module_path
-    server = server_class(backend_name)
+    server, process = server_class(backend_name), os.getpid()
     while True:
         try:
             message = pipe.recv()
         except (EOFError, OSError):
             break
         answer = server.answer(message)
+        if os.getpid() != process:  # a backend has forked itself, and its copy has no business here
+            os._exit(0)
         for stream in (sys.stdout, sys.stderr):
             with suppress(Exception):  # a backend may have closed or replaced it
                 stream.flush()

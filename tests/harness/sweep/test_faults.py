@@ -111,6 +111,17 @@ FAULTS = {
     "raises_at_construction": (forward("pass", "raise ValueError('w_ih')"), "CRASHED", f"ValueError: w_ih{WHERE}"),
     "unsupported": (forward("raise UnsupportedError('odd sizes')"), "UNSUPPORTED", "odd sizes"),
     "unsupported_at_construction": (forward("pass", "raise UnsupportedError('H = 4')"), "UNSUPPORTED", "H = 4"),
+    "forks_itself": (forward("n == 2 and os.fork()"), TIMED, None),
+    "answers_nothing": (
+        forward("pass") + "import harness.sweep.session as s\ns.Session.fetch = lambda *_: None\n",
+        "CRASHED",
+        "unreadable answer: UnpicklingError: a NoneType in place of a Results",
+    ),
+    "answers_no_time": (
+        forward("pass") + "import harness.sweep.session as s\ns.Session.go = lambda *_: s.Sample(float('nan'), None, 0.0)\n",
+        "CRASHED",
+        "unreadable answer: UnpicklingError: wall_s: nan in place of a number",
+    ),
     "closes_badly": (forward("pass") + "    def close(self): os.abort()\n", TIMED, None),
     "wrong_slightly": (forward("y = y * np.float32(1.00001)"), "WRONG", "y is first wrong at step .*"),
     "wrong_state": (forward("state = LSTMState(state.h, state.h)"), "WRONG", "c_n is first wrong at .*"),
@@ -247,21 +258,33 @@ def test_faults_are_exit_1_and_nothing_else_is_said(swept, shared_bench):
     assert list(shared_bench.temporary.iterdir()) == []
 
 
+HALF_AN_ANSWER = r"b'\x00\x10\x00\x00x'"
+"""The length of a message, as multiprocessing writes it, and one byte of it."""
+
+
 def test_a_hang_ends_in_its_own_row(bench):
     bench.file("hangs.py", forward("n == 2 and time.sleep(99)"))
     bench.file("hangs_at_import.py", "import time; time.sleep(99)")
     bench.file("leaves_a_child.py", forward("os.fork() or (time.sleep(6), os._exit(0)); os._exit(4)"))
     bench.file("loud_hang.py", forward("[print('z' * 1000) for _ in range(10**9)]"))
-    sweep = bench.tiny(["numpy", "hangs.py:X", "hangs_at_import.py:X", "loud_hang.py:X", "leaves_a_child.py:X"], steps=[3])
+    to_pipes = (
+        "[os.write(k, {}) for k in range(3, 64) if os.path.exists(p := f'/proc/self/fd/{{k}}') and 'socket' in os.readlink(p)]"
+    )
+    bench.file("half_an_answer.py", forward(f"n == 2 and ({to_pipes.format(HALF_AN_ANSWER)}, time.sleep(99))"))
+    bench.file("writes_to_the_pipe.py", forward("n == 2 and " + to_pipes.format("b'debug: step 3'")))
+    names = ["hangs", "hangs_at_import", "loud_hang", "half_an_answer", "writes_to_the_pipe", "leaves_a_child"]
+    sweep = bench.tiny(["numpy", *(f"{name}.py:X" for name in names)], steps=[3])
     patch = "import harness.sweep.measure as m, harness.sweep.workers as w\nm.LEAST_LIMIT_S = w.IMPORT_LIMIT_S = 2.5"
     done = bench.sweep(sweep, patch=patch)
     rows = {row["backend"]: row for row in bench.rows()}
     assert rows["numpy"]["status"] in TIMED
-    assert [row["status"] for row in rows.values()][1:] == ["TIMEOUT"] * 3 + ["CRASHED"], [
+    assert [row["status"] for row in rows.values()][1:] == ["TIMEOUT"] * 5 + ["CRASHED"], [
         row["reason"] for row in rows.values()
     ]
     assert rows["leaves_a_child.py:X"]["reason"] == "the process exited with code 4"  # its child held the pipe open
     assert rows["hangs.py:X"]["reason"] == "no answer to 'go' within 2.5 s"
+    for name in ("half_an_answer", "writes_to_the_pipe"):
+        assert rows[f"{name}.py:X"]["reason"] == "it began an answer, and did not end it"
     assert rows["hangs_at_import.py:X"]["reason"] == "no answer to 'describe' within 2.5 s"
     assert re.fullmatch("no answer to 'check' within 2.5 s; its last words: [z ]{600}", rows["loud_hang.py:X"]["reason"])
     assert done.returncode == 1

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 from pathlib import Path
 
 import ml_dtypes
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 
 from backends import Capabilities
-from harness.sweep.messages import Sample
+from harness.sweep.messages import Checked, MemoryUsed, Opened, Ready, Sample
+from harness.verify.results import Results
 from harness.worker.answers import read_answer
+from harness.worker.messages import Description, Failure
 
 
 @pytest.mark.parametrize("protocol", [4, 5])
@@ -29,7 +32,7 @@ from harness.worker.answers import read_answer
     ids=lambda answer: type(answer).__name__,
 )
 def test_plain_data_comes_as_it_was_sent(answer, protocol):
-    found = read_answer(pickle.dumps(answer, protocol))
+    found = read_answer(pickle.dumps(answer, protocol), type(answer))
     assert type(found) is type(answer)
     np.testing.assert_equal(found, answer)
 
@@ -63,5 +66,36 @@ class Promises(Capabilities):
 def test_what_would_run_does_not(answer, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(pickle.UnpicklingError, match=r"it names \S+, which is no plain data"):
-        read_answer(pickle.dumps(answer))
+        read_answer(pickle.dumps(answer), object)
     assert list(tmp_path.iterdir()) == []
+
+
+ZEROS = np.zeros((1, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "said"),
+    [
+        (Ready(), Sample, "a Ready in place of a Sample"),
+        (None, Results, "a NoneType in place of a Results"),
+        (Sample(None, None), Sample, "wall_s: None in place of a number"),
+        (Sample(float("nan"), None), Sample, "wall_s: nan in place of a number"),
+        (Sample(1.0, "soon"), Sample, "device_s: 'soon' in place of a number"),
+        (Sample(True, None), Sample, "wall_s: True in place of a number"),
+        (Opened(0.5, ["cpu"]), Opened, "device: a list in place of a str"),
+        (MemoryUsed(10**30, None), MemoryUsed, f"host: {10**30} in place of a whole number"),
+        (Checked(Results([1], ZEROS, ZEROS), 1.0, 1.0), Checked, "results: y: a list in place of a ndarray"),
+        (Results(ZEROS, ZEROS, ZEROS, None, [ZEROS, "x"]), Results, "projections: a str in place of a ndarray"),
+        (Description({"device": "cpu"}, None), Description, "capabilities: a dict in place of a Capabilities"),
+        (Failure("unheard of", "x"), Sample, "kind: 'unheard of'"),
+        (Failure("crashed", b"x"), Sample, "reason: a bytes in place of a str"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_was_not_asked_for_is_no_answer(answer, expected, said):
+    with pytest.raises(pickle.UnpicklingError, match=f"^{re.escape(said)}$"):
+        read_answer(pickle.dumps(answer), expected)
+
+
+def test_a_failure_may_always_come():
+    assert read_answer(pickle.dumps(Failure("wrong", "x")), Sample) == Failure("wrong", "x")

@@ -47,6 +47,12 @@ def test_the_backend_is_loaded_once(monkeypatch):
     assert loaded == ["numpy"]
 
 
+class Nobodys:
+    """A message that no server knows."""
+
+    answer = type(None)
+
+
 SPINS = """
 import threading
 from backends.numpy_lstm import NumpyLSTM
@@ -83,7 +89,7 @@ def test_a_child_answers_with_the_class_that_it_was_given(server_class):
     try:
         assert client.ask(Describe(), 60).unavailable is None
         with pytest.raises(WorkerError, match="KeyError") as caught:
-            client.ask("open", 60)
+            client.ask(Nobodys(), 60)
         assert caught.value.status == "CRASHED"
         assert client.alive
     finally:
