@@ -1,7 +1,7 @@
 """What a GPU's driver says just now: how fast the multiprocessors' clock runs, and what holds it down.
 
-Read through NVML, the driver's library that nvidia-smi uses, which needs neither a CUDA context nor a Python package. On an H200
-it told the clock with every block. A clock that is held down was seen in the tests alone, from a library that answers as the
+Read through NVML, the driver's library that nvidia-smi uses, which needs neither a CUDA context nor a Python package. On
+an H200 it told the clock with every block. A clock that is held down was seen in tests alone, where a library answers as the
 manual says.
 """
 
