@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,6 +20,24 @@ class _Parser(argparse.ArgumentParser):
         if message.endswith("expected one argument"):
             message += " (one that begins with - is written --option=-1)"
         self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` says more\n")
+
+
+class _Whole(_Parser):
+    """The parser of the whole command line, which leaves unknown words to the parser of their command."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """See ArgumentParser."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            commands = next(a for a in self._actions if isinstance(a, argparse._SubParsersAction))
+            parser = commands.choices[found.command]
+            parser.error(f"unrecognized arguments: {' '.join(unknown)}{_meant(unknown[0], parser)}")
+        return found
+
+
+def _meant(word: str, parser: argparse.ArgumentParser) -> str:
+    near = get_close_matches(word.partition("=")[0], list(parser._option_string_actions), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 class _Version(argparse.Action):
@@ -97,7 +116,7 @@ def as_command(arguments: argparse.Namespace) -> str:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; `command` in what it returns is the name of the command."""
-    parser = _Parser(
+    parser = _Whole(
         prog="lstm-parity", description="Do LSTM implementations agree, and how fast are they when they do?", allow_abbrev=False
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")

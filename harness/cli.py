@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .arguments import as_command, build_parser
@@ -40,6 +41,8 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"lstm-parity {arguments.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        with suppress(OSError, ValueError):
+            print(f"lstm-parity {arguments.command}: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # whoever read standard output has gone
         discard(sys.stdout)
@@ -105,10 +108,20 @@ def _mutants(arguments: argparse.Namespace) -> int:
     return score_mutants(arguments.json, arguments.store)
 
 
-def _definition(arguments: argparse.Namespace) -> tuple[Definition, Any]:
-    """The sweep that the words describe, and the weights that they name."""
+def _definition(arguments: argparse.Namespace, duel_budget_s: float | None = None) -> tuple[Definition, Any]:
+    """The sweep that the words describe, and the weights that they name. duel_budget_s: in place of a preset's budget."""
     from .machine import cpu_count
-    from .sweep.grid import AXES, Definition, axis_values, cells_of, file_digests, in_place_of, load_sweep, with_weights
+    from .sweep.grid import (
+        AXES,
+        DEFAULT_BUDGET_S,
+        Definition,
+        axis_values,
+        cells_of,
+        file_digests,
+        in_place_of,
+        load_sweep,
+        with_weights,
+    )
 
     cores = cpu_count()
     if (arguments.threads or 1) > cores:
@@ -132,13 +145,14 @@ def _definition(arguments: argparse.Namespace) -> tuple[Definition, Any]:
         check_precisions(model, {cell.precision for cell in cells})
         weights = model.weights
     backends = tuple(dict.fromkeys(arguments.backend)) if arguments.backend else said.backends
+    said_s = None if said.is_preset and duel_budget_s else said.budget_s
     definition = Definition(
         title=in_place_of(said.title, words),
         cells=cells,
         backends=backends,
         named=bool(arguments.backend),
         threads=arguments.threads or cores,
-        budget_s=arguments.budget or said.budget_s,
+        budget_s=arguments.budget or said_s or duel_budget_s or DEFAULT_BUDGET_S,
         weights_file=arguments.weights,
         digests=file_digests([*backends, *([arguments.weights] if arguments.weights else [])]),
     )
@@ -164,17 +178,16 @@ def _sweep(arguments: argparse.Namespace) -> int:
 
 
 def _duel(arguments: argparse.Namespace) -> int:
-    definition, _ = _definition(arguments)
     from dataclasses import replace
 
     from .comparison.command import duel
     from .comparison.duel import DUEL_BUDGET_S, duel_threads
+
+    definition, _ = _definition(arguments, DUEL_BUDGET_S)
     from .sweep.run import refuse_too_large
     from .worker.spawn import interrupted_once
 
     refuse_too_large(definition.cells)
-    if arguments.budget is None:
-        definition = replace(definition, budget_s=DUEL_BUDGET_S)
     if arguments.threads is None:
         definition = replace(definition, threads=duel_threads())
     with interrupted_once(to_the_end=arguments.is_process):

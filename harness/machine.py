@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from .git import own_commit
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -165,18 +166,6 @@ def _driver_version() -> str | None:
         return None
 
 
-def _git_commit() -> str | None:
-    """The commit of the checkout that this file lies in; None in an installed package."""
-    root = Path(__file__).resolve().parent.parent
-    if not (root / ".git").exists():
-        return None
-    try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
-
-
 def _library_versions() -> dict[str, str]:
     found = {}
     for name in LIBRARIES:
@@ -189,6 +178,7 @@ def _library_versions() -> dict[str, str]:
 
 def fingerprint() -> dict[str, Any]:
     """The machine as a nest of plain values: hardware, system, libraries, and the load of the last minute."""
+    commit, changes = own_commit()
     return {
         "cpu": cpu_name(),
         "cores": cpu_count(),
@@ -200,7 +190,8 @@ def fingerprint() -> dict[str, Any]:
         "os": platform.platform(),
         "python": platform.python_version(),
         "libraries": _library_versions(),
-        "git_commit": _git_commit(),
+        "git_commit": commit,
+        "git_changes": changes,
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     }
 

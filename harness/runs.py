@@ -12,14 +12,13 @@ from typing import Any
 from reports.hardware import machine_in_words
 
 from .errors import CallError, check_writable
+from .git import commit_in_words
 from .records import Run
 from .store import NEWEST, Store
 
 ID = re.compile(r"\d+(T(\d+(-[0-9a-f]*)?)?)?")
 """What a run's id looks like, or its beginning: such a name would hide a run."""
 LONGEST_NAME = 100
-COMMIT = 10
-"""Digits of a commit that a person needs."""
 SUFFIXES = (".sqlite", ".csv", ".parquet")
 
 
@@ -36,6 +35,7 @@ def described(store: Store, run: Run) -> dict[str, Any]:
         "machine_id": run.machine_id,
         "machine": machine_in_words(machine),
         "git_commit": machine.get("git_commit"),
+        "git_changes": machine.get("git_changes"),
         "backends": list(definition.get("backends", ())),
         "cells": len(definition.get("cells", ())),
         "cells_done": len(store.finished_cells(run.run_id)),
@@ -57,7 +57,7 @@ def as_text(store: Store) -> str:
 def _paragraph(run: dict[str, Any]) -> str:
     title = f"{run['run_id']}  {run['name']}" if run["name"] else run["run_id"]
     statuses = ", ".join(f"{count} {status}" for status, count in run["statuses"].items()) or "no rows"
-    commit = f", commit {run['git_commit'][:COMMIT]}" if run["git_commit"] else ""
+    commit = f", {said}" if (said := commit_in_words(run)) else ""
     ended = to_the_second(run["finished_at"]) if run["finished_at"] else "...: not finished"
     return "\n    ".join(
         [

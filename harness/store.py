@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from difflib import get_close_matches
@@ -223,6 +223,15 @@ class Store:
                 if number == 0:
                     for device, of_device in controls.items():
                         self._add_samples("controls", (row.run_id, cell, device), of_device)
+
+    def set_floors(self, run_id: str, floor: Callable[[int, str, str], float | None]) -> None:
+        """Write floor_s of every row of a run that ran somewhere: floor(cell, backend, device)."""
+        with self.transaction():
+            found = self._db.execute(
+                "SELECT row_id, cell, backend, device FROM rows WHERE run_id = ? AND device IS NOT NULL", (run_id,)
+            ).fetchall()
+            floors = [(floor(cell, backend, device), row_id) for row_id, cell, backend, device in found]
+            self._db.executemany("UPDATE rows SET floor_s = ? WHERE row_id = ?", floors)
 
     def _add_samples(self, table: str, owner: tuple[Any, ...], samples: Iterable[RawSample]) -> None:
         values = [(*owner, *_values(sample)) for sample in samples]

@@ -21,7 +21,7 @@ from ..machine import cpu_count, fingerprint, machine_id
 from ..records import Frames, Run
 from ..store import Store
 from ..sweep.cell import Cell
-from ..sweep.grid import Definition, load_sweep
+from ..sweep.grid import DEFAULT_BUDGET_S, Definition, load_sweep
 from ..sweep.peaks import Peaks
 from ..sweep.progress import Progress
 from ..sweep.run import run_sweep
@@ -117,7 +117,7 @@ def _duels(records: Sequence[Record], where: str, pairs: int) -> Iterator[list[R
 
 def _comparisons(records: Sequence[Record], where: str, pairs: int) -> Iterator[list[Record]]:
     """Each run against the one before: every backend with itself, and the slowed one with what it was made from."""
-    budget = load_sweep("smoke").budget_s
+    budget = load_sweep("smoke").budget_s or DEFAULT_BUDGET_S
     definition = Definition("calibration", CELLS, ("numpy", SAME, SLOWED), True, cpu_count(), budget)
     before: tuple[Run, Frames] | None = None
     with TemporaryDirectory(prefix="lstm-parity-calibrate-") as folder:
@@ -155,6 +155,9 @@ class _Silent:
         """See Progress."""
 
     def doing(self, what: str) -> None:
+        """See Progress."""
+
+    def note(self, what: str) -> None:
         """See Progress."""
 
     def finished(self, what: str) -> None:

@@ -16,9 +16,10 @@ from reports.hardware import machine_in_words
 
 from ..arguments import as_command
 from ..errors import CallError, check_writable
+from ..git import commit_in_words
 from ..machine import fingerprint
-from ..records import Frames, Run, now
-from ..runs import COMMIT, to_the_second
+from ..records import TIMED, Frames, Run, now
+from ..runs import to_the_second
 from ..store import NEWEST, Store
 from ..sweep.grid import Definition
 from ..sweep.progress import shown_progress
@@ -34,7 +35,8 @@ SIDES = ("old", "new")
 def duel(definition: Definition, old: str, new: str, arguments: argparse.Namespace) -> int:
     """Run the duel of two sides and print it; returns the exit code.
 
-    Raises CallError for a side that is not there, and where no cell is supported by both.
+    Raises CallError for a side that is not there, where no cell is supported by both and, after printing, where nothing could
+    be compared: a side that was wrong and is right now is no such case.
     """
     _check_files(arguments)
     label, started_at = new if new != old else f"{new} (again)", now()
@@ -68,7 +70,11 @@ def duel(definition: Definition, old: str, new: str, arguments: argparse.Namespa
             "machine": machine,
         },
     )
-    return _told(pairs, about, arguments)
+    code = _told(pairs, about, arguments)
+    mended = any(pair.old.status in ("WRONG", "SUSPECT") and pair.new.status in TIMED for pair in pairs)
+    if code == 0 and not mended and all(pair.change is None for pair in pairs):
+        raise CallError(f"nothing was compared: no cell has a time on both sides; {why_untimed(pairs[0])}")
+    return code
 
 
 @dataclass(frozen=True)
@@ -119,10 +125,10 @@ def compare(arguments: argparse.Namespace) -> int:
 
 
 def _in_words(found: _Found) -> str:
-    run, commit = found.run, found.machine.get("git_commit")
+    run, commit = found.run, commit_in_words(found.machine)
     name = f" ({run.name})" if run.name else ""
     measured = f"run {run.run_id}{name} of {found.store}, {to_the_second(run.started_at)}"
-    return f"{measured}, {machine_in_words(found.machine)}" + (f", commit {commit[:COMMIT]}" if commit else "")
+    return f"{measured}, {machine_in_words(found.machine)}" + (f", {commit}" if commit else "")
 
 
 @contextmanager

@@ -6,10 +6,8 @@ harness that measures is the one that runs now, for both sides alike.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,7 +18,7 @@ import harness
 from backends.registry import BUILT_IN
 
 from ..errors import CallError
-from ..runs import COMMIT
+from ..git import COMMIT, git
 from ..sweep.workers import Launch
 
 _AT_REVISION = re.compile(r"(?P<backend>.+?\.py:\w+|[^@]+)@(?P<revision>.+)")
@@ -61,26 +59,26 @@ def checked_out(text: str) -> Iterator[Version]:
     backend, revision = found["backend"], found["revision"]
     file = _FILE.fullmatch(backend)
     top = _repository((Path(file["file"]).parent,) if file else (Path(), Path(harness.__file__).parent), backend)
-    commit = _git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    commit = git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if commit is None:
         raise CallError(f"{text}: {top} has no revision {revision!r}; `git log --oneline` lists commits, `git tag` names")
     with tempfile.TemporaryDirectory(prefix="lstm-parity-revision-") as folder:
         tree = Path(folder) / commit[:12]
         try:  # from here on: the command may be ended while git is at it
-            if _git(top, "worktree", "add", "--detach", "--quiet", str(tree), commit) is None:
+            if git(top, "worktree", "add", "--detach", "--quiet", str(tree), commit) is None:
                 raise CallError(
                     f"{text}: git cannot make a worktree of {revision} in {folder}; is there room, and may you write to {top}?"
                 )
             yield Version(_launch_from(tree, top, backend, file, text), commit)
         finally:
-            _git(top, "worktree", "remove", "--force", "--force", str(tree))  # twice: git locks what it has not finished
+            git(top, "worktree", "remove", "--force", "--force", str(tree))  # twice: git locks what it has not finished
             shutil.rmtree(tree, ignore_errors=True)
             _forget(top, tree)
 
 
 def _forget(top: Path, tree: Path) -> None:
     """Remove what git still knows of a worktree that is gone, and nothing of others that may only be away for a while."""
-    common = _git(top, "rev-parse", "--path-format=absolute", "--git-common-dir")
+    common = git(top, "rev-parse", "--path-format=absolute", "--git-common-dir")
     for known in Path(common).glob("worktrees/*/gitdir") if common else ():
         with suppress(OSError):
             if Path(known.read_text().strip()).parent == tree:
@@ -91,10 +89,10 @@ def _as_it_lies(text: str) -> Version:
     """A backend that is not of a revision; its commit where git knows its file, or the package of our own backends."""
     file = _FILE.fullmatch(text)
     where = Path(file["file"]) if file else Path(harness.__file__).parent.parent / "backends" if text in BUILT_IN else None
-    if where is None or _git(where.parent, "ls-files", "--error-unmatch", "--", where.name) is None:
+    if where is None or git(where.parent, "ls-files", "--error-unmatch", "--", where.name) is None:
         return Version(Launch(text))
-    commit = _git(where.parent, "rev-parse", "--verify", "--quiet", "HEAD")
-    return Version(Launch(text), commit, bool(_git(where.parent, "status", "--porcelain", "--", where.name)))
+    commit = git(where.parent, "rev-parse", "--verify", "--quiet", "HEAD")
+    return Version(Launch(text), commit, bool(git(where.parent, "status", "--porcelain", "--", where.name)))
 
 
 def _launch_from(tree: Path, top: Path, backend: str, file: re.Match[str] | None, text: str) -> Launch:
@@ -113,21 +111,7 @@ def _launch_from(tree: Path, top: Path, backend: str, file: re.Match[str] | None
 def _repository(places: tuple[Path, ...], backend: str) -> Path:
     """The checkout that a backend is looked for in: that of its file, or of the working folder, else the one this lies in."""
     for place in places:
-        top = _git(place, "rev-parse", "--show-toplevel") if place.is_dir() else None
+        top = git(place, "rev-parse", "--show-toplevel") if place.is_dir() else None
         if top:
             return Path(top)
     raise CallError(f"{backend}@...: {places[0].resolve()} is not in a git repository, so it has no revisions")
-
-
-def _git(folder: Path, *words: str) -> str | None:
-    """What git prints; None where it fails, or is not there. Hooks of the repository do not run.
-
-    In a hook git's own variables name another repository, or the index of the commit under way, which must stay as it is.
-    """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    command = ["git", "--no-optional-locks", "-c", "core.hooksPath=/dev/null", "-C", str(folder), *words]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    except OSError:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

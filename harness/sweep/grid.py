@@ -79,11 +79,11 @@ class Definition:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a TOML file says."""
+    """What a TOML file says. budget_s: None where it says nothing of it."""
 
     title: str
     backends: tuple[str, ...]
-    budget_s: float
+    budget_s: float | None
     grids: tuple[Axes, ...]
     is_preset: bool
 
@@ -130,8 +130,9 @@ def _parse(text: str, name: str, *, is_preset: bool) -> Sweep:
     backends = data.get("backends", list(DEFAULT_BACKENDS))
     if not isinstance(backends, list) or not backends or not all(isinstance(b, str) for b in backends):
         raise fail("backends", f'backends must be a list of names such as ["numpy"], not {backends!r}')
-    budget = data.get("budget", DEFAULT_BUDGET_S)
-    if isinstance(budget, bool) or not isinstance(budget, (int, float)) or not 0 < budget < float("inf"):
+    budget = data.get("budget")
+    is_number = isinstance(budget, (int, float)) and not isinstance(budget, bool)
+    if budget is not None and not (is_number and 0 < budget < float("inf")):
         raise fail("budget", f"budget must be a number of seconds above 0, not {budget!r}")
     tables = data.get("grid")
     if not isinstance(tables, list) or not tables or not all(isinstance(t, dict) for t in tables):
@@ -147,7 +148,7 @@ def _parse(text: str, name: str, *, is_preset: bool) -> Sweep:
             except CallError as error:
                 raise fail(key, str(error), number) from None
         grids.append(axes)
-    return Sweep(title, tuple(dict.fromkeys(backends)), float(budget), tuple(grids), is_preset)
+    return Sweep(title, tuple(dict.fromkeys(backends)), None if budget is None else float(budget), tuple(grids), is_preset)
 
 
 def _unknown(key: str, known: Sequence[str]) -> str:

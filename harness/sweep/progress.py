@@ -25,6 +25,9 @@ class Progress(Protocol):
     def doing(self, what: str) -> None:
         """This is going on now."""
 
+    def note(self, what: str) -> None:
+        """This is worth knowing before it goes on."""
+
     def finished(self, what: str) -> None:
         """A step is done, and this is what came out."""
 
@@ -73,6 +76,10 @@ class PlainProgress:
     def doing(self, what: str) -> None:
         """Said on a terminal only: where nothing can be measured, standard error holds the reason alone."""
 
+    def note(self, what: str) -> None:
+        """See Progress."""
+        say(what)
+
     def finished(self, what: str) -> None:
         """See Progress."""
         self._done += 1
@@ -117,6 +124,10 @@ def shown_progress() -> Iterator[Progress]:
         def doing(self, what: str) -> None:
             """See Progress."""
             bar.update(self._task, description=what)
+
+        def note(self, what: str) -> None:
+            """See Progress."""
+            console.print(Text(what))
 
         def finished(self, what: str) -> None:
             """See Progress."""

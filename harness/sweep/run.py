@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from backends import LSTMWeights
+from backends import Capabilities, LSTMWeights
 
 from ..errors import CallError
+from ..git import commit_in_words
 from ..machine import fingerprint, machine_id, memory_bytes
 from ..records import Run, now
 from ..store import Store
@@ -25,6 +26,7 @@ from .ledger import Ledger
 from .measure import CellContext, drawn_weights, measure_cell
 from .peaks import Peaks, measure_peaks
 from .progress import Progress, in_one_line
+from .verdict import floor
 from .workers import Launch, Workers
 
 NOT_WELL = ("WRONG", "SUSPECT", "CRASHED", "TIMEOUT", "OUT_OF_MEMORY")
@@ -71,13 +73,13 @@ def run_sweep(
 ) -> Outcome:
     """Measure every cell of the definition that its run does not hold yet.
 
-    resume: go on with the newest run of the same definition; where there is none, start one. weights: those of the weights
-    file, in the file's dtype. Raises CallError for a backend named on the command line that cannot run here. Cells that are
-    too large are the caller's to refuse, before there is a store: see `refuse_too_large`.
+    resume: go on with the newest run of the same definition and the same code; where there is none, start one. weights: those
+    of the weights file, in the file's dtype. Raises CallError for a backend named on the command line that cannot run here.
+    Cells that are too large are the caller's to refuse, before there is a store: see `refuse_too_large`.
     """
     ledger = Ledger()
     machine = fingerprint()
-    run = store.newest_run(definition.hash(), machine_id(machine)) if resume else None
+    run = _to_go_on_with(definition, store, machine, progress) if resume else None
     done = store.finished_cells(run.run_id) if run is not None else set()
     if run is not None and len(done) == len(definition.cells):
         if run.finished_at is None:  # it was killed after its last cell
@@ -132,9 +134,34 @@ def run_sweep(
                     progress.finished(in_one_line(cell, [row for row, _ in found.results]))
         except KeyboardInterrupt:
             interrupted = True
+        store.set_floors(run.run_id, partial(_floor, definition, workers.promises, peaks))
         summary = {name: value + earlier.get(name, 0.0) for name, value in ledger.summary().items()}
         store.finish_run(run.run_id, None if interrupted else now(), summary)
     return Outcome(run.run_id, store.statuses(run.run_id), summary, interrupted)
+
+
+def _to_go_on_with(definition: Definition, store: Store, machine: dict[str, Any], progress: Progress) -> Run | None:
+    """The newest run of the definition on this machine, if it is of the code that lies here now; says where there is none."""
+    run = store.newest_run(definition.hash(), machine_id(machine))
+    if run is None:
+        progress.note(f"nothing to resume: {store.path} holds no run of this sweep on this machine, so a new one begins")
+        return None
+    then = json.loads(run.fingerprint)
+    if any(then.get(name) != machine[name] for name in ("git_commit", "git_changes")):
+        was = commit_in_words(then) or "code in no commit"
+        progress.note(
+            f"run {run.run_id} is of {was}, and what is still to be measured would be of other code: a new one begins"
+        )
+        return None
+    return run
+
+
+def _floor(
+    definition: Definition, promises: Mapping[str, Capabilities], peaks: Peaks, cell: int, backend: str, device: str
+) -> float | None:
+    """The floor of a row by the best peaks of now: they may have been measured anew after the row."""
+    kind = promises[backend].device if backend in promises else "cpu"
+    return floor(definition.cells[cell], device, kind, peaks)
 
 
 def _measure_peaks(store: Store, machine: str, threads: int, cuda: bool, peaks: Peaks) -> Peaks:

@@ -71,7 +71,8 @@ class Session:
         downloaded = self._clock()
         results = self._results(output, message.rows, message.projection_seed)
         spoil([output])
-        remark = "".join(c for c in " ".join(self._backend.remark().split()) if c.isprintable())[:LONGEST_REMARK]
+        remark = getattr(self._backend, "remark", str)  # an older revision's backend has none
+        remark = "".join(c for c in " ".join(remark().split()) if c.isprintable())[:LONGEST_REMARK]
         return Checked(results, called - uploaded, (uploaded - start) + (downloaded - called), remark)
 
     def prepare(self, message: Prepare) -> Ready:

@@ -68,7 +68,7 @@ def refused(words, capfd):
     assert code == 2, said
     assert out == ""
     assert len(said.strip().splitlines()) == 1, said
-    assert said.startswith(("lstm-parity sweep: ", "lstm-parity: "))
+    assert said.startswith(("lstm-parity: ", f"lstm-parity {''.join(words[:1])}: "))
     return said
 
 
@@ -122,7 +122,21 @@ def test_what_cannot_be_carried_out_is_one_line_and_leaves_nothing(in_folder, no
 
 @pytest.mark.parametrize("words", [[], ["swep"], ["sweep", "--help-me"], ["report", "--nothing"]])
 def test_unknown_commands_are_one_line(in_folder, capfd, words):
-    assert "--help" in refused(words, capfd).replace("lstm-parity report: ", "lstm-parity: ")
+    assert "--help" in refused(words, capfd)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["sweep", "--batchsize", "3"],
+            "sweep: unrecognized arguments: --batchsize (did you mean --batch-size?); `lstm-parity",
+        ),
+        (["duel", "numpy", "numpy", "--zzz"], "duel: unrecognized arguments: --zzz; `lstm-parity duel --help` says more"),
+    ],
+)
+def test_an_unknown_option_is_told_by_its_command(in_folder, capfd, words, said):
+    assert said in refused(words, capfd)
 
 
 BACKENDS_THAT_CANNOT = {

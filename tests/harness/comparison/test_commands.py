@@ -78,7 +78,30 @@ def test_one_that_went_wrong_is_exit_1(bench):
     assert done.returncode == 1
     assert "1 UNCLEAR; 1 right before and not now" in done.stdout
     assert "right before, now WRONG: y is" in done.stdout
-    assert duel(bench, "bad.py:X", "mine.py:X").returncode == 0
+    assert duel(bench, "bad.py:X", "mine.py:X").returncode == 0  # what has been mended is no regression
+
+
+def test_where_one_side_runs_nowhere_nothing_is_compared(bench):
+    bench.file("mine.py", MINE.format(sleep=0, wrong=""))
+    bench.file("bad.py", MINE.format(sleep=0, wrong=" / undefined"))
+    done = duel(bench, "bad.py:X", "mine.py:X")
+    assert done.returncode == 2
+    assert "1 pair: 1 UNCLEAR" in done.stdout
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("lstm-parity duel: nothing was compared: no cell has a time on both sides; old: CRASHED, NameError")
+
+
+def test_a_backend_older_than_remarks_is_measured(bench):
+    bench.file("old.py", MINE.format(sleep=0, wrong="") + "    @property\n    def remark(self): raise AttributeError\n")
+    assert "UNCLEAR, CRASHED" not in duel(bench, "old.py:X", "old.py:X").stdout
+
+
+def test_a_file_has_its_own_budget_and_a_preset_that_of_a_duel(bench):
+    sweep = bench.tiny(budget=0.2, steps=[3])
+    patch = "import harness.comparison.duel as d\nd.measure_peaks = lambda threads, cuda: {}\nd.ROUNDS = 2"
+    assert "0.2 s of sampling a cell" in bench.run("duel", "numpy", "numpy", sweep, patch=patch).stdout
+    sizes = [word for word in ONE_CELL if "budget" not in word]
+    assert "2 s of sampling a cell" in bench.run("duel", "numpy", "numpy", *sizes, patch=patch).stdout
 
 
 def test_where_neither_side_supports_a_cell_nothing_is_compared(bench):

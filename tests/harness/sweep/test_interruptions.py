@@ -437,6 +437,20 @@ def test_ctrl_c(bench, to_group, moment):
         assert [row["cell"] for row in after] == list(range(len(STEPS)))
 
 
+def test_resume_goes_on_only_with_the_same_code(bench):
+    """And says so where it does not: a run's times are of one state of the code."""
+    words = ("sweep", bench.tiny(steps=[2]), "--store", bench.store, "--resume")
+    first = bench.run(*words)
+    assert first.stderr.startswith("nothing to resume: "), first.stderr
+    assert bench.run(*words).stderr.startswith("nothing left to measure: ")
+    patch = "import harness.machine as m\nm.own_commit = lambda: ('0123456789abcdef', 'changed')"
+    other = bench.run(*words, patch=patch)
+    assert other.stderr.startswith("run ")
+    assert "and what is still to be measured would be of other code: a new one begins" in other.stderr
+    assert "commit 0123456789, with changes that are not committed" in bench.run("runs", "--store", bench.store).stdout
+    assert len({row["run_id"] for row in bench.rows()}) == 2
+
+
 def test_resume_goes_on_only_with_the_same_definition(bench):
     mine = bench.file("mine.py", NUMPY)
     sweep = bench.tiny([f"{mine}:X"])

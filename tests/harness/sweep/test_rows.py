@@ -7,6 +7,8 @@ from math import comb
 import numpy as np
 import pytest
 
+from harness.store import Store
+
 SLOW = """\
 import time
 from backends.numpy_lstm import NumpyLSTM
@@ -118,3 +120,17 @@ def test_the_machine_the_seed_and_the_command_are_kept(run):
     seeds = [row["seed"] for row in bench.rows()]
     assert seeds[0] == seeds[1] != seeds[2] == seeds[3]  # one a cell, which the store does not tell before the cell is over
     assert all(abs(seed - found["seed"]) > len(seeds) for seed in seeds)
+
+
+def test_all_floors_of_a_run_are_of_the_best_peaks(bench):
+    """Also of rows that were measured before the peaks were measured anew."""
+    patch = (
+        "import harness.sweep.run as r\nfrom harness.machine import cpu_name\nrates = iter([1.0, 1e15])\n"
+        "r.measure_peaks = lambda threads, cuda: {(cpu_name(), 'gemm:float32'): next(rates)}"
+    )
+    sweep = bench.tiny(steps=[2, 3])
+    assert bench.run("sweep", sweep, "--store", "fresh.sqlite", patch=patch).returncode == 0
+    with Store(bench.folder / "fresh.sqlite") as store:
+        rows = store.frames().rows
+    assert len(rows) == 2
+    assert (rows["floor_s"] == rows["flops"] / 1e15).all(), rows[["flops", "floor_s"]]
