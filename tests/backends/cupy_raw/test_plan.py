@@ -34,8 +34,9 @@ def recurrences(draw):
 @settings(deadline=None)
 @given(recurrences(), st.sampled_from(DEVICES_HERE), st.sampled_from(["forward", "backward"]))
 def test_a_persistent_plan_fits_the_device_and_covers_the_problem(r, device, direction):
-    found = plan(r, device, direction)
-    if found.path != "persistent":
+    try:
+        found = plan(r, device, direction, "persistent")
+    except UnsupportedError:
         return
     (launch,) = found.launches
     s = launch.sizes
@@ -95,6 +96,23 @@ def test_what_the_persistent_kernel_cannot_take_is_done_step_by_step_and_the_pla
         assert re.search(reason, found.reason)
         with pytest.raises(UnsupportedError, match=reason):
             plan(r, device, direction, "persistent")
+
+
+@pytest.mark.parametrize(
+    ("hidden", "batch", "precision", "path"),
+    [
+        (512, 16, "float32", "persistent"),
+        (1024, 64, "float32", "stepwise"),
+        (512, 64, "float16", "persistent"),
+        (1024, 64, "float16", "stepwise"),
+    ],
+)
+def test_what_cublas_multiplies_faster_is_done_step_by_step(hidden, batch, precision, path):
+    r = recurrence(hidden, batch, precision)
+    found = plan(r, DEVICES["sm_90a"], "forward")
+    assert found.path == path
+    assert path == "persistent" or re.fullmatch(r"a block's products would take [\d,]+ clocks a step; above .*", found.reason)
+    assert plan(r, DEVICES["sm_90a"], "forward", "persistent").path == "persistent"
 
 
 def test_one_step_has_nothing_to_keep():
