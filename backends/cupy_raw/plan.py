@@ -21,8 +21,8 @@ Path = Literal["persistent", "stepwise"]
 
 STEP_THREADS = 128
 MOST_CLOCKS, MOST_CLOCKS_OF_TENSOR_CORES = 5_000, 2_000
-"""Above so many clocks a step (Slice.cost) the stepwise plan is picked: its products are cuBLAS's, with larger tiles. Measured on
-an H200: in float32 the two take 20.0 and 18.9 us a step at H = 512, B = 64 (5,100 clocks), 95 and 46 us at H = 1024, B = 64; in
+"""Above so many clocks a step (Slice.cost) the stepwise plan is picked: its products are cuBLAS's, with larger tiles. On an
+H200 the two take, in float32, 20.0 and 18.9 us a step at H = 512, B = 64 (5,100 clocks), 95 and 46 us at H = 1024, B = 64; in
 float16 4.8 and 6.4 us at H = 512, B = 64 (770 clocks), 28 and 15 us at H = 1024, B = 64 (4,100)."""
 MOST_ROWS = 2**31 - 1
 """Rows and columns are counted in 32 bits."""
