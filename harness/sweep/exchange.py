@@ -1,8 +1,9 @@
-"""How long one exchange between all blocks of a GPU takes: the least that a step costs where U is spread over the device.
+"""How long one exchange between blocks of a GPU takes: the least that a step costs where U is spread over the device.
 
-Measured with the flags that this project's persistent kernels use (backends/cupy_raw/kernels/exchange.cuh), one block on each
-multiprocessor, all resident. A processor has nothing of the kind: how the threads of a BLAS meet is inside each product, and so
-in the rate that is measured of it. On an H200 it is 1.64 us.
+Measured with the flags that this project's persistent kernels use (backends/cupy_raw/kernels/exchange.cuh), all blocks
+resident: between one block on each multiprocessor, and between two, the fewest that a step may need; the least of both counts.
+Between all blocks of an H200 it is 1.64 us. A processor has nothing of the kind: how the threads of a BLAS meet is inside each
+product, and so in the rate that is measured of it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from backends.problem import Array
 KIND = "grid_exchange"
 """What the peak is called; seconds, of which the least is the best."""
 SOURCE = Path(__file__).with_name("exchange_latency.cu")
+FEWEST = 2
+"""Blocks that an exchange is between at least."""
 FEW, MANY = 1_000, 11_000
 """Exchanges of a short and of a long launch: what a launch costs besides is in both, and falls out of their difference."""
 CHECKED = 100
@@ -40,32 +43,41 @@ def assembled(folder: Path) -> Path:
     return copy
 
 
-def exchange_launch(device: Device) -> Launch:
-    """One block on each multiprocessor."""
-    grid, threads = (device.multiprocessors, 1, 1), device.threads
-    return Launch(SOURCE.stem, "exchange_latency", grid, threads, sizes={"threads": threads}, cooperative=True)
+def exchange_launch(device: Device, blocks: int) -> Launch:
+    """One block on each of so many multiprocessors."""
+    threads = device.threads
+    return Launch(SOURCE.stem, "exchange_latency", (blocks, 1, 1), threads, sizes={"threads": threads}, cooperative=True)
 
 
-def exchange(machine: Machine, exchanges: int, *, checked: bool = False) -> Any:
+def exchange(machine: Machine, exchanges: int, blocks: int, *, checked: bool = False) -> Any:
     """So many exchanges in one launch; how often each block missed what another had published, where that is `checked`."""
-    launch = exchange_launch(machine.device)
+    launch = exchange_launch(machine.device, blocks)
     flags, made, missed = (machine.zero_flags(count * launch.grid[0]) for count in (1, 2, 1))
     machine.launch(launch, (flags, made, missed, exchanges, int(checked)))
     return missed
 
 
 def latency(machine: Machine, timed: Callable[[Callable[[], Any]], float], read: Callable[[Any], Array]) -> float:
-    """Seconds of one exchange: the least of a few launches.
+    """Seconds of one exchange: the least of a few launches, between all blocks and between the fewest.
 
     timed: seconds that the device needs for what a call puts there. read: a device array as a host array. Raises ExchangeError
     where blocks do not see each other's work or more exchanges take no longer, LaunchError where not all blocks are resident.
     """
-    missed = int(read(exchange(machine, CHECKED, checked=True)).sum())
+    most = machine.device.multiprocessors
+    return min(_latency(machine, blocks, timed, read) for blocks in (most, min(FEWEST, most)))
+
+
+def _latency(machine: Machine, blocks: int, timed: Callable[[Callable[[], Any]], float], read: Callable[[Any], Array]) -> float:
+    name = machine.device.name
+    missed = int(read(exchange(machine, CHECKED, blocks, checked=True)).sum())
     if missed:
-        raise ExchangeError(f"{machine.device.name}: of {CHECKED} exchanges between all blocks, {missed} values came too late")
-    few, many = (min(timed(lambda n=n: exchange(machine, n)) for _ in range(REPEATS)) for n in (FEW, MANY))  # type: ignore[misc]
+        raise ExchangeError(f"{name}: of {CHECKED} exchanges between {blocks} blocks, {missed} values came too late")
+    few, many = (
+        min(timed(lambda n=n: exchange(machine, n, blocks)) for _ in range(REPEATS))  # type: ignore[misc]
+        for n in (FEW, MANY)
+    )
     if not many > few:  # it would be kept as the best for ever
-        raise ExchangeError(f"{machine.device.name}: {MANY} exchanges take {many:.3g} s, {FEW} take {few:.3g} s")
+        raise ExchangeError(f"{name}: {MANY} exchanges between {blocks} blocks take {many:.3g} s, {FEW} take {few:.3g} s")
     return (many - few) / (MANY - FEW)
 
 

@@ -1,5 +1,5 @@
 """What this machine can do at best, measured: large matrix products in each precision, a large copy, and on a GPU an exchange
-between all of its blocks.
+between blocks.
 
 No backend can beat them, so a time below operations / peak is a wrong time. On a CPU they are measured with NumPy and, where it
 is installed, torch; on a GPU with torch, the exchange with CuPy. What has no measured peak is not judged by one.

@@ -31,14 +31,14 @@ def kernels(tmp_path_factory):
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_block_sees_what_all_have_published_under_every_schedule(kernels, kind):
     machine = EmulatedMachine("float32", kernels, schedule=Schedule(kind, 5))
-    missed = exchange(machine, 7, checked=True)
+    missed = exchange(machine, 7, EMULATED.multiprocessors, checked=True)
     assert missed.tolist() == [0] * EMULATED.multiprocessors
-    assert exchange(machine, 0, checked=True).tolist() == [0] * EMULATED.multiprocessors
+    assert exchange(machine, 0, EMULATED.multiprocessors, checked=True).tolist() == [0] * EMULATED.multiprocessors
 
 
 def test_one_block_alone_waits_for_nobody(kernels):
     alone = replace(EMULATED, multiprocessors=1)
-    assert exchange(EmulatedMachine("float32", kernels, alone), 3, checked=True).tolist() == [0]
+    assert exchange(EmulatedMachine("float32", kernels, alone), 3, 1, checked=True).tolist() == [0]
 
 
 FAULTS = {
@@ -57,7 +57,7 @@ def test_the_emulator_finds_what_is_wrong_with_it(kernels, tmp_path, fault):
     assert old in text
     (copy / module.SOURCE.name).write_text(text.replace(old, new))
     with pytest.raises(EmulationError, match=said):
-        exchange(EmulatedMachine("float32", copy, schedule=Schedule("random", 1)), 5, checked=True)
+        exchange(EmulatedMachine("float32", copy, schedule=Schedule("random", 1)), 5, EMULATED.multiprocessors, checked=True)
 
 
 def test_a_gpu_s_compiler_finds_all_of_it_in_one_text(tmp_path):
@@ -68,7 +68,7 @@ def test_a_gpu_s_compiler_finds_all_of_it_in_one_text(tmp_path):
 
 
 class Double:
-    """A machine whose launches take 5 us and 0.75 us an exchange, the first long one longer."""
+    """A machine whose launches take 5 us and 0.25 us an exchange and block, the first long one longer."""
 
     def __init__(self, missed=0):
         self.device, self.missed, self.launches, self.clock = replace(EMULATED, multiprocessors=3), missed, [], 0.0
@@ -78,11 +78,12 @@ class Double:
 
     def launch(self, launch, arguments):
         flags, made, missed, exchanges, checked = arguments
-        assert (len(flags), len(made), len(missed), flags.sum()) == (3, 6, 3, 0)
+        blocks = launch.grid[0]
+        assert (len(flags), len(made), len(missed), flags.sum()) == (blocks, 2 * blocks, blocks, 0)
         first = exchanges == MANY and (exchanges, checked) not in self.launches
         self.launches.append((exchanges, checked))
         missed[-1] = self.missed * checked
-        self.clock += 5e-6 + 0.75e-6 * exchanges + 1e-3 * first
+        self.clock += 5e-6 + 0.25e-6 * blocks * exchanges + 1e-3 * first
 
     def timed(self, call):
         before = self.clock
@@ -92,9 +93,9 @@ class Double:
 
 def test_what_a_launch_costs_besides_is_not_in_the_latency():
     double = Double()
-    assert latency(double, double.timed, np.asarray) == pytest.approx(0.75e-6, rel=1e-9)
+    assert latency(double, double.timed, np.asarray) == pytest.approx(0.5e-6, rel=1e-9)  # between two of its three blocks
     assert double.launches[0] == (module.CHECKED, 1)
-    assert set(double.launches[1:]) == {(FEW, 0), (MANY, 0)}
+    assert set(double.launches) == {(module.CHECKED, 1), (FEW, 0), (MANY, 0)}
 
 
 def test_a_device_whose_blocks_miss_something_has_no_latency():
@@ -104,12 +105,12 @@ def test_a_device_whose_blocks_miss_something_has_no_latency():
 
 
 def test_more_exchanges_that_take_no_longer_are_none():
-    with pytest.raises(ExchangeError, match="11000 exchanges take 1 s, 1000 take 1 s"):
+    with pytest.raises(ExchangeError, match=r"11000 exchanges between 3 blocks take 1 s, 1000 take 1 s"):
         latency(Double(), lambda _: 1.0, np.asarray)
 
 
 def test_all_blocks_must_be_resident_and_each_multiprocessor_has_one():
-    launch = exchange_launch(replace(EMULATED, multiprocessors=132, threads=256))
+    launch = exchange_launch(replace(EMULATED, multiprocessors=132, threads=256), 132)
     assert (launch.grid, launch.threads, launch.cooperative) == ((132, 1, 1), 256, True)
     assert KIND in LEAST_IS_BEST
 
