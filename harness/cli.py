@@ -276,6 +276,8 @@ def _report(arguments: argparse.Namespace) -> int:
 
     from .store import Store
 
+    if arguments.out.exists() and not arguments.out.is_dir():
+        raise CallError(f"{arguments.out} is a file; --out takes a folder, which is made where there is none")
     with Store(arguments.store) as store:
         frames = store.frames()
     data = ReportData(

@@ -84,8 +84,11 @@ class Store:
         self.path = path
         if not path.exists() and not create:
             raise CallError(f"no store at {path}; `lstm-parity sweep` makes one, --store FILE names another")
-        if path.is_dir():
-            raise CallError(f"{path} is a folder, not a store; --store takes a file")
+        if path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "no regular file"
+            raise CallError(f"{path} is {what}, and no store; --store takes a file")
+        if str(path) == ":memory:":  # SQLite would keep it nowhere
+            raise CallError("a store in memory is lost when the command ends; --store takes a file")
         with self._said_plainly():
             self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
             try:

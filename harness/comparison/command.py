@@ -95,6 +95,10 @@ def compare(arguments: argparse.Namespace) -> int:
     _check_files(arguments)
     sides = {side: _run(getattr(arguments, side), arguments.store) for side in SIDES}
     old, new = sides.values()
+    if old.run.run_id == new.run.run_id:
+        raise CallError(
+            f"{arguments.old} and {arguments.new} are the same run, {old.run.run_id}; `lstm-parity runs` lists others"
+        )
     pairs = compare_runs((old.run, old.frames), (new.run, new.frames), arguments.threshold)
     if not pairs:
         raise CallError(f"{arguments.old} and {arguments.new} have no cell and backend in common, so nothing can be compared")

@@ -109,6 +109,8 @@ def refused(words, capfd):
         (["--store", "."], "is a folder"),
         (["--sequence-length", "2147483647", "--batch-size", "2147483647"], "bytes of memory, this machine has"),
         (["--hidden-size", "2147483647"], "bytes of memory, this machine has"),
+        (["--store", ":memory:"], "a store in memory is lost when the command ends"),
+        (["--store", "/dev/null"], "/dev/null is no regular file, and no store"),
     ],
     ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else "",
 )
@@ -402,3 +404,8 @@ def test_a_gpu_has_a_cache_of_its_own(monkeypatch):
     monkeypatch.setattr(Driver, "cuInit", lambda self, flags: 100)
     assert harness.machine.gpu_names() == []
     assert 0 < harness.machine.cache_bytes.__wrapped__("cuda") < 2**30
+
+
+def test_a_report_goes_into_a_folder(in_folder, capfd):
+    (in_folder / "page").write_text("")
+    assert refused(["report", "--out", "page"], capfd).startswith("lstm-parity report: page is a file; --out takes a folder")

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from harness.cli import main
 from harness.comparison.decide import decide
 from harness.comparison.finished import compare_runs
 from harness.records import RawSample, Row, Run
@@ -145,3 +146,10 @@ def test_where_the_baseline_scatters_more_from_run_to_run_the_intervals_are_wide
     wild = compare_runs(run(tmp_path, "c"), run(tmp_path, "d", seconds={"base": [1.6e-3, 1.8e-3, 2e-3, 2.2e-3, 2.4e-3]}), 0.02)
     width = [np.log(pairs[1].change.high / pairs[1].change.low) for pairs in (calm, wild)]
     assert width[1] > 2 * width[0]
+
+
+def test_a_run_is_not_compared_with_itself(tmp_path, capsys):
+    run(tmp_path, "a")
+    store = str(tmp_path / "a.sqlite")
+    assert main(["compare", store, store]) == 2
+    assert "are the same run, a; `lstm-parity runs` lists others" in capsys.readouterr().err
