@@ -52,11 +52,20 @@ def ratios_table(samples: pd.DataFrame, drawn: Drawn, baseline: str) -> pd.DataF
     bases = drawn.backends if int(shown["timed"].sum()) * (len(drawn.backends) - 1) <= MOST_RATIOS else [baseline]
     parts = []
     for base in bases:
-        over = shown if base == baseline else with_baseline(shown, samples, base)
+        over = shown if base == baseline else _turned(with_baseline(shown, samples, base), shown, base, baseline)
         part = over[over["timed"] & (over["backend"] != base) & over["ratio_to_baseline"].notna()]
         parts.append(part.assign(base=base))
     both = pd.concat(parts).rename(columns=_SIZES | dict(zip(RATIO_COLUMNS, ("ratio", "low", "high"), strict=True)))
     return _plain(both[["group", "steps", "batch", "backend", "base", "ratio", "low", "high", "status"]])
+
+
+def _turned(over: pd.DataFrame, shown: pd.DataFrame, base: str, baseline: str) -> pd.DataFrame:
+    """Ratios over another base, where the baseline's are the base's own of the rows, turned round: a pair has one ratio."""
+    mine = shown[(shown["backend"] == base) & shown[list(RATIO_COLUMNS)].notna().all(axis=1)].set_index("cell")
+    theirs = (over["backend"] == baseline) & over["cell"].isin(mine.index)
+    own = mine.loc[over.loc[theirs, "cell"], list(RATIO_COLUMNS)].to_numpy(dtype="float64")
+    over.loc[theirs, list(RATIO_COLUMNS)] = 1 / own[:, [0, 2, 1]]
+    return over
 
 
 def chosen(table: pd.DataFrame, feed: Feed, drawn: Drawn, group: int, held: dict[str, object]) -> pd.DataFrame:

@@ -29,6 +29,9 @@ class Point(NamedTuple):
     status: str
 
 
+Led = dict[tuple[int, int, int], tuple[str, bool]]
+
+
 def captions(cells: pd.DataFrame, wins: pd.DataFrame, axis: str, held: str, *, per_step: bool) -> dict[tuple[int, int], str]:
     """A caption for each group and held size, from plain tuples: a large page has thousands of them. wins: who leads where."""
     timed = cells[cells["time"].notna()]
@@ -37,8 +40,8 @@ def captions(cells: pd.DataFrame, wins: pd.DataFrame, axis: str, held: str, *, p
     points = points.sort_values(["group", held, axis, "value"], kind="stable")
     columns = ("group", held, axis, "value", "backend", "reached", "status")
     every = map(Point._make, zip(*(points[c].tolist() for c in columns), strict=True))
-    clear = wins.loc[wins["outcome"].isin([WIN, ALONE]), ["group", held, axis]]
-    led = set(clear.itertuples(index=False, name=None))
+    leads = wins[["group", held, axis, "fastest", "outcome"]].itertuples(index=False, name=None)
+    led = {(g, h, size): (fastest, outcome in (WIN, ALONE)) for g, h, size, fastest, outcome in leads}
     bad = cells.loc[cells["status"].isin(BAD), ["group", held]]
     failed = set(bad.itertuples(index=False, name=None))
     return {
@@ -47,17 +50,18 @@ def captions(cells: pd.DataFrame, wins: pd.DataFrame, axis: str, held: str, *, p
     }
 
 
-def _words(points: list[Point], led: set[tuple[int, ...]], axis: str, held: str, *, per_step: bool, failed: bool) -> str:
-    """led: the group, held size and size of each cell in which one leads beyond doubt."""
+def _words(points: list[Point], led: Led, axis: str, held: str, *, per_step: bool, failed: bool) -> str:
+    """led: of each group, held size and size the fastest backend, and whether it is so beyond doubt."""
     letter, unit = LETTER[axis], " a step" if per_step else ""
-    best = [next(part) for _, part in groupby(points, lambda p: p.size)]  # sorted by value within a size
+    by_size = [list(part) for _, part in groupby(points, lambda p: p.size)]  # the fastest may be one that is not drawn
+    best = [next((p for p in part if p.backend == led[_cell(p)][0]), part[0]) for part in by_size]
     first, last = best[0], best[-1]
     says = [
-        f"At {SIZE[held]} {first.held:,}: least at {letter}={first.size:,} is {first.backend}, {duration(first.value)}{unit}"
+        f"At {SIZE[held]} {first.held:,}: fastest at {letter}={first.size:,} is {first.backend}, {duration(first.value)}{unit}"
     ]
     if len(best) > 1:
         says[0] += f"; at {letter}={last.size:,} {last.backend}, {duration(last.value)}{unit}"
-        leaders = [p for p in best if (p.group, p.held, p.size) in led]
+        leaders = [p for p in best if led[_cell(p)] == (p.backend, True)]
         turns = [f"{letter}={a.size:,} and {b.size:,}" for a, b in pairwise(leaders) if a.backend != b.backend]
         if turns:
             says.append(f"The lead changes between {listed(turns)}")
@@ -80,6 +84,10 @@ def _words(points: list[Point], led: set[tuple[int, ...]], axis: str, held: str,
     if failed:
         says.append("Crosses above: no time, for the reason in the table")
     return ". ".join(says) + ". Vertical bars: 95% interval of the median."
+
+
+def _cell(point: Point) -> tuple[int, int, int]:
+    return point.group, point.held, point.size
 
 
 def _factor(value: float) -> str:

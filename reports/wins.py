@@ -16,39 +16,51 @@ MARGIN = ("margin", "margin_low", "margin_high")
 
 
 def contests(rows: pd.DataFrame, samples: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
-    """One row per cell that has a time, indexed by cell: fastest (backend with the least median), outcome, rival, MARGIN.
+    """One row per cell that has a time, indexed by cell: fastest, outcome, rival, MARGIN.
 
-    outcome: "win" if, for every other backend, the 95% interval of (its time / the fastest's) lies above 1; "tie" if one does
-    not; "undecided" if one has no interval; "alone" if nobody else has a time. The interval is the row's own where one of the
-    two is the baseline, else it comes from the samples, block by block. rival: the next fastest, with its time over the
-    fastest's and the interval.
+    Who is fastest is decided by ratios taken side by side: the backend with the least median, unless another's time over its
+    own lies below 1 with its whole 95% interval; then that one, and so on. outcome: "win" if, for every other backend, the
+    interval of (its time / the fastest's) lies above 1; "tie" if one does not; "undecided" if one has no interval; "alone" if
+    nobody else has a time. rival: the one that the outcome is due to, for a win the next fastest, with its time over the
+    fastest's and the interval. These are the row's own where one of the two is the baseline, else they come from the samples,
+    block by block.
     """
     timed = rows[rows["timed"]].sort_values(["cell", "median_s"], kind="stable")
-    first = timed.drop_duplicates("cell").set_index("cell")
-    others = timed[timed.duplicated("cell")]
-    best = first.loc[others["cell"]]
-    leads = _leads(others, best, samples, baseline)
-    lead = leads["margin_low"].to_numpy()
+    best = timed.drop_duplicates("cell").set_index("cell")
+    leads = _leads(timed, best, samples, baseline)
+    seen = set(best["row_id"])
+    while True:  # each row is the best once, so this ends where three beat each other in a circle, too
+        ahead = leads[(leads["margin_high"] < 1) & ~leads["row_id"].isin(seen)]
+        ahead = ahead.sort_values("margin", kind="stable").drop_duplicates("cell")
+        if ahead.empty:
+            break
+        better = timed[timed["row_id"].isin(ahead["row_id"])].set_index("cell")
+        seen |= set(better["row_id"])
+        best = pd.concat([best.drop(index=better.index), better])
+        again = _leads(timed[timed["cell"].isin(better.index)], better, samples, baseline)
+        leads = pd.concat([leads[~leads["cell"].isin(better.index)], again])
 
-    weakest = pd.DataFrame({"cell": others["cell"].to_numpy(), "tie": lead <= 1, "blank": np.isnan(lead)}).groupby("cell").any()
-    result = pd.DataFrame({"fastest": first["backend"], "outcome": WIN})
-    weakest = weakest.reindex(result.index)
-    result.loc[weakest["blank"].eq(True), "outcome"] = UNDECIDED
-    result.loc[weakest["tie"].eq(True), "outcome"] = TIE
-    result.loc[weakest["tie"].isna(), "outcome"] = ALONE
-    leads = leads.assign(cell=others["cell"].to_numpy(), rival=others["backend"].to_numpy())
-    return result.join(leads.drop_duplicates("cell").set_index("cell"))
+    low = leads["margin_low"].to_numpy(dtype="float64")
+    leads["outcome"] = np.select([low <= 1, np.isnan(low)], [TIE, UNDECIDED], WIN)
+    leads["weight"] = leads["outcome"].map({TIE: 0, UNDECIDED: 1, WIN: 2})
+    rivals = leads.sort_values(["cell", "weight", "margin"], kind="stable").drop_duplicates("cell")
+    result = best[["backend"]].rename(columns={"backend": "fastest"}).sort_index()
+    result = result.join(rivals.set_index("cell")[["outcome", "rival", *MARGIN]])
+    return result.assign(outcome=result["outcome"].fillna(ALONE))
 
 
-def _leads(others: pd.DataFrame, best: pd.DataFrame, samples: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
-    """For each other row its time over the best's of its cell, with the interval. best: a row for each of the others."""
+def _leads(timed: pd.DataFrame, best: pd.DataFrame, samples: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
+    """For each timed row but the best of its cell, its time over that one's, with the interval. best: a row a cell, by cell."""
+    others = timed[~timed["row_id"].isin(best["row_id"])]
+    best = best.loc[others["cell"]]
     theirs, mine = (frame[list(RATIO_COLUMNS)].to_numpy(dtype="float64") for frame in (others, best))
     leads = np.where((best["backend"] == baseline).to_numpy()[:, None], theirs, np.nan)
     leads = np.where((others["backend"] == baseline).to_numpy()[:, None], 1 / mine[:, [0, 2, 1]], leads)
-    missing = np.isnan(leads[:, 1])
-    open_pairs = pd.Series(best["row_id"].to_numpy(), index=others["row_id"].to_numpy())[missing]
+    missing = np.flatnonzero(np.isnan(leads).any(axis=1))
+    open_pairs = pd.Series(best["row_id"].to_numpy()[missing], index=others["row_id"].to_numpy()[missing])
     leads[missing] = paired_ratios(samples, open_pairs).to_numpy()
-    return pd.DataFrame(leads, columns=list(MARGIN))
+    found = pd.DataFrame(leads, columns=list(MARGIN), index=others.index)
+    return found.assign(cell=others["cell"], row_id=others["row_id"], rival=others["backend"])
 
 
 def unstable_cells(rows: pd.DataFrame) -> set[int]:
@@ -83,7 +95,7 @@ def win_sentences(rows: pd.DataFrame, outcome: pd.DataFrame) -> list[str]:
             sentences.append(f"In {shaky:,} of these a time is UNSTABLE: measure there again before you believe it.")
     ties = int((contested["outcome"] == TIE).sum())
     if ties:
-        sentences.append(f"A tie in {cells(ties)}: the 95% interval of the ratio to a rival includes 1.")
+        sentences.append(f"A tie in {cells(ties)}: the 95% interval of the ratio to a rival does not lie above 1.")
     undecided = int((contested["outcome"] == UNDECIDED).sum())
     if undecided:
         sentences.append(f"Undecided in {cells(undecided)}: the samples of two backends share too few blocks for an interval.")

@@ -56,6 +56,7 @@ function showCharts(page) {
 
   // Numbers in words.
   const digits = (value, n = 3) => {
+    if (!known(value)) return NOTHING;
     if (value === 0) return "0";
     const rounded = Number(value.toPrecision(n));
     if (Math.abs(rounded) >= 1e6 || Math.abs(rounded) < 1e-4) return rounded.toExponential(n - 1);
@@ -155,14 +156,14 @@ function showCharts(page) {
     if (!win) said.textContent = `${where}: not measured. Choose another size.`;
     else {
       const range = known(win.margin_low) ? ` (95%: ${digits(win.margin_low)} to ${digits(win.margin_high)})` : "";
-      const best = rows[0];
+      const best = rows.find((r) => r.backend === win.fastest);
       said.textContent = `${where}: ` + {
         win: () => `${win.fastest} is fastest, ${digits(win.margin)}x faster than ${win.rival}${range}.`,
         tie: () => `no clear winner; ${win.rival} takes ${digits(win.margin)} times the time of ${win.fastest}${range}.`,
         undecided: () => `undecided between ${win.fastest} and ${win.rival}: too few samples side by side.`,
         alone: () => `only ${win.fastest} has a time.`,
         none: () => "no backend has a time.",
-      }[win.outcome]() + (win.shaky ? " A time there is UNSTABLE: measure there again before you believe it." : "") + (page.failed.includes(win.fastest) ? ` The property suite says FAIL of ${win.fastest}: do not trust its times.` : "") + (best && known(best.time) ? ` ${best.backend} takes ${duration(best.time)}${best.status === "UNSTABLE" ? " (UNSTABLE)" : ""}${known(best.floor) ? `, ${percent(best.floor / best.time)} of the floor reached` : ""}.` : "");
+      }[win.outcome]() + (win.shaky ? " A time there is UNSTABLE: measure there again before you believe it." : "") + (page.failed.includes(win.fastest) ? ` The property suite says FAIL of ${win.fastest}: do not trust its times.` : "") + (best ? ` ${best.backend} takes ${duration(best.time)}${best.status === "UNSTABLE" ? " (UNSTABLE)" : ""}${known(best.floor) ? `, ${percent(best.floor / best.time)} of the floor reached` : ""}.` : "");
     }
     const least = rows.length ? rows[0].time : null;
     const lines = rows.map((r) => [

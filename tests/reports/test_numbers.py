@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from reports.drawn import draw_from
 from reports.fit import fit_lines, student_quantile
 from reports.frame import select_run
 from reports.ratios import interval_rank, paired_ratios, recorded_baseline, with_baseline
+from reports.records import ratios_table
 from reports.wins import contests, win_sentences
 
 
@@ -183,6 +185,50 @@ def test_a_win_over_the_baseline_needs_its_whole_interval_below_1(synthetic, hig
     rows.loc[fastest, ["ratio_to_baseline", "ratio_ci_low", "ratio_ci_high"]] = [0.95, 0.9, high]
     found = contests(rows, run.samples, "numpy")
     assert found.iloc[0][["fastest", "outcome"]].tolist() == ["torch-cpu", outcome]
+
+
+def side_by_side(synthetic, ratios, of_b=20, of_c=20):
+    """One cell of a, b and c, whose medians rise: time over a's, with its interval, and how many samples count."""
+    data = synthetic.synthetic_data(33, dict.fromkeys("abc", (1e-3, 0)), "a")
+    data.rows["median_s"] = [1e-3, 1.003e-3, 1.1e-3]
+    data.rows[["ratio_to_baseline", "ratio_ci_low", "ratio_ci_high"]] = [[1.0] * 3, *ratios]
+    samples = data.samples.set_index("row_id")
+    for row, times, counted in ((2, 0.985, of_b), (3, 1.1, of_c)):
+        samples.loc[row, "wall_s"] = times * samples.loc[1, "wall_s"].to_numpy()
+        samples.loc[row, "used"] = samples.loc[row, "block"].to_numpy() < counted
+    return replace(data, samples=samples.reset_index())
+
+
+@pytest.mark.parametrize(
+    ("ratios", "counted", "expected"),
+    [
+        ([[0.985, 0.975, 0.992], [1.1, 1.08, 1.12]], (20, 20), ("b", "win", "a")),
+        ([[1.3, 1.28, 1.32], [1.4, 0.9, 1.9]], (20, 20), ("a", "tie", "c")),
+        ([[1.3, 1.28, 1.32], [np.nan] * 3], (20, 5), ("a", "undecided", "c")),
+        ([[np.nan] * 3, [1.1, 0.95, 1.2]], (0, 20), ("a", "tie", "c")),
+    ],
+)
+def test_ratios_decide_and_the_rival_is_the_one_that_decides(synthetic, ratios, counted, expected):
+    run = select_run(side_by_side(synthetic, ratios, *counted))
+    found = contests(run.rows, run.samples, "a").iloc[0]
+    assert tuple(found[["fastest", "outcome", "rival"]]) == expected
+    assert expected[1] == "undecided" or found[["margin", "margin_low", "margin_high"]].notna().all()
+
+
+def test_where_three_beat_each_other_nobody_wins(synthetic):
+    data = side_by_side(synthetic, [[0.9, 0.88, 0.92], [1.1, 1.05, 1.15]])
+    beats_b = data.samples.loc[data.samples["row_id"] == 2, "wall_s"].to_numpy() * 0.9
+    data.samples.loc[data.samples["row_id"] == 3, "wall_s"] = beats_b
+    run = select_run(data)
+    found = contests(run.rows, run.samples, "a").iloc[0]
+    assert found["outcome"] == "tie"
+    assert found[["margin", "margin_low", "margin_high"]].notna().all()
+
+
+def test_a_pair_has_one_ratio_whichever_is_the_base(synthetic):
+    run = select_run(side_by_side(synthetic, [[0.985, 0.975, 0.992], [1.1, 1.08, 1.12]]))
+    table = ratios_table(run.samples, draw_from(run.rows), "a").set_index(["backend", "base"])
+    assert (1 / table.loc[("a", "b"), ["ratio", "high", "low"]]).tolist() == pytest.approx([0.985, 0.975, 0.992])
 
 
 def test_a_shared_size_of_the_wins_is_named(synthetic):
