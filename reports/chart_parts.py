@@ -82,7 +82,7 @@ def finish(layers: Any, width: int, height: int, *, data: str = "rows") -> dict[
     del spec["$schema"]  # an address that nothing needs: page and SVG name the version themselves
     # the chart is one picture with a caption and a table beside it; a thousand marks with names each would be noise
     spec["config"]["aria"] = False
-    spec["autosize"] = {"type": "fit-x", "contains": "padding"}
+    spec["autosize"] = {"type": "fit-x", "contains": "padding", "resize": True}
     return spec
 
 

@@ -99,7 +99,7 @@ def _crosses(told: alt.Chart, x: alt.X) -> list[alt.Chart]:
         .properties(name="alarm"),
         bad.transform_aggregate(line="min(line)", groupby=["backend"])
         .transform_calculate(who="'no time of ' + datum.backend + ' at:'")
-        .mark_text(fontSize=11, color=ALARM, align="left", dy=alt.ExprRef(f"{above} - 23"))
+        .mark_text(fontSize=11, color=ALARM, align="left", limit=alt.ExprRef("width"), dy=alt.ExprRef(f"{above} - 23"))
         .encode(x=alt.value(0), y=alt.value(0), text="who:N")
         .properties(name="alarm_name"),
     ]

@@ -206,6 +206,23 @@ def test_a_click_in_the_map_chooses_the_cell(browser, rich_report):
         page.wait_for_function("(before) => document.getElementById('answer').textContent !== before", arg=before)
 
 
+@pytest.mark.usefixtures("quick_pictures")
+def test_more_failures_than_at_first_have_room(browser, synthetic, tmp_path):
+    data = synthetic.synthetic_data(3, sequence_length=[1, 10, 100], batch_size=[1, 8, 64])
+    data.rows.loc[(data.rows["batch_size"] == 64) & (data.rows["backend"] != "numpy"), "status"] = "TIMEOUT"
+    build.write_report(data, tmp_path / "out")
+    with Watched(browser, (tmp_path / "out/report.html").as_uri()) as watched:
+        page = watched.page
+        page.locator("#controls select").last.select_option(label="64")
+        page.wait_for_function("document.documentElement.dataset.busy === '0'")
+        above = page.evaluate(
+            """() => [...document.querySelectorAll("figure[data-chart=time-vs-sequence-length] [class*=alarm] text")].map((t) =>
+                 t.getBoundingClientRect().top - t.closest("svg").getBoundingClientRect().top)"""
+        )
+        assert len(above) == 8
+        assert min(above) >= 0
+
+
 def save(page, button):
     """What the button saves. Chromium swallows about every tenth of many downloads in a row, whosever page it is: ask again."""
     from playwright.sync_api import TimeoutError as TookTooLong
