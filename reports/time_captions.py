@@ -72,7 +72,8 @@ def _words(points: list[Point], led: Led, axis: str, held: str, *, per_step: boo
         lines: dict[str, list[Point]] = {}
         for point in points:
             lines.setdefault(point.backend, []).append(point)
-        grown = [f"{name} {_factor(line[-1].value / line[0].value)}" for name, line in lines.items() if len(line) > 1]
+        ends = (first.size, last.size)
+        grown = [_growth(line, ends, letter) for line in lines.values() if len(line) > 1]
         what = "cost of a step" if per_step else "time"
         if grown:
             says.append(f"From {letter}={first.size:,} to {last.size:,} the {what} changes by a factor of: {listed(grown, 6)}")
@@ -88,6 +89,13 @@ def _words(points: list[Point], led: Led, axis: str, held: str, *, per_step: boo
 
 def _cell(point: Point) -> tuple[int, int, int]:
     return point.group, point.held, point.size
+
+
+def _growth(line: list[Point], ends: tuple[int, int], letter: str) -> str:
+    """A backend's name and the factor between its ends, which are named where they are not those of the chart."""
+    own = (line[0].size, line[-1].size)
+    span = "" if own == ends else f" ({letter}={own[0]:,} to {own[1]:,})"
+    return f"{line[0].backend} {_factor(line[-1].value / line[0].value)}{span}"
 
 
 def _factor(value: float) -> str:

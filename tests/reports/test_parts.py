@@ -1,6 +1,7 @@
 """The parts of a page: what is drawn of a large run, names, published times, verdicts, roofs, and margins by loops."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,8 @@ from reports import drawn, suite
 from reports.frame import ReportError, select_run
 from reports.names import renamed, shown_names, steady
 from reports.published import published_lines, published_table, published_times
-from reports.records import alike, wins_table
+from reports.records import alike, cells_table, wins_table
+from reports.time_captions import captions
 from reports.win_map import _where
 from reports.wins import contests, margin_sentence
 
@@ -75,6 +77,16 @@ def test_margins_by_loops(synthetic, seed):
     assert len(wins) == run.rows["cell"].nunique()
     assert (wins["outcome"] == "none").sum() == run.rows["cell"].nunique() - len(outcome)
     assert len(margin_sentence(outcome)) == 1
+
+
+def test_growth_over_a_part_of_the_sizes_names_the_part(synthetic):
+    data = synthetic.synthetic_data(3, {"a": (0, 1e-5), "b": (0, 5e-6)}, "a", noise=1e-4, sequence_length=[1, 10, 1000])
+    data.rows.loc[(data.rows["backend"] == "b") & (data.rows["sequence_length"] == 1000), "status"] = "OUT_OF_MEMORY"
+    run = select_run(data)
+    shown = drawn.draw_from(run.rows)
+    cells, wins = cells_table(shown), wins_table(shown, contests(run.rows, run.samples, "a"))
+    said = captions(cells, wins, "steps", "batch", per_step=False)[0, 8]
+    assert re.search(r"From T=1 to 1,000 the time changes by a factor of: b [\d.]+ \(T=1 to 10\), a [\d,]+\.", said)
 
 
 def test_names_are_short_apart_and_readable():
