@@ -19,8 +19,9 @@ from .drawn import Drawn
 
 COLOURS = ("#0072B2", "#D55E00", "#008F68", "#B8609A", "#7D7D7D", "#8C6D31", "#2B8FC9", "#9A8700")
 """From Okabe and Ito's set, moved to lightnesses that stand out from white and from black alike (3 to 1)."""
-SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right", "triangle-left")
-DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [12, 4], [4, 4], [1, 3], [8, 2, 2, 2, 2, 2])
+SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right")
+DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [12, 4], [4, 4], [1, 3])
+"""One fewer than colours, so that a colour that comes again comes with another shape and dash."""
 KEYS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 """What stands for a backend where colour alone would: the n-th letter for the n-th backend."""
 PALE = "#9aa4ae"

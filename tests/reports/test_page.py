@@ -129,6 +129,15 @@ def contrast(one, other):
     return (high + 0.05) / (low + 0.05)
 
 
+def test_no_two_backends_that_are_drawn_look_alike():
+    from reports.chart_parts import COLOURS, DASHES, SHAPES
+    from reports.drawn import MOST_BACKENDS
+
+    for others in (SHAPES, DASHES):
+        looks = {(COLOURS[n % len(COLOURS)], str(others[n % len(others)])) for n in range(MOST_BACKENDS)}
+        assert len(looks) == MOST_BACKENDS
+
+
 @pytest.mark.parametrize("scheme", [0, 1])
 def test_colours_have_contrast(scheme):
     from reports.chart_parts import ALARM, COLOURS, PALE
