@@ -81,12 +81,13 @@ def speed_chart(drawn: Drawn, ratios: pd.DataFrame) -> Chart | None:
 
 def _caption(part: pd.DataFrame, backend: str, base: str) -> str:
     """How often faster and slower, and the extremes."""
-    faster, slower = int((part["high"] < 1).sum()), int((part["low"] > 1).sum())
-    fast, slow = largest(part, -part["ratio"]), largest(part, part["ratio"])
-    says = [f"{backend} against {base}: faster in {faster} of {cells(len(part))}, slower in {slower}"]
-    if faster:
+    faster, slower = part[part["high"] < 1], part[part["low"] > 1]
+    says = [f"{backend} against {base}: faster in {len(faster)} of {cells(len(part))}, slower in {len(slower)}"]
+    if len(faster):
+        fast = largest(faster, -faster["ratio"])
         says.append(f"Furthest ahead at T={fast['steps']:,}, B={fast['batch']:,}: {significant(1 / fast['ratio'])}x")
-    if slower:
+    if len(slower):
+        slow = largest(slower, slower["ratio"])
         says.append(f"Furthest behind at T={slow['steps']:,}, B={slow['batch']:,}: {significant(slow['ratio'])}x")
     return (
         ". ".join(says)

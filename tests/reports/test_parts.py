@@ -13,6 +13,7 @@ from reports.frame import ReportError, select_run
 from reports.names import renamed, shown_names, steady
 from reports.published import published_lines, published_table, published_times
 from reports.records import alike, cells_table, wins_table
+from reports.speed_chart import _caption as _speed_caption
 from reports.time_captions import captions
 from reports.win_map import _where
 from reports.wins import contests, margin_sentence
@@ -87,6 +88,13 @@ def test_growth_over_a_part_of_the_sizes_names_the_part(synthetic):
     cells, wins = cells_table(shown), wins_table(shown, contests(run.rows, run.samples, "a"))
     said = captions(cells, wins, "steps", "batch", per_step=False)[0, 8]
     assert re.search(r"From T=1 to 1,000 the time changes by a factor of: b [\d.]+ \(T=1 to 10\), a [\d,]+\.", said)
+
+
+def test_furthest_ahead_is_a_clear_lead():
+    lines = [(1, 8, "a", 0.5, 0.2, 1.3), (10, 8, "a", 0.9, 0.8, 0.95), (100, 8, "a", 3.0, 0.9, 9.0)]
+    part = pd.DataFrame(lines, columns=["steps", "batch", "backend", "ratio", "low", "high"])
+    said = _speed_caption(part, "a", "b")
+    assert said.startswith("a against b: faster in 1 of 3 cells, slower in 0. Furthest ahead at T=10, B=8: 1.11x. Numbers")
 
 
 def test_names_are_short_apart_and_readable():
