@@ -11,6 +11,7 @@ import pandas as pd
 
 from .frame import COLUMNS, ReportData, ReportError, Run, select_run
 from .ratios import recorded_baseline, with_baseline, without_unpaired
+from .readable import readable, spelled
 
 _EXTRA = ("altair", "jinja2", "vl_convert")
 
@@ -42,6 +43,7 @@ def write_report(data: ReportData, out: Path, baseline: str | None = None) -> Ve
     missing = [name for name in _EXTRA if find_spec(name) is None]
     if missing:
         raise ReportError(f"a report needs {', '.join(missing)}; get it with: pip install 'lstm-parity[report]'")
+    data, baseline = readable(data), spelled(baseline)
     run = select_run(data)
     rows, chosen = _over_baseline(run, baseline)
     contents = {"results.csv": "", "results.parquet": "", "report.md": "", "report.html": ""}

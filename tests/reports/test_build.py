@@ -139,6 +139,18 @@ def test_hostile_text_is_text(synthetic, tmp_path, baseline, page_reader):
         assert "<script" not in svg.read_text()
 
 
+def test_signs_that_nothing_can_show_are_spelled_out(synthetic, tmp_path):
+    data = synthetic.synthetic_data(6, {"b\x1b[31m\u2028": (1e-5, 1e-6), "b": (1e-4, 1e-7)}, "b", sequence_length=[1, 5])
+    data.rows.loc[0, "status"], data.rows.loc[0, "reason"] = "CRASHED", "x\x00\uffff"
+    data.runs["fingerprint"] = '{"cpu": "half \\ud800", "os": "two \\ud83d\\ude00"}'
+    verdict = build.write_report(data, tmp_path / "out", baseline="b\x1b[31m\u2028")
+    assert verdict.baseline == r"b\u001b[31m\u2028"
+    page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    for shown in (r"b\u001b[31m\u2028", r"x\u0000\uffff", r"half \ud800", "two \U0001f600"):
+        assert shown in page
+    assert pd.read_csv(tmp_path / "out/results.csv")["backend"][0] == r"b\u001b[31m\u2028"
+
+
 @pytest.mark.parametrize(
     "text", [HOSTILE, "\\\\|", "`a`", "1. x", "- x", "+", "2) y", "= z", "~~~", "$x$", "#", "a_b", "{{ x }}"]
 )
