@@ -17,17 +17,21 @@ _TURNING = r"\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _SIGNS = re.compile(f"(\u2068[^{_TURNING}]*\u2069)|[{_TURNING}]")
 _LEFTWARD = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 """Letters of scripts that are written from right to left."""
+_INHERITED = re.compile("constructor|hasOwnProperty|isPrototypeOf|propertyIsEnumerable|to(Locale)?String|valueOf|__.*__")
 
 
 def shown_names(names: Iterable[str]) -> dict[str, str]:
     """What each name is shown as, no two alike: signs that set the direction of text are spelled out, the middle left out.
 
+    A name that every object of JavaScript has stands in quotes: what draws the charts would find that in place of ours.
     A name in a script that is written from right to left stands apart (U+2068, U+2069), so that figures beside it keep theirs.
     """
     shown: dict[str, str] = {}
     taken: set[str] = set()
     for name in names:
         text = steady(name.replace("\u2068", "\\u2068"))
+        if _INHERITED.fullmatch(text):
+            text = f"'{text}'"
         if len(text) > MOST_SIGNS:
             text = f"{text[: MOST_SIGNS // 2]}…{text[-MOST_SIGNS // 2 + 1 :]}"
         wanted, number = text, 1

@@ -294,13 +294,16 @@ def test_served_over_http(browser, rich_report):
 
 
 @pytest.mark.usefixtures("quick_pictures")
-@pytest.mark.parametrize("case", ["one row", "only failures", "one backend", "extremes"])
+@pytest.mark.parametrize("case", ["one row", "only failures", "one backend", "extremes", "a name of JavaScript"])
 def test_strange_stores(browser, synthetic, tmp_path, case):
     sizes = {"sequence_length": [1, 1000, 10**6], "batch_size": [1, 10**6]}
     data = {
         "one row": lambda: synthetic.synthetic_data(1, {"numpy": (1e-3, 1e-6)}),
         "only failures": lambda: synthetic.synthetic_data(2, failing=1.1, **sizes),
         "one backend": lambda: synthetic.synthetic_data(3, {"numpy": (1e-6, 1e-6)}, **sizes),
+        "a name of JavaScript": lambda: synthetic.synthetic_data(
+            5, {"a": (1e-6, 1e-9), "constructor": (1e-3, 1e-4)}, "a", **sizes
+        ),
         "extremes": lambda: synthetic.synthetic_data(4, {"a": (1e-6, 1e-9), "b": (1e-3, 1e-4)}, "a", **sizes),
     }[case]()
     if case == "extremes":

@@ -104,6 +104,7 @@ def test_names_are_short_apart_and_readable():
     assert len(set(shown.values())) == 5
     assert all(len(s) < 80 for s in shown.values())
     assert shown["x\u202ey"] == "x\\u202ey"
+    assert shown_names(["'toString'", "toString"]) == {"'toString'": "'toString'", "toString": "'toString' (2)"}
 
 
 def test_a_name_that_is_written_leftward_stands_apart_and_cannot_be_forged():
