@@ -9,7 +9,7 @@ import pandas as pd
 from .chart_parts import largest
 from .frame import STATUSES, Run, varying
 from .hardware import machine_in_words
-from .history import History, move_sentence
+from .history import MOST_RUNS, History, move_sentence
 from .words import brief, cells, duration, label, percent, phrase, significant
 
 MOST_KINDS = 8
@@ -149,7 +149,8 @@ def past(found: History, baseline: str) -> list[str]:
     """What the history is about."""
     said = move_sentence(found, baseline)
     if said is None:
-        lines = ["No earlier run of this machine shares a cell with this one, so nothing is compared."]
+        looked = f"None of the newest {MOST_RUNS - 1} earlier runs" if len(found.runs) > MOST_RUNS else "No earlier run"
+        lines = [f"{looked} of this machine shares a cell with this one, so nothing is compared."]
         return lines if len(found.runs) > 1 or found.elsewhere else []
     return [said]
 

@@ -11,6 +11,7 @@ from reports.drawn import draw_from
 from reports.frame import select_run
 from reports.history import MOST_RUNS, history, move_sentence
 from reports.history_chart import moves_table, runs_table
+from reports.lead import past
 from reports.words import duration
 
 
@@ -134,6 +135,13 @@ def test_older_runs_are_summarised(synthetic):
     assert len(table.cells) == 2 * MOST_RUNS
     assert table.cells["run"].iloc[0] == f"run-{2 * MOST_RUNS + 2}"
     assert "And 3 older runs, from 2025-01-01 00:00 to 2025-01-03 00:00, 9 rows" in table.note
+
+
+@pytest.mark.parametrize(("count", "said"), [(2, "No earlier run of"), (14, "None of the newest 11 earlier runs of")])
+def test_only_runs_that_were_looked_at_are_said_to_share_nothing(synthetic, count, said):
+    data = stored(synthetic, count, sequence_length=[10], batch_size=[1], samples=6)
+    data.rows.loc[~data.rows["run_id"].isin(["run-0" if count > 2 else "", f"run-{count - 1}"]), "hidden_size"] = 65
+    assert past(found(data)[0], "numpy")[0].startswith(said)
 
 
 def test_one_run_has_no_history(synthetic):
