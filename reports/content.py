@@ -16,7 +16,7 @@ from .fit import fit_lines
 from .frame import ReportData, Run
 from .history import history, move_sentence
 from .history_chart import history_chart, moves_table, runs_table
-from .published import published_chart, published_lines, published_table
+from .published import first_problems, published_chart, published_lines, published_table
 from .records import cells_table, ratios_table, wins_table
 from .roofline import roofline, roofs_table
 from .speed_chart import speed_chart
@@ -79,12 +79,13 @@ def make_content(
     drawn = draw_from(rows)
     machine = str(rows["machine_id"].iloc[0])
     past = history(data, run, rows, drawn, baseline)
+    shared = published_table(rows)
     records = {
         "cells": cells_table(drawn),
         "wins": wins_table(drawn, outcome),
         "ratios": ratios_table(run.samples, drawn, baseline),
         "roofs": roofs_table(drawn, data.peaks, machine),
-        "published": published_table(rows),
+        "published": first_problems(shared),
         "history": past.table,
     }
     cells, verdicts = records["cells"], suite.newest_verdicts(data.verdicts, machine)
@@ -103,7 +104,7 @@ def make_content(
         Section("roof", "How far from what is possible", [], roof, []),
         Section("trust", "Trust", notes, [*_some(bits_chart(drawn, cells)), *_some(bound_chart(drawn, cells))],
                 [suite.suite_table(drawn.backends, verdicts, store, commit)]),
-        _published(drawn, records["published"]),
+        _published(drawn, shared),
         Section("history", "History", lead.past(past, baseline), _some(history_chart(drawn, past, baseline)),
                 [moves_table(past, drawn, baseline), *([runs_table(past)] if len(past.runs) > 1 or past.elsewhere else [])]),
         Section("rows", "All rows", [], [], [problems_table(rows), results_table(rows, baseline)]),

@@ -15,7 +15,7 @@ from .words import duration, significant
 
 PROBLEM = ("precision", "mode", "num_layers", "sequence_length", "batch_size", "input_size", "hidden_size")
 MOST_PROBLEMS = 24
-_PLAIN = {"bidirectional": False, "proj_size": 0, "peephole": False, "lengths": "full"}
+_PLAIN = {"bidirectional": False, "proj_size": 0, "bias": True, "peephole": False, "lengths": "full"}
 _PRODUCT = {
     "yes": "the same work", "no": "theirs leaves out the product with the input",
     "unknown": "theirs may leave out the product with the input",
@@ -67,16 +67,18 @@ def published_table(rows: pd.DataFrame) -> pd.DataFrame:
         }
     )
     both = pd.concat([f for f in (said, mine) if len(f)] or [said]).reindex(columns=_COLUMNS)
-    kept = list(dict.fromkeys(both["problem"]))[:MOST_PROBLEMS]
-    both = both[both["problem"].isin(kept)].sort_values(
-        ["problem", "kind", "time"], kind="stable", ascending=[True, False, True]
-    )
+    both = both.sort_values(["problem", "kind", "time"], kind="stable", ascending=[True, False, True])
     texts = ("problem", "who", "kind", "backend", "source", "work")
     return both.astype(dict.fromkeys(texts, "object")).reset_index(drop=True)
 
 
+def first_problems(table: pd.DataFrame) -> pd.DataFrame:
+    """What the chart shows of a table of `published_table`."""
+    return table[table["problem"].isin(table["problem"].unique()[:MOST_PROBLEMS])]
+
+
 def published_chart(drawn: Drawn, table: pd.DataFrame) -> Chart | None:
-    """Theirs and ours on one axis of time, a line a problem; None where no problem is shared."""
+    """Theirs and ours on one axis of time, a line a problem; None where no problem is shared. table: of all problems."""
     if table.empty:
         return None
     x = alt.X("time:Q", title="time per call", scale=alt.Scale(type="log", nice=False, padding=24), axis=time_axis("x"))
@@ -152,8 +154,10 @@ def _caption(table: pd.DataFrame) -> str:
     spread = (
         f"{significant(factor.min())}" if len(factor) == 1 else f"{significant(factor.min())} to {significant(factor.max())}"
     )
+    count = table["problem"].nunique()
+    cut = f" The chart shows {MOST_PROBLEMS} of {count} shared problems, the table below all." if count > MOST_PROBLEMS else ""
     return (
         f"Hollow diamonds are theirs, measured by others on {hardware}; filled points are ours, on this machine. Our fastest "
         f"takes {spread} times as long as their fastest of the same problem. On different hardware: how far apart the two are, "
-        "not which software is better."
+        f"not which software is better.{cut}"
     )

@@ -11,7 +11,15 @@ import pytest
 from reports import drawn, suite
 from reports.frame import ReportError, select_run
 from reports.names import renamed, shown_names, steady
-from reports.published import published_lines, published_table, published_times
+from reports.published import (
+    MOST_PROBLEMS,
+    PROBLEM,
+    first_problems,
+    published_chart,
+    published_lines,
+    published_table,
+    published_times,
+)
 from reports.records import alike, cells_table, wins_table
 from reports.speed_chart import _caption as _speed_caption
 from reports.time_captions import captions
@@ -154,8 +162,27 @@ def test_published_times_stand_beside_the_same_problem_only(synthetic):
     lines = published_lines(table).cells
     assert lines["their time"].tolist() == ["1.09 ms"]
     assert lines["source"].str.contains("DeepBench").all()
-    for column, value in (("bidirectional", True), ("peephole", True), ("lengths", "ragged"), ("mode", "other")):
+    for column, value in (
+        ("bidirectional", True),
+        ("bias", False),
+        ("peephole", True),
+        ("lengths", "ragged"),
+        ("mode", "other"),
+    ):
         assert published_table(rows.assign(**{column: pd.array([value] * len(rows), dtype=rows[column].dtype)})).empty
+
+
+def test_problems_that_the_chart_leaves_out_are_counted_and_in_the_table(synthetic):
+    rows = select_run(synthetic.synthetic_data(5, {"a": (1e-3, 0)}, "a", samples=1)).rows
+    problems = published_times().drop_duplicates(list(PROBLEM))[list(PROBLEM)]
+    every = problems.merge(rows.drop(columns=list(PROBLEM)), how="cross")
+    table = published_table(every)
+    chart = published_chart(drawn.draw_from(rows), table)
+    assert chart.captions[0].endswith(
+        f" The chart shows {MOST_PROBLEMS} of {len(problems)} shared problems, the table below all."
+    )
+    assert first_problems(table)["problem"].nunique() == MOST_PROBLEMS
+    assert published_lines(table).cells["problem"].nunique() == len(problems)
 
 
 def test_the_newest_verdict_of_this_machine_counts(rich):
