@@ -18,6 +18,9 @@ MOST_KINDS = 8
 BAD = ("WRONG", "SUSPECT")
 UNABLE = ("CRASHED", "TIMEOUT", "OUT_OF_MEMORY", "UNSUPPORTED", "UNAVAILABLE")
 
+_PLAIN = {"proj_size": 0, "bias": True, "peephole": False}
+"""What goes without saying where it is the same everywhere."""
+
 _SHARES = (
     ("in_samples_s", "in samples"),
     ("setup_s", "set-up"),
@@ -36,7 +39,8 @@ def what_ran(run: Run) -> list[str]:
     named = ", ".join(backends[:12]) + (f" and {len(backends) - 12} more" if len(backends) > 12 else "")
     differing = varying(rows)
     fixed = [c for c in ("precision", "mode", "hidden_size", "input_size", "sequence_length", "batch_size", "num_layers",
-             "bidirectional", "proj_size", "lengths", "cache", "launch", "weights") if c not in differing]  # fmt: skip
+             "bidirectional", "proj_size", "bias", "peephole", "lengths", "cache", "launch", "weights")
+             if c not in differing and not (c in _PLAIN and rows[c].eq(_PLAIN[c]).fillna(False).all())]  # fmt: skip
     plural = "s" * (len(backends) != 1)
     lines = [
         f"Run {run.run_id}: {len(backends)} backend{plural} ({named}), {cells(rows['cell'].nunique())}, "
@@ -44,7 +48,7 @@ def what_ran(run: Run) -> list[str]:
     ]
     if differing:
         lines.append("Varied: " + "; ".join(f"{label(c)} {_values(rows, c)}" for c in differing) + ".")
-    same = ", ".join(phrase(c, rows[c].iloc[0]) for c in fixed if not (c == "proj_size" and rows[c].iloc[0] == 0))
+    same = ", ".join(phrase(c, rows[c].iloc[0]) for c in fixed)
     threads = ", ".join(str(n) for n in sorted(rows["threads"].dropna().unique()))
     lines.append(f"The same everywhere: {same}" + (f"; threads {threads}." if threads else "."))
     return lines

@@ -265,6 +265,23 @@ def test_the_first_lines_say_what_ran_where_and_what_failed(synthetic, tmp_path)
     assert (tmp_path / "out/report.md").read_text().rstrip().endswith("    lstm-parity report --out here")
 
 
+@pytest.mark.parametrize("plain", [True, False])
+@QUICK
+def test_what_is_the_same_everywhere_is_said_where_it_is_unusual(synthetic, tmp_path, plain):
+    build.write_report(synthetic.synthetic_data(14, bias=[plain], peephole=[not plain]), tmp_path / "out")
+    same = next(line for line in (tmp_path / "out/report.md").read_text().splitlines() if "The same everywhere" in line)
+    assert ("without bias, with peepholes" in same) is not plain
+    assert plain is not ("bias" in same or "peephole" in same)
+
+
+@QUICK
+def test_what_a_store_does_not_know_is_said(synthetic, tmp_path):
+    data = synthetic.synthetic_data(14)
+    unknown = data.rows.assign(bias=None, launch=None)
+    build.write_report(ReportData(unknown, data.samples, data.runs, data.command), tmp_path / "out")
+    assert "bias unknown" in (tmp_path / "out/report.md").read_text()
+
+
 @QUICK
 def test_a_huge_table_says_where_the_rest_is(synthetic, tmp_path):
     data = synthetic.synthetic_data(15, samples=6, sequence_length=list(range(1, 15)), batch_size=list(range(1, 15)))
