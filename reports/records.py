@@ -9,7 +9,7 @@ from .chart_parts import KEYS, Feed
 from .drawn import Drawn
 from .frame import RATIO_COLUMNS
 from .ratios import with_baseline
-from .wins import MARGIN, WIN, unstable_cells
+from .wins import MARGIN, WIN
 
 NONE = "none"
 """The outcome of a cell in which no backend has a time."""
@@ -31,12 +31,10 @@ def cells_table(drawn: Drawn) -> pd.DataFrame:
 
 
 def wins_table(drawn: Drawn, outcome: pd.DataFrame) -> pd.DataFrame:
-    """Every cell: who is fastest and by what margin, where its field meets another one: `right` (at more steps), `up`;
-    shaky: whether a time there is UNSTABLE.
-    """
+    """Every cell: who is fastest and by what margin, where its field meets another one: `right` (at more steps), `up`."""
     cells = drawn.rows.drop_duplicates("cell")[["cell", "group", *_SIZES]].rename(columns=_SIZES)
     table = cells.join(outcome, on="cell").drop(columns="cell")
-    table["shaky"] = cells["cell"].isin(unstable_cells(drawn.rows)).to_numpy()
+    table["shaky"] = table["shaky"].eq(True)
     table["outcome"] = table["outcome"].fillna(NONE)
     letter = {b: KEYS[n % len(KEYS)] for n, b in enumerate(drawn.backends)}
     key = table["fastest"].map(letter)

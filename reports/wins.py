@@ -16,14 +16,14 @@ MARGIN = ("margin", "margin_low", "margin_high")
 
 
 def contests(rows: pd.DataFrame, samples: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
-    """One row per cell that has a time, indexed by cell: fastest, outcome, rival, MARGIN.
+    """One row per cell that has a time, indexed by cell: fastest, outcome, rival, MARGIN, shaky.
 
     Who is fastest is decided by ratios taken side by side: the backend with the least median, unless another's time over its
     own lies below 1 with its whole 95% interval; then that one, and so on. outcome: "win" if, for every other backend, the
     interval of (its time / the fastest's) lies above 1; "tie" if one does not; "undecided" if one has no interval; "alone" if
     nobody else has a time. rival: the one that the outcome is due to, for a win the next fastest, with its time over the
     fastest's and the interval. These are the row's own where one of the two is the baseline, else they come from the samples,
-    block by block.
+    block by block. shaky: whether the time of one of these two is UNSTABLE.
     """
     timed = rows[rows["timed"]].sort_values(["cell", "median_s"], kind="stable")
     best = timed.drop_duplicates("cell").set_index("cell")
@@ -46,7 +46,9 @@ def contests(rows: pd.DataFrame, samples: pd.DataFrame, baseline: str | None) ->
     rivals = leads.sort_values(["cell", "weight", "margin"], kind="stable").drop_duplicates("cell")
     result = best[["backend"]].rename(columns={"backend": "fastest"}).sort_index()
     result = result.join(rivals.set_index("cell")[["outcome", "rival", *MARGIN]])
-    return result.assign(outcome=result["outcome"].fillna(ALONE))
+    compared = pd.concat([best.reset_index()[["cell", "row_id"]], rivals[["cell", "row_id"]]])
+    unstable = compared.loc[compared["row_id"].isin(timed.loc[timed["status"] == "UNSTABLE", "row_id"]), "cell"]
+    return result.assign(outcome=result["outcome"].fillna(ALONE), shaky=result.index.isin(unstable))
 
 
 def _leads(timed: pd.DataFrame, best: pd.DataFrame, samples: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
@@ -63,11 +65,6 @@ def _leads(timed: pd.DataFrame, best: pd.DataFrame, samples: pd.DataFrame, basel
     return found.assign(cell=others["cell"], row_id=others["row_id"], rival=others["backend"])
 
 
-def unstable_cells(rows: pd.DataFrame) -> set[int]:
-    """The cells in which a time is UNSTABLE."""
-    return set(rows.loc[rows["timed"] & (rows["status"] == "UNSTABLE"), "cell"])
-
-
 def win_sentences(rows: pd.DataFrame, outcome: pd.DataFrame) -> list[str]:
     """Who wins where, in words. outcome: of `contests`."""
     described = rows.drop_duplicates("cell").set_index("cell")
@@ -79,7 +76,6 @@ def win_sentences(rows: pd.DataFrame, outcome: pd.DataFrame) -> list[str]:
         names = sorted(counts.index, key=lambda b: (-counts[b], b))
         differing = varying(described.loc[contested.index])
         parts, rivals = [], " that have two times or more" * (total < len(described))
-        unstable = unstable_cells(rows)
         for i, name in enumerate(names):
             won = described.loc[wins.index[wins == name]]
             common = [phrase(c, won[c].iloc[0]) for c in differing if won[c].nunique(dropna=False) == 1]
@@ -87,12 +83,15 @@ def win_sentences(rows: pd.DataFrame, outcome: pd.DataFrame) -> list[str]:
             parts.append(
                 f"{name} is fastest in {counts[name]} of {cells(total)}{rivals}" if i == 0 else f"{name} in {counts[name]}"
             )
-            unsure = wins.index[wins == name].isin(unstable).sum()
+            unsure = int(outcome.loc[wins.index[wins == name], "shaky"].sum())
             parts[-1] += where + (f", {unsure} of them with an UNSTABLE time" if unsure else "")
         sentences.append("; ".join(parts) + ".")
-        shaky = int(wins.index.isin(unstable).sum())
+        shaky = int(outcome.loc[wins.index, "shaky"].sum())
         if shaky:
-            sentences.append(f"In {shaky:,} of these a time is UNSTABLE: measure there again before you believe it.")
+            sentences.append(
+                f"In {shaky:,} of these the time of the fastest or of the next is UNSTABLE: measure there again before you "
+                "believe it."
+            )
     ties = int((contested["outcome"] == TIE).sum())
     if ties:
         sentences.append(f"A tie in {cells(ties)}: the 95% interval of the ratio to a rival does not lie above 1.")

@@ -215,6 +215,16 @@ def test_ratios_decide_and_the_rival_is_the_one_that_decides(synthetic, ratios, 
     assert expected[1] == "undecided" or found[["margin", "margin_low", "margin_high"]].notna().all()
 
 
+@pytest.mark.parametrize(("backend", "shaky"), [("a", True), ("b", True), ("c", False)])
+def test_a_cell_is_shaky_where_one_of_the_two_that_are_compared_is(synthetic, backend, shaky):
+    data = side_by_side(synthetic, [[1.3, 1.28, 1.32], [1.4, 1.38, 1.42]])
+    data.rows.loc[data.rows["backend"] == backend, "status"] = "UNSTABLE"
+    run = select_run(data)
+    found = contests(run.rows, run.samples, "a")
+    assert found["shaky"].tolist() == [shaky]
+    assert ("UNSTABLE" in " ".join(win_sentences(run.rows, found))) is shaky
+
+
 def test_where_three_beat_each_other_nobody_wins(synthetic):
     data = side_by_side(synthetic, [[0.9, 0.88, 0.92], [1.1, 1.05, 1.15]])
     beats_b = data.samples.loc[data.samples["row_id"] == 2, "wall_s"].to_numpy() * 0.9
