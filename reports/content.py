@@ -89,6 +89,7 @@ def make_content(
         "history": past.table,
     }
     cells, verdicts = records["cells"], suite.newest_verdicts(data.verdicts, machine)
+    failed = suite.with_verdict("FAIL", drawn.backends, verdicts)
     fits = fit_lines(rows)
     commit = str(run.fingerprint.get("git_commit") or "")
     timed = bool(rows["timed"].any())
@@ -99,7 +100,7 @@ def make_content(
     trust = [*lead.certainty(rows), *suite.suite_sentences(drawn.backends, verdicts, data.mutation_scores, store, commit)]
     notes = [*lead.certainty(rows), suite.score_sentence(data.mutation_scores, store)]
     sections = [
-        Section("wins", "Who wins where", [], [win_map(drawn, records["wins"])] if timed else [], []),
+        Section("wins", "Who wins where", [], [win_map(drawn, records["wins"], failed)] if timed else [], []),
         Section("speed", "Speed", [], [*time_charts(drawn, cells, records["wins"]), *_some(speed_up)], [fits_table(fits)]),
         Section("roof", "How far from what is possible", [], roof, []),
         Section("trust", "Trust", notes, [*_some(bits_chart(drawn, cells)), *_some(bound_chart(drawn, cells))],
@@ -117,10 +118,10 @@ def make_content(
     ]
     return Content(
         title="LSTM parity report",
-        wins=[*win_sentences(rows, outcome), *margin_sentence(outcome)],
+        wins=[*win_sentences(rows, outcome, failed), *margin_sentence(rows, outcome)],
         more=[*lead.all_ran(rows), *lead.floor_sentences(rows), *trust, *_some(move_sentence(past, baseline))],
         bad=[*suite.failures(drawn.backends, verdicts), *lead.what_failed(rows, lead.BAD)],
-        failed=suite.with_verdict("FAIL", drawn.backends, verdicts),
+        failed=failed,
         unable=lead.what_failed(rows, lead.UNABLE),
         shaky=lead.what_failed(rows, ("UNSTABLE",)),
         ran=[*lead.what_ran(run), lead.statuses(rows), *drawn.notes],

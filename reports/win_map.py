@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import altair as alt
@@ -10,7 +11,7 @@ import pandas as pd
 from .chart_parts import COLOURS, KEYS, PALE, Chart, Feed, by_backend, finish, legend_columns, listed, parts
 from .drawn import Drawn
 from .records import NONE
-from .wins import ALONE, TIE, UNDECIDED, WIN
+from .wins import ALONE, TIE, UNDECIDED, WIN, with_warning
 from .words import cells, significant
 
 INKS = {c: "#ffffff" if c in ("#0072B2", "#8C6D31") else "#000000" for c in COLOURS}
@@ -31,8 +32,8 @@ _SAID = (
 ).format(*(f"format(datum.{c}, '.3~r')" for c in ("margin", "margin_low", "margin_high")))
 
 
-def win_map(drawn: Drawn, wins: pd.DataFrame) -> Chart:
-    """The map, for every group."""
+def win_map(drawn: Drawn, wins: pd.DataFrame, failed: Collection[str]) -> Chart:
+    """The map, for every group. failed: the backends of which the property suite says FAIL."""
     names = drawn.backends
     x = alt.X("steps:O", title="sequence length T (time steps)", axis=alt.Axis(labelAngle=0, labelOverlap="greedy", format=","))
     y = alt.Y("batch:O", title="batch size B", sort="descending", axis=alt.Axis(format=","))
@@ -101,7 +102,7 @@ def win_map(drawn: Drawn, wins: pd.DataFrame) -> Chart:
         title="Who wins where",
         spec=finish(chart, 760, 100),
         feeds={"rows": Feed("wins")},
-        captions={g: _caption(part, drawn.groups["title"][g]) for g, part in parts(wins, "group")},
+        captions={g: _caption(part, drawn.groups["title"][g], failed) for g, part in parts(wins, "group")},
         lines=("batch", 40),
         columns=(
             ("steps", "sequence length"), ("batch", "batch size"), ("outcome", "outcome"), ("fastest", "fastest"),
@@ -113,7 +114,7 @@ def win_map(drawn: Drawn, wins: pd.DataFrame) -> Chart:
     )  # fmt: skip
 
 
-def _caption(wins: pd.DataFrame, title: str) -> str:
+def _caption(wins: pd.DataFrame, title: str, failed: Collection[str]) -> str:
     """Who wins how often, where, and by how much."""
     counts = wins["outcome"].value_counts()
     won = wins[wins["outcome"] == WIN]
@@ -121,7 +122,8 @@ def _caption(wins: pd.DataFrame, title: str) -> str:
     for name, part in sorted(won.groupby("fastest", sort=False), key=lambda item: (-len(item[1]), item[0])):
         least, most = significant(part["margin"].min()), significant(part["margin"].max())
         by = f"{least}x" if least == most else f"{least}x to {most}x"
-        said.append(f"{name} is fastest in {len(part)} of {cells(len(wins))} ({_where(part, wins)}; {by} faster than the next)")
+        who = with_warning(str(name), failed)
+        said.append(f"{who} is fastest in {len(part)} of {cells(len(wins))} ({_where(part, wins)}; {by} faster than the next)")
     lead = f"{title}: " if title else ""
     parts = [f"{lead}{listed(said, 4) if said else 'no backend is fastest beyond doubt in any cell'}."]
     for kind, words in ((TIE, "a tie, marked ="), (UNDECIDED, "undecided, marked ?"), (NONE, "without any time, marked ×")):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 
@@ -65,8 +67,13 @@ def _leads(timed: pd.DataFrame, best: pd.DataFrame, samples: pd.DataFrame, basel
     return found.assign(cell=others["cell"], row_id=others["row_id"], rival=others["backend"])
 
 
-def win_sentences(rows: pd.DataFrame, outcome: pd.DataFrame) -> list[str]:
-    """Who wins where, in words. outcome: of `contests`."""
+def with_warning(name: str, failed: Collection[str]) -> str:
+    """The name, and that it is not to be trusted if it is one of those that failed the property suite."""
+    return f"{name}, of which the property suite says FAIL," if name in failed else name
+
+
+def win_sentences(rows: pd.DataFrame, outcome: pd.DataFrame, failed: Collection[str] = ()) -> list[str]:
+    """Who wins where, in words. outcome: of `contests`. failed: the backends of which the property suite says FAIL."""
     described = rows.drop_duplicates("cell").set_index("cell")
     contested = outcome[outcome["outcome"] != ALONE]
     total, sentences = len(contested), []
@@ -80,8 +87,9 @@ def win_sentences(rows: pd.DataFrame, outcome: pd.DataFrame) -> list[str]:
             won = described.loc[wins.index[wins == name]]
             common = [phrase(c, won[c].iloc[0]) for c in differing if won[c].nunique(dropna=False) == 1]
             where = f" ({'all with ' if len(won) > 1 else ''}{', '.join(common)})" if common and len(won) < total else ""
+            who = with_warning(name, failed)
             parts.append(
-                f"{name} is fastest in {counts[name]} of {cells(total)}{rivals}" if i == 0 else f"{name} in {counts[name]}"
+                f"{who} is fastest in {counts[name]} of {cells(total)}{rivals}" if i == 0 else f"{who} in {counts[name]}"
             )
             unsure = int(outcome.loc[wins.index[wins == name], "shaky"].sum())
             parts[-1] += where + (f", {unsure} of them with an UNSTABLE time" if unsure else "")
@@ -108,12 +116,16 @@ def win_sentences(rows: pd.DataFrame, outcome: pd.DataFrame) -> list[str]:
     return sentences
 
 
-def margin_sentence(outcome: pd.DataFrame) -> list[str]:
-    """By how much the fastest win."""
+def margin_sentence(rows: pd.DataFrame, outcome: pd.DataFrame) -> list[str]:
+    """By how much the fastest win, and in how many cells a backend that may have been the next has no time."""
     margins = outcome.loc[outcome["outcome"] == WIN, "margin"].dropna()
     if margins.empty:
         return []
+    wrong = rows.loc[rows["status"].isin(("WRONG", "SUSPECT")), "cell"]
+    without = int(margins.index.isin(wrong).sum())
+    left_out = f" In {cells(without)} a backend that is WRONG or SUSPECT is left out of this." if without else ""
     if len(margins) == 1:
-        return [f"The next fastest takes {significant(margins.iloc[0])} times as long there."]
+        return [f"The next fastest takes {significant(margins.iloc[0])} times as long there.{left_out}"]
     low, middle, high = (significant(v) for v in (margins.min(), margins.median(), margins.max()))
-    return [f"Where one wins, the next fastest takes {low} to {high} times as long (half of the cells: {middle} or more)."]
+    said = f"Where one wins, the next fastest takes {low} to {high} times as long (half of the cells: {middle} or more)."
+    return [said + left_out]

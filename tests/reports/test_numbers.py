@@ -15,7 +15,7 @@ from reports.fit import fit_lines, student_quantile
 from reports.frame import select_run
 from reports.ratios import interval_rank, paired_ratios, recorded_baseline, with_baseline
 from reports.records import ratios_table
-from reports.wins import contests, win_sentences
+from reports.wins import contests, margin_sentence, win_sentences
 
 
 @pytest.mark.parametrize("n", [*range(1, 40), 101, 500])
@@ -223,6 +223,18 @@ def test_a_cell_is_shaky_where_one_of_the_two_that_are_compared_is(synthetic, ba
     found = contests(run.rows, run.samples, "a")
     assert found["shaky"].tolist() == [shaky]
     assert ("UNSTABLE" in " ".join(win_sentences(run.rows, found))) is shaky
+
+
+def test_a_winner_that_fails_the_suite_is_marked_and_who_is_left_out_of_a_margin_is_said(synthetic):
+    data = side_by_side(synthetic, [[1.3, 1.28, 1.32], [1.4, 1.38, 1.42]])
+    data.rows.loc[data.rows["backend"] == "b", "status"] = "WRONG"
+    run = select_run(data)
+    found = contests(run.rows, run.samples, "a")
+    assert win_sentences(run.rows, found, ["a"])[0].startswith(
+        "a, of which the property suite says FAIL, is fastest in 1 of 1 cell"
+    )
+    said = "The next fastest takes 1.40 times as long there. In 1 cell a backend that is WRONG or SUSPECT is left out of this."
+    assert margin_sentence(run.rows, found) == [said]
 
 
 def test_where_three_beat_each_other_nobody_wins(synthetic):

@@ -85,7 +85,7 @@ def test_margins_by_loops(synthetic, seed):
     wins = wins_table(drawn.draw_from(run.rows), outcome)
     assert len(wins) == run.rows["cell"].nunique()
     assert (wins["outcome"] == "none").sum() == run.rows["cell"].nunique() - len(outcome)
-    assert len(margin_sentence(outcome)) == 1
+    assert len(margin_sentence(run.rows, outcome)) == 1
 
 
 def test_growth_over_a_part_of_the_sizes_names_the_part(synthetic):
