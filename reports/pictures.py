@@ -96,6 +96,8 @@ def _picture(content: Content, chart: Chart, group: int, held: dict[str, object]
         data["rows"] = data["rows"].iloc[np.linspace(0, count - 1, MOST_POINTS).round().astype(int)]
         caption += f" The picture shows {MOST_POINTS:,} of {count:,} rows, evenly spread."
     first = chart.feeds["rows"]
+    if {"steps", "batch"} <= set(first.held):
+        caption = f"Shown: T={held['steps']:,}, B={held['batch']:,}. {caption}"
     kind = "" if first.everywhere else str(drawn.groups["in_mode"][group])
     if not first.across and not first.everywhere:
         kind = f"{drawn.groups['in_precision'][group]} {kind}"

@@ -145,10 +145,10 @@ function showCharts(page) {
     }
   }
 
+  const cellWords = () => `T=${whole(state.steps)}, B=${whole(state.batch)}`;
   // The answer in words, and every backend at this choice.
   function answer() {
-    const at = `T=${whole(state.steps)}, B=${whole(state.batch)}`;
-    const where = [page.titles[state.group], at].filter(Boolean).join(", ");
+    const where = [page.titles[state.group], cellWords()].filter(Boolean).join(", ");
     const [win] = records({ table: "wins", held: ["steps", "batch"] });
     const rows = records({ table: "cells", held: ["steps", "batch"] });
     rows.sort((a, b) => (a.time ?? Infinity) - (b.time ?? Infinity));
@@ -263,7 +263,8 @@ function showCharts(page) {
     one.figure.querySelector(".empty").hidden = !empty;
     const group = one.captions[one.feeds.rows.everywhere ? 0 : state.group] || {};
     const key = { pair: `${state.backend}\n${state.base}`, steps: state.steps, batch: state.batch }[one.sliceBy] ?? "";
-    one.figure.querySelector(".caption").textContent = group[key] ?? "";
+    const at = ["steps", "batch"].every((f) => one.feeds.rows.held.includes(f)) ? `Shown: ${cellWords()}. ` : "";
+    one.figure.querySelector(".caption").textContent = group[key] ? at + group[key] : "";
     if (one.pair) for (const [field, menu] of one.pair) menu.value = page.backends.indexOf(state[field]);
     fillBehind(one);
   }

@@ -144,6 +144,8 @@ def test_every_control_works(browser, rich_report):
                 seen.add(page.locator("#answer").inner_text())
                 assert page.locator("#one-cell tbody tr").count() == 6
         assert len(seen) > 5
+        at = page.locator("#answer").inner_text().split(":")[0].rpartition(", T=")[2]
+        assert page.locator("#caption-bits-vs-time").inner_text().startswith(f"Shown: T={at}. Up is more precise")
         drawn = marks(page)
         for figure in page.locator("figure").all():
             name = figure.get_attribute("data-chart")

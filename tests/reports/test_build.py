@@ -193,6 +193,7 @@ def test_pictures_are_named_by_what_they_show(synthetic, tmp_path):
     assert names == expected | {"bits-vs-time-inference", "speed-up-float32-inference-torch-cudnn"}
     markdown = (tmp_path / "out/report.md").read_text()
     assert set(re.findall(r"\]\((.*?)\.svg\)", markdown)) == names
+    assert "Shown: T=10, B=8. Up is more precise" in markdown
 
 
 @QUICK
