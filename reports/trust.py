@@ -40,6 +40,7 @@ def bits_chart(drawn: Drawn, cells: pd.DataFrame) -> Chart | None:
     known = cells[cells["time"].notna() & cells["bits"].notna()]
     if known.empty:
         return None
+    there, groups = set(known["group"]), {int(g): alike(drawn, int(g)) for g in drawn.groups.index}
     x = alt.X("time:Q", title="time per call, median", scale=alt.Scale(type="log", nice=False, padding=30), axis=time_axis("x"))
     y = alt.Y("bits:Q", title="effective bits of y", scale=alt.Scale(zero=True, padding=12))
     base = (
@@ -79,7 +80,7 @@ def bits_chart(drawn: Drawn, cells: pd.DataFrame) -> Chart | None:
         title="Precision against time",
         spec=finish(alt.layer(front, points, names), 560, 300),
         feeds={"rows": Feed("cells", ("steps", "batch"), across=True)},
-        captions={int(g): _bits_caption(known[known["group"].isin(alike(drawn, int(g)))]) for g in sorted(set(known["group"]))},
+        captions={g: _bits_caption(known[known["group"].isin(shown)]) for g, shown in groups.items() if there & set(shown)},
         columns=(
             ("backend", "backend"), ("precision", "precision"), ("time", "time per call"), ("bits", "effective bits"),
             ("bound", "error / bound"), ("status", "status"),

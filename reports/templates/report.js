@@ -264,7 +264,8 @@ function showCharts(page) {
     const group = one.captions[one.feeds.rows.everywhere ? 0 : state.group] || {};
     const key = { pair: `${state.backend}\n${state.base}`, steps: state.steps, batch: state.batch }[one.sliceBy] ?? "";
     const at = ["steps", "batch"].every((f) => one.feeds.rows.held.includes(f)) ? `Shown: ${cellWords()}. ` : "";
-    one.figure.querySelector(".caption").textContent = group[key] ? at + group[key] : "";
+    const none = empty ? "" : "No backend has what this chart shows; why is in its table.";
+    one.figure.querySelector(".caption").textContent = group[key] ? at + group[key] : none;
     if (one.pair) for (const [field, menu] of one.pair) menu.value = page.backends.indexOf(state[field]);
     fillBehind(one);
   }

@@ -209,9 +209,10 @@ def test_a_click_in_the_map_chooses_the_cell(browser, rich_report):
 
 
 @pytest.mark.usefixtures("quick_pictures")
-def test_more_failures_than_at_first_have_room(browser, synthetic, tmp_path):
-    data = synthetic.synthetic_data(3, sequence_length=[1, 10, 100], batch_size=[1, 8, 64])
+def test_more_failures_than_at_first_have_room_and_words(browser, synthetic, tmp_path):
+    data = synthetic.synthetic_data(3, sequence_length=[1, 10, 100], batch_size=[1, 8, 32, 64])
     data.rows.loc[(data.rows["batch_size"] == 64) & (data.rows["backend"] != "numpy"), "status"] = "TIMEOUT"
+    data.rows.loc[data.rows["batch_size"] == 32, "status"] = "TIMEOUT"
     build.write_report(data, tmp_path / "out")
     with Watched(browser, (tmp_path / "out/report.html").as_uri()) as watched:
         page = watched.page
@@ -223,6 +224,9 @@ def test_more_failures_than_at_first_have_room(browser, synthetic, tmp_path):
         )
         assert len(above) == 8
         assert min(above) >= 0
+        page.locator("#controls select").last.select_option(label="32")
+        page.wait_for_function("document.documentElement.dataset.busy === '0'")
+        assert page.locator("#caption-time-vs-sequence-length").inner_text().startswith("No backend has what this chart shows")
 
 
 def save(page, button):

@@ -23,6 +23,7 @@ from reports.published import (
 from reports.records import alike, cells_table, wins_table
 from reports.speed_chart import _caption as _speed_caption
 from reports.time_captions import captions
+from reports.trust import bits_chart
 from reports.win_map import _where
 from reports.wins import contests, margin_sentence
 
@@ -96,6 +97,14 @@ def test_growth_over_a_part_of_the_sizes_names_the_part(synthetic):
     cells, wins = cells_table(shown), wins_table(shown, contests(run.rows, run.samples, "a"))
     said = captions(cells, wins, "steps", "batch", per_step=False)[0, 8]
     assert re.search(r"From T=1 to 1,000 the time changes by a factor of: b [\d.]+ \(T=1 to 10\), a [\d,]+\.", said)
+
+
+def test_all_precisions_together_have_words_where_the_chosen_one_failed(synthetic):
+    data = synthetic.synthetic_data(1, sequence_length=[1, 10], precision=["bfloat16", "float32"])
+    data.rows.loc[data.rows["precision"] == "bfloat16", "status"] = "UNSUPPORTED"
+    shown = drawn.draw_from(select_run(data).rows)
+    said = bits_chart(shown, cells_table(shown)).captions
+    assert said[0] == said[1]
 
 
 def test_furthest_ahead_is_a_clear_lead():
