@@ -4,7 +4,7 @@ document.querySelectorAll("[data-filter]").forEach((input) => {
   const holder = input.closest(".filter");
   const lines = [...holder.nextElementSibling.querySelectorAll("tbody tr")];
   const texts = lines.map((line) => line.textContent.toLowerCase());
-  input.addEventListener("input", () => {
+  const filter = () => {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     lines.forEach((line, n) => {
@@ -12,7 +12,9 @@ document.querySelectorAll("[data-filter]").forEach((input) => {
       shown += !line.hidden;
     });
     holder.querySelector(".count").textContent = words.length ? `${shown} of ${lines.length}` : "";
-  });
+  };
+  input.addEventListener("input", filter);
+  addEventListener("pageshow", filter); // a browser that comes back to the page has kept what was typed
 });
 
 const held = document.getElementById("page-data");
@@ -364,8 +366,8 @@ function showCharts(page) {
     const rows = one.rows.map((r) => ({ ...r, ...about }));
     const fields = rows.length ? Object.keys(rows[0]) : [];
     // a text that a spreadsheet would take for a formula begins with a quote
-    const safe = (v) => (typeof v === "string" && /^[=+\-@\t\r]/.test(v) ? "'" + v : v);
-    const quoted = (v) => (known(v) ? `"${String(safe(v)).replace(/[\u2068\u2069]/g, "").replace(/"/g, '""')}"` : "");
+    const safe = (text) => (/^[=+\-@\t\r]/.test(text) ? "'" + text : text);
+    const quoted = (v) => (known(v) ? `"${safe(String(v).replace(/[\u2068\u2069]/g, "")).replace(/"/g, '""')}"` : "");
     const lines = [fields.join(","), ...rows.map((r) => fields.map((f) => (typeof r[f] === "number" ? r[f] : quoted(r[f]))).join(","))];
     save(fileName(one, ".csv"), new Blob([lines.join("\r\n") + "\r\n"], { type: "text/csv" }));
   }
@@ -375,6 +377,13 @@ function showCharts(page) {
     clearTimeout(resizing);
     resizing = setTimeout(() => charts.forEach((one) => one.view && (widthOf(one) < NARROW === one.narrow ? one.view.width(widthOf(one)).runAsync() : draw(one))), 150);
   });
+  // What is jumped to, or has the focus, is not to lie behind the menus where they stick to the top.
+  const room = () => {
+    const sticks = getComputedStyle(form).position === "sticky";
+    document.documentElement.style.scrollPaddingTop = sticks ? `${form.offsetHeight + 16}px` : "";
+  };
+  addEventListener("resize", room);
+  room();
   fillMenus();
   answer();
   const began = charts.reduce((before, one) => before.then(() => draw(one)), Promise.resolve());

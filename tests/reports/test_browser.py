@@ -5,6 +5,7 @@ import shutil
 import threading
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from reports import build
@@ -168,6 +169,28 @@ def test_every_control_works(browser, rich_report):
         assert "of" in box.locator("xpath=ancestor::p").inner_text()
 
 
+@pytest.mark.usefixtures("quick_pictures")
+def test_what_is_filtered_comes_back_and_is_printed_and_what_is_jumped_to_is_in_sight(browser, synthetic, tmp_path):
+    sizes = {"mode": ["inference", "training"], "hidden_size": [1, 2], "lengths": ["full", "ragged"], "cache": ["cold", "warm"]}
+    many = sizes | {"bidirectional": [False, True], "num_layers": [1, 2], "launch": ["call", "graph"], "proj_size": [0, 1]}
+    build.write_report(synthetic.synthetic_data(3, {"numpy": (1e-3, 0)}, samples=1, **many), tmp_path / "out")
+    with Watched(browser, (tmp_path / "out/report.html").as_uri()) as watched:
+        page = watched.page
+        page.locator("[data-filter]").last.fill("nothing has this")
+        page.goto("about:blank")
+        page.go_back()
+        page.wait_for_function("document.querySelectorAll('tbody tr[hidden]').length > 100")
+        page.emulate_media(media="print")
+        assert page.evaluate("[...document.querySelectorAll('tr[hidden]')].every((line) => line.getClientRects().length)")
+        page.emulate_media(media="screen", forced_colors="active")
+        swatch = "getComputedStyle(document.querySelector('#one-cell .bar')).backgroundColor"
+        assert page.evaluate(swatch) == "rgb(0, 114, 178)"
+        page.evaluate("location.hash = '#rows'")
+        edges = [page.locator(place).bounding_box() for place in ("#controls", "#rows")]
+        assert edges[0]["y"] + edges[0]["height"] <= edges[1]["y"]
+        del watched.asked[1:]
+
+
 def test_on_a_phone_the_name_of_a_line_stays_in_sight(browser, rich_report):
     out, _ = rich_report
     with Watched(browser, (out / "report.html").as_uri(), 390) as watched:
@@ -242,6 +265,16 @@ def save(page, button):
             if patience == 30:
                 raise
     return None
+
+
+@pytest.mark.usefixtures("quick_pictures")
+def test_a_saved_table_holds_no_formula(browser, synthetic, tmp_path):
+    data = synthetic.synthetic_data(1, {"=1+\u05d0": (1e-3, 0)}, None, sequence_length=[1, 10])
+    build.write_report(data, tmp_path / "out")
+    with Watched(browser, (tmp_path / "out/report.html").as_uri(), accept_downloads=True) as watched:
+        figure = watched.page.locator("figure[data-chart=who-wins-where]")
+        save(watched.page, figure.get_by_role("button", name="as CSV")).save_as(tmp_path / "saved.csv")
+    assert pd.read_csv(tmp_path / "saved.csv")["fastest"].tolist() == ["'=1+\u05d0"] * 2
 
 
 def test_everything_can_be_saved(browser, rich_report, tmp_path):
