@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
 from .chart_parts import largest
 from .frame import STATUSES, Run, varying
 from .hardware import machine_in_words
 from .history import MOST_RUNS, History, move_sentence
+from .tables import reasons
 from .words import brief, cells, duration, label, percent, phrase, significant
 
 MOST_KINDS = 8
 """Kinds of failure named in the first lines; all rows are in the table of those that are not PASSED."""
+
+MOST_PLACES = 3
+"""With no more cells than this a line of failures names their sizes."""
 
 BAD = ("WRONG", "SUSPECT")
 UNABLE = ("CRASHED", "TIMEOUT", "OUT_OF_MEMORY", "UNSUPPORTED", "UNAVAILABLE")
@@ -98,22 +100,30 @@ def statuses(rows: pd.DataFrame) -> str:
 
 
 def what_failed(rows: pd.DataFrame, statuses: tuple[str, ...]) -> list[str]:
-    """One line for each backend, status of these, and reason, the gravest first."""
+    """One line for each backend, status of these, and reason, the gravest first; where there are few, at which sizes."""
     failed = rows[rows["status"].isin(statuses)].copy()
     failed["severity"] = failed["status"].map({status: i for i, status in enumerate(STATUSES)})
-    failed["reason"] = failed["reason"].fillna("no reason given")
+    failed["reason"] = reasons(failed)
     failed["kind"] = failed["reason"].str.replace(r"\d+(\.\d+)?(e[-+]?\d+)?", "0", regex=True)  # alike but for their figures
-    kinds = failed.groupby(["severity", "backend", "status", "kind"], sort=True)["reason"].agg(["size", "first", "nunique"])
+    failed["kind"] = failed.groupby(["severity", "backend", "kind"], sort=True).ngroup()
     of = rows["backend"].value_counts()
-    named: list[Any] = list(zip(kinds.index, kinds.itertuples(index=False), strict=True))
+    differing = varying(rows)
     lines = []
-    for (_, backend, status, _), (size, reason, different) in named[:MOST_KINDS]:
-        count = int(size)
-        where = f"all {cells(count)}" if count == of[backend] > 1 else cells(count)
-        like = ", for example" if different > 1 else ""
-        lines.append(f"{backend}: {status} in {where}{like}: {str(reason).rstrip('.')}.")
-    if len(named) > MOST_KINDS:
-        lines.append(f"And {len(named) - MOST_KINDS:,} more kinds of failure; see the table of rows that are not PASSED.")
+    for _, part in failed[failed["kind"] < MOST_KINDS].groupby("kind"):
+        count, first = len(part), part.iloc[0]
+        where = f"all {cells(count)}" if count == of[first["backend"]] > 1 else cells(count)
+        if count <= MOST_PLACES and count < of[first["backend"]]:
+            places = part[differing].to_dict("records")
+            where += " (" + "; ".join(", ".join(phrase(str(c), v) for c, v in place.items()) for place in places) + ")"
+        like = ", for example" if part["reason"].nunique() > 1 else ""
+        lines.append(f"{first['backend']}: {first['status']} in {where}{like}: {str(first['reason']).rstrip('.')}.")
+    rest = failed[failed["kind"] >= MOST_KINDS]
+    if len(rest):
+        counts = rest["status"].value_counts()
+        said = ", ".join(f"{status} in {count:,} row{'s' * (count != 1)}" for status, count in counts.items())
+        lines.append(
+            f"And {rest['kind'].nunique():,} more kinds of failure: {said}; see the table of rows that are not PASSED."
+        )
     return lines
 
 

@@ -83,9 +83,15 @@ def problems_table(rows: pd.DataFrame) -> Table:
     shown = failed.assign(severity=severity).sort_values(["severity", "backend", "cell"], kind="stable").head(MOST_ROWS)
     text = pd.DataFrame({"status": shown["status"].astype(str), "backend": shown["backend"].astype(str)})
     text = text.join(_cell_columns(shown, varying(rows)))
-    text["reason"] = shown["reason"].fillna("no reason given").astype(str)
+    text["reason"] = reasons(shown)
     numeric = frozenset(text.columns) - {"status", "backend", "reason"} - {label(c) for c in _worded(rows)}
     return Table("Rows that are not PASSED", _cut(len(failed), "such rows"), text, numeric)
+
+
+def reasons(rows: pd.DataFrame) -> pd.Series[Any]:
+    """Why each row is what it is, or that it does not say."""
+    said = rows["reason"].fillna("").astype(str)
+    return said.where(said.str.strip() != "", "no reason given")
 
 
 def fits_table(lines: pd.DataFrame) -> Table:

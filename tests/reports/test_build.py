@@ -284,6 +284,23 @@ def test_what_a_store_does_not_know_is_said(synthetic, tmp_path):
 
 
 @QUICK
+def test_a_failure_says_where_and_the_rest_how_many(synthetic, tmp_path, page_reader):
+    data = synthetic.synthetic_data(14, {f"b{n:02}": (1e-4, 1e-6) for n in range(12)}, "b00", samples=6, batch_size=[1, 2])
+    data.rows.loc[1:9, "status"], data.rows.loc[1:9, "reason"] = "TIMEOUT", ""
+    data.rows.loc[10:11, "status"], data.rows.loc[10:11, "reason"] = "CRASHED", "segfault"
+    data.rows.loc[23, "status"] = "WRONG"
+    build.write_report(data, tmp_path / "out")
+    text = (tmp_path / "out/report.html").read_text()
+    page = page_reader.PageReader(text)
+    assert "b11: WRONG in 1 cell (batch size 2): no reason given." in page.words
+    assert "b10: CRASHED in 1 cell (batch size 1): segfault." in page.words
+    assert "And 3 more kinds of failure: TIMEOUT in 3 rows; see the table of rows that are not PASSED." in page.words
+    heading = re.search(r'id="rows-1">(.*?)<', text)
+    assert heading[1] == "Rows that are not PASSED"
+    assert text.count('href="#rows-1"') == 2
+
+
+@QUICK
 def test_a_huge_table_says_where_the_rest_is(synthetic, tmp_path):
     data = synthetic.synthetic_data(15, samples=6, sequence_length=list(range(1, 15)), batch_size=list(range(1, 15)))
     build.write_report(data, tmp_path / "out")
