@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from .chart_parts import listed
 from .drawn import Drawn
 from .frame import CELL, RATIO_COLUMNS, TIMED_STATUSES, ReportData, Run, in_time, parsed, typed
 from .ratios import with_baseline, without_unpaired
-from .words import duration, significant
+from .words import cells, duration, significant
 
 MOST_RUNS = 12
 """Runs that the chart shows, the newest; older ones are lines of the table."""
+MOST_TURNS = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,12 +24,15 @@ class History:
 
     moves: a line for each cell and backend that the newest run and an earlier one share: then and now, with intervals, the
     times in seconds that they are ratios of (time, base_time; then_time, then_base_time), whether one of them is UNSTABLE,
-    change (now / then), moved (the two intervals are apart), group, steps, batch. elsewhere: how many runs other machines have.
+    change (now / then), moved (the two intervals are apart), group, steps, batch. turns: how many rows of the newest run have
+    another status than at the run before that has them, where a time came or went: backend, then, now, cells. elsewhere: how
+    many runs other machines have.
     """
 
     runs: pd.DataFrame
     table: pd.DataFrame
     moves: pd.DataFrame
+    turns: pd.DataFrame
     elsewhere: int
 
 
@@ -41,7 +46,8 @@ def history(data: ReportData, run: Run, rows: pd.DataFrame, drawn: Drawn, baseli
     mine = mine.iloc[: int(np.flatnonzero(mine["run_id"] == run.run_id)[0]) + 1]
     runs = _described(data, mine)
     shown = runs.tail(MOST_RUNS)
-    past = _past(data, rows, [r for r in shown["run_id"] if r != run.run_id], baseline)
+    earlier = _shared(data, rows, [r for r in shown["run_id"] if r != run.run_id])
+    past = _past(data, earlier, baseline)
     now = _over(rows[rows["timed"]].assign(run_id=run.run_id), baseline)
     both = pd.concat([past, now]) if len(past) else now
     both = both[both["ratio_to_baseline"].notna() & (both["backend"] != baseline)]
@@ -58,14 +64,16 @@ def history(data: ReportData, run: Run, rows: pd.DataFrame, drawn: Drawn, baseli
     table = both[several].astype(kinds)
     moves = _moves(table, number[run.run_id], drawn.groups["title"])
     table = table[["group", "steps", "batch", "backend", "run", "order", "ratio", "low", "high"]].reset_index(drop=True)
-    return History(runs, table, moves, int(len(order) - (order["run_id"].map(machines) == machine).sum()))
+    return History(
+        runs, table, moves, _turns(rows, earlier), int(len(order) - (order["run_id"].map(machines) == machine).sum())
+    )
 
 
 def move_sentence(found: History, baseline: str) -> str | None:
     """What changed since the run before; None where nothing can be compared."""
     moves = found.moves
     if moves.empty:
-        return None
+        return turn_sentence(found)
     before = listed_runs(moves)
     moved = moves[moves["moved"]]
     said = f"Since {before}: {len(moved):,} of {len(moves):,} ratios to {baseline} moved beyond both intervals"
@@ -78,7 +86,16 @@ def move_sentence(found: History, baseline: str) -> str | None:
             f"{baseline} {duration(most['then_base_time'])} and {duration(most['base_time'])}). "
             "Runs of the same code may differ so, too. What tells: lstm-parity duel"
         )
-    return said + "."
+    return " ".join(filter(None, [f"{said}.", turn_sentence(found)]))
+
+
+def turn_sentence(found: History) -> str | None:
+    """Which backends lost or won their time; None where none did."""
+    if found.turns.empty:
+        return None
+    turns = zip(*(found.turns[c] for c in ("backend", "then", "now", "cells")), strict=True)
+    said = [f"{backend} from {then} to {now} in {cells(count)}" for backend, then, now, count in turns]
+    return f"A time came or went since the run before: {listed(said, MOST_TURNS)}."
 
 
 def listed_runs(moves: pd.DataFrame) -> str:
@@ -107,18 +124,32 @@ def _described(data: ReportData, mine: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["run_id", "label", "name", "when", "commit", "rows"])
 
 
-def _past(data: ReportData, rows: pd.DataFrame, runs: list[str], baseline: str) -> pd.DataFrame:
-    """Timed rows of earlier runs in cells of this one, with their ratios over the baseline."""
-    keep = data.rows["run_id"].isin(runs) & data.rows["status"].isin(TIMED_STATUSES)
-    keep &= data.rows["threads"].isin(rows["threads"].dropna().unique())
-    if not keep.any():
-        return pd.DataFrame()
-    past = typed(data.rows[keep])
-    here = rows.drop_duplicates("cell")[[*CELL, "cell"]]
-    past = past.merge(here, on=list(CELL)).rename(columns={"cell": "place"})
-    past["timed"] = past["median_s"] > 0
+def _shared(data: ReportData, rows: pd.DataFrame, runs: list[str]) -> pd.DataFrame:
+    """Rows of earlier runs in cells of this one, which are their `place`, oldest run first."""
+    keep = data.rows["run_id"].isin(runs) & data.rows["threads"].isin(rows["threads"].dropna().unique())
+    here = rows.drop_duplicates("cell")[[*CELL, "cell"]].rename(columns={"cell": "place"})
+    past = typed(data.rows[keep]).merge(here, on=list(CELL))
+    past["timed"] = past["status"].isin(TIMED_STATUSES) & (past["median_s"] > 0)
     past["cell"] = past.groupby(["run_id", "place"]).ngroup()
-    past = past[past["timed"]].drop_duplicates(["cell", "backend"], keep="last")
+    past = past.drop_duplicates(["cell", "backend"], keep="last")
+    return past.assign(order=past["run_id"].map({r: n for n, r in enumerate(runs)})).sort_values("order", kind="stable")
+
+
+def _turns(rows: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFrame:
+    """How many cells of each backend have a time and had none, or the other way, by both statuses."""
+    before = earlier.drop_duplicates(["place", "backend"], keep="last")[["place", "backend", "status", "timed"]]
+    both = rows.merge(before, left_on=["cell", "backend"], right_on=["place", "backend"], suffixes=("", "_then"))
+    turned = both[both["timed"] != both["timed_then"]].rename(columns={"status_then": "then", "status": "now"})
+    counts = turned.groupby(["backend", "then", "now"]).size()
+    return counts.sort_values(ascending=False, kind="stable").rename("cells").reset_index()
+
+
+def _past(data: ReportData, earlier: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """The timed rows of these with their ratios over the baseline."""
+    past = earlier[earlier["timed"]]
+    if past.empty:
+        return pd.DataFrame()
+    runs = list(past["run_id"].unique())
     definitions = data.runs.drop_duplicates("run_id", keep="last").set_index("run_id")["definition"]
     recorded = {r for r in runs if r in definitions.index and parsed(definitions[r]).get("baseline") == baseline}
     known = past["run_id"].isin(recorded)

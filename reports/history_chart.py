@@ -8,7 +8,7 @@ import pandas as pd
 
 from .chart_parts import Chart, Feed, backend_encodings, dash, finish, log_axis, parts
 from .drawn import Drawn
-from .history import MOST_RUNS, History, listed_runs
+from .history import MOST_RUNS, History, listed_runs, turn_sentence
 from .tables import Table
 from .words import NOTHING, duration, significant
 
@@ -27,7 +27,7 @@ def history_chart(drawn: Drawn, found: History, baseline: str) -> Chart | None:
     base = alt.Chart().transform_calculate(
         interval="isValid(datum.low) ? format(datum.low, '.3~r') + ' to ' + format(datum.high, '.3~r') : '–'"
     )
-    marks = backend_encodings(drawn)
+    marks, turns = backend_encodings(drawn), turn_sentence(found) or ""
     tooltip = [
         alt.Tooltip("run:N"),
         alt.Tooltip("backend:N"),
@@ -45,7 +45,7 @@ def history_chart(drawn: Drawn, found: History, baseline: str) -> Chart | None:
         title="History",
         spec=finish(layers, 760, 260),
         feeds={"rows": Feed("history", ("steps", "batch"))},
-        captions={g: _caption(part, baseline) for g, part in parts(found.moves, "group")},
+        captions={g: f"{_caption(part, baseline)} {turns}".strip() for g, part in parts(found.moves, "group")},
         columns=(
             ("run", "run"), ("backend", "backend"), ("steps", "sequence length"), ("batch", "batch size"),
             ("ratio", "time over the baseline's"), ("low", "from"), ("high", "to"),

@@ -10,7 +10,7 @@ from reports import build
 from reports.drawn import draw_from
 from reports.frame import select_run
 from reports.history import MOST_RUNS, history, move_sentence
-from reports.history_chart import moves_table, runs_table
+from reports.history_chart import history_chart, moves_table, runs_table
 from reports.lead import past
 from reports.words import duration
 
@@ -125,6 +125,23 @@ def test_other_thread_counts_and_problems_are_not_compared(synthetic):
     result, _, baseline = found(data)
     assert result.moves.empty
     assert move_sentence(result, baseline) is None
+
+
+def test_a_time_that_came_or_went_is_said(synthetic):
+    data = stored(synthetic, 3)
+    first, second, last = (data.rows["run_id"] == f"run-{n}" for n in range(3))
+    one, other = data.rows["backend"] == "torch-cpu", data.rows["backend"] == "torch-cudnn"
+    data.rows.loc[last & one, ["status", "median_s"]] = "WRONG", None
+    data.rows.loc[second & other & (data.rows["batch_size"] == 8), ["status", "median_s"]] = "UNAVAILABLE", None
+    data.rows.loc[first & other, "status"] = "CRASHED"  # older than the run before
+    result, drawn, baseline = found(data)
+    said = "A time came or went since the run before: torch-cpu from PASSED to WRONG in 4 cells, "
+    assert move_sentence(result, baseline).endswith(f"{said}torch-cudnn from UNAVAILABLE to PASSED in 2 cells.")
+    assert said in history_chart(drawn, result, baseline).captions[0]
+    data.rows.loc[last & other, "status"] = "WRONG"
+    result, _, baseline = found(data)
+    assert result.moves.empty
+    assert past(result, baseline)[0].startswith(said)
 
 
 def test_older_runs_are_summarised(synthetic):
