@@ -23,6 +23,8 @@ UNABLE = ("CRASHED", "TIMEOUT", "OUT_OF_MEMORY", "UNSUPPORTED", "UNAVAILABLE")
 _PLAIN = {"proj_size": 0, "bias": True, "peephole": False}
 """What goes without saying where it is the same everywhere."""
 
+_MACHINE = ("cpu", "cores", "gpu", "gpu_driver", "cuda", "cudnn", "os", "python", "libraries")
+
 _SHARES = (
     ("in_samples_s", "in samples"),
     ("setup_s", "set-up"),
@@ -58,12 +60,10 @@ def what_ran(run: Run) -> list[str]:
 
 def where_and_when(run: Run) -> list[str]:
     """The machine, the time of day, and where the run's seconds went."""
-    parts = [f"{key} {brief(run.fingerprint[key])}" for key in ("cpu", "gpu", "cores", "os", "python", "libraries")
-             if run.fingerprint.get(key)]  # fmt: skip
+    parts = [f"{label(key)} {brief(run.fingerprint[key])}" for key in _MACHINE if run.fingerprint.get(key)]
     machines = [str(m) for m in run.rows["machine_id"].dropna().unique()]
     lines = [f"Machine {', '.join(machines) or 'unknown'}" + (f": {'; '.join(parts)}." if parts else ".")]
-    if run.command:
-        lines.append(f"Measured by: {run.command}")
+    lines.append(f"Measured by: {run.command or 'the store does not say'}")
     if run.started_at:
         end = f"finished {run.finished_at}" if run.finished_at else "not finished"
         lines.append(f"Started {run.started_at}, {end}.")

@@ -266,6 +266,18 @@ def test_the_first_lines_say_what_ran_where_and_what_failed(synthetic, tmp_path)
     assert (tmp_path / "out/report.md").read_text().rstrip().endswith("    lstm-parity report --out here")
 
 
+@pytest.mark.parametrize("command", ["lstm-parity sweep smoke --budget 1", ""])
+@QUICK
+def test_the_machine_and_what_makes_the_rows_are_named(synthetic, tmp_path, command):
+    data = synthetic.synthetic_data(14)
+    machine = {"cpu": "EPYC", "gpu": ["H100", "H200"], "gpu_driver": "570.1", "cuda": "13.0", "libraries": {"torch": "2.13"}}
+    data.runs["fingerprint"], data.runs["command"] = json.dumps(machine), command
+    build.write_report(data, tmp_path / "out")
+    text = (tmp_path / "out/report.md").read_text()
+    assert "cpu EPYC; gpu H100, H200; gpu driver 570.1; cuda 13.0; libraries torch 2.13." in text
+    assert f"Measured by: {command or 'the store does not say'}\n" in text
+
+
 @pytest.mark.parametrize("plain", [True, False])
 @QUICK
 def test_what_is_the_same_everywhere_is_said_where_it_is_unusual(synthetic, tmp_path, plain):
