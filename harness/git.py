@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-COMMIT = 10
-"""Digits of a commit that a person needs."""
 CODE = ("backends", "harness")
 """The packages whose code is in a time."""
 
@@ -40,9 +36,3 @@ def own_commit() -> tuple[str | None, str | None]:
     commit = git(root, "rev-parse", "HEAD")
     status, changes = git(root, "status", "--porcelain", "--", *CODE), git(root, "diff", "HEAD", "--", *CODE)
     return commit, sha256(f"{status}\n{changes}".encode()).hexdigest()[:12] if status else None
-
-
-def commit_in_words(found: Mapping[str, Any]) -> str | None:
-    """The commit of a machine's fingerprint, for a person; None where it is of none."""
-    commit, changes = found.get("git_commit"), found.get("git_changes")
-    return f"commit {commit[:COMMIT]}" + ", with changes that are not committed" * bool(changes) if commit else None

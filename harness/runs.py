@@ -9,10 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from reports.hardware import machine_in_words
+from reports.hardware import commit_in_words, machine_in_words
 
 from .errors import CallError, check_writable
-from .git import commit_in_words
 from .records import Run
 from .store import NEWEST, Store
 

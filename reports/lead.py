@@ -6,7 +6,7 @@ import pandas as pd
 
 from .chart_parts import largest
 from .frame import STATUSES, Run, varying
-from .hardware import machine_in_words
+from .hardware import commit_in_words, machine_in_words
 from .history import MOST_RUNS, History, move_sentence
 from .tables import reasons
 from .words import brief, cells, duration, label, percent, phrase, significant
@@ -63,6 +63,7 @@ def where_and_when(run: Run) -> list[str]:
     parts = [f"{label(key)} {brief(run.fingerprint[key])}" for key in _MACHINE if run.fingerprint.get(key)]
     machines = [str(m) for m in run.rows["machine_id"].dropna().unique()]
     lines = [f"Machine {', '.join(machines) or 'unknown'}" + (f": {'; '.join(parts)}." if parts else ".")]
+    lines += [f"Code of {said}."] if (said := commit_in_words(run.fingerprint)) else []
     lines.append(f"Measured by: {run.command or 'the store does not say'}")
     if run.started_at:
         end = f"finished {run.finished_at}" if run.finished_at else "not finished"

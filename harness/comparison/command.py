@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reports.hardware import machine_in_words
+from reports.hardware import commit_in_words, machine_in_words
 
 from ..arguments import as_command
 from ..errors import CallError, check_writable
-from ..git import commit_in_words
 from ..machine import fingerprint
 from ..records import TIMED, Frames, Run, now
 from ..runs import to_the_second

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import harness
 from backends.registry import BUILT_IN
+from reports.hardware import commit_in_words
 
 from ..errors import CallError
-from ..git import COMMIT, git
+from ..git import git
 from ..sweep.workers import Launch
 
 _AT_REVISION = re.compile(r"(?P<backend>.+?\.py:\w+|[^@]+)@(?P<revision>.+)")
@@ -39,7 +40,7 @@ class Version:
     def __str__(self) -> str:
         if self.commit is None:
             return "in no commit"
-        return f"commit {self.commit[:COMMIT]}" + ", with changes that are not committed" * self.changed
+        return str(commit_in_words({"git_commit": self.commit, "git_changes": self.changed}))
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any
 
 from backends import Capabilities, LSTMWeights
+from reports.hardware import commit_in_words
 
 from ..errors import CallError
-from ..git import commit_in_words
 from ..machine import fingerprint, machine_id, memory_bytes
 from ..records import Run, now
 from ..store import Store
