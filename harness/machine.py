@@ -30,7 +30,10 @@ ALLOCATOR_VARIABLES = {"MALLOC_MMAP_THRESHOLD_": str(32 * 2**20), "MALLOC_TRIM_T
 """glibc then keeps what is freed. Left alone, it gives memory back to the system or not, depending on what lies above it, so
 that the same call has hundreds of page faults in one process and none in the next."""
 
-LIBRARIES = ("lstm-parity", "numpy", "pandas", "ml_dtypes", "torch", "cupy-cuda13x", "cupy-cuda12x")
+LIBRARIES = (
+    *("lstm-parity", "numpy", "pandas", "ml_dtypes", "torch", "cupy-cuda13x", "cupy-cuda12x"),
+    *("nvidia-cudnn-cu13", "nvidia-cudnn-cu12", "nvidia-cublas", "nvidia-cublas-cu12"),
+)
 
 DEFAULT_CACHE_BYTES = 32 * 2**20
 """Assumed size of the last-level cache where the system does not tell."""

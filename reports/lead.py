@@ -14,7 +14,7 @@ from .words import brief, cells, duration, label, percent, phrase, significant
 MOST_KINDS = 8
 """Kinds of failure named in the first lines; all rows are in the table of those that are not PASSED."""
 
-MOST_PLACES = 3
+MOST_PLACES = 6
 """With no more cells than this a line of failures names their sizes."""
 
 BAD = ("WRONG", "SUSPECT")
@@ -66,13 +66,18 @@ def where_and_when(run: Run) -> list[str]:
     lines += [f"Code of {said}."] if (said := commit_in_words(run.fingerprint)) else []
     lines.append(f"Measured by: {run.command or 'the store does not say'}")
     if run.started_at:
-        end = f"finished {run.finished_at}" if run.finished_at else "not finished"
+        wanted, here = len(run.definition.get("cells", ())), run.rows["cell"].nunique()
+        so_far = f": {here:,} of its {cells(wanted)} are here" if wanted else ""
+        end = f"finished {run.finished_at}" if run.finished_at else f"not finished{so_far}"
         lines.append(f"Started {run.started_at}, {end}.")
     wall = run.summary.get("wall_s")
     if isinstance(wall, (int, float)) and wall > 0:
         shares = [f"{100 * run.summary[k] / wall:.0f}% {name}" for k, name in _SHARES
                   if isinstance(run.summary.get(k), (int, float))]  # fmt: skip
-        lines.append(f"The run took {duration(wall)}" + (f": {', '.join(shares)}." if shares else "."))
+        lines.append(
+            f"The run took {duration(wall)}{'' if run.finished_at else ' so far'}"
+            + (f": {', '.join(shares)}." if shares else ".")
+        )
     if run.others:
         lines.append(f"{run.others:,} other run{'s' * (run.others > 1)} in the store.")
     if run.unused:
@@ -135,13 +140,13 @@ def floor_sentences(rows: pd.DataFrame) -> list[str]:
         return []
     reached = timed["floor_s"] / timed["median_s"]
     best = largest(timed, reached)
-    kind = "".join(f"{best[c]} " for c in ("precision", "mode") if c in varying(rows))
+    where = ", ".join(phrase(str(c), best[c]) for c in varying(rows) or ("sequence_length", "batch_size"))
     middle = reached.groupby(timed["backend"]).median().sort_values(ascending=False)
     said = ", ".join(f"{name} {percent(share)}" for name, share in middle.head(8).items())
     return [
-        "The floor is what operations or bytes take at the best rates measured on this machine. Nearest to it: "
-        f"{best['backend']} reaches {percent(reached.max())} at {kind}{phrase('sequence_length', best['sequence_length'])}, "
-        f"{phrase('batch_size', best['batch_size'])}. In half of its cells each reaches at least: {said}."
+        "The floor is what operations, bytes or, on a GPU, exchanges between blocks take at the best rates measured on this "
+        f"machine. Nearest to it: {best['backend']} reaches {percent(reached.max())} at {where}. In half of its cells each "
+        f"reaches at least: {said}."
     ]
 
 

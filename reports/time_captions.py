@@ -29,7 +29,7 @@ class Point(NamedTuple):
     status: str
 
 
-Led = dict[tuple[int, int, int], tuple[str, bool]]
+Led = dict[tuple[int, int, int], tuple[str, str]]
 
 
 def captions(cells: pd.DataFrame, wins: pd.DataFrame, axis: str, held: str, *, per_step: bool) -> dict[tuple[int, int], str]:
@@ -41,7 +41,7 @@ def captions(cells: pd.DataFrame, wins: pd.DataFrame, axis: str, held: str, *, p
     columns = ("group", held, axis, "value", "backend", "reached", "status")
     every = map(Point._make, zip(*(points[c].tolist() for c in columns), strict=True))
     leads = wins[["group", held, axis, "fastest", "outcome"]].itertuples(index=False, name=None)
-    led = {(g, h, size): (fastest, outcome in (WIN, ALONE)) for g, h, size, fastest, outcome in leads}
+    led = {(g, h, size): (fastest, outcome) for g, h, size, fastest, outcome in leads}
     bad = cells.loc[cells["status"].isin(BAD), ["group", held]]
     failed = set(bad.itertuples(index=False, name=None))
     return {
@@ -51,7 +51,7 @@ def captions(cells: pd.DataFrame, wins: pd.DataFrame, axis: str, held: str, *, p
 
 
 def _words(points: list[Point], led: Led, axis: str, held: str, *, per_step: bool, failed: bool) -> str:
-    """led: of each group, held size and size the fastest backend, and whether it is so beyond doubt."""
+    """led: of each group, held size and size the fastest backend, and the outcome there."""
     letter, unit = LETTER[axis], " a step" if per_step else ""
     by_size = [list(part) for _, part in groupby(points, lambda p: p.size)]  # the fastest may be one that is not drawn
     best = [next((p for p in part if p.backend == led[_cell(p)][0]), part[0]) for part in by_size]
@@ -61,13 +61,17 @@ def _words(points: list[Point], led: Led, axis: str, held: str, *, per_step: boo
     ]
     if len(best) > 1:
         says[0] += f"; at {letter}={last.size:,} {last.backend}, {duration(last.value)}{unit}"
-        leaders = [p for p in best if led[_cell(p)] == (p.backend, True)]
+        leaders = [p for p in best if led[_cell(p)] == (p.backend, WIN)]
+        alone = [p for p in best if led[_cell(p)] == (p.backend, ALONE)]
         turns = [f"{letter}={a.size:,} and {b.size:,}" for a, b in pairwise(leaders) if a.backend != b.backend]
         if turns:
             says.append(f"The lead changes between {listed(turns)}")
         elif len(leaders) == len(best):
             says.append(f"{first.backend} leads all along")
-        if doubtful := [f"{letter}={p.size:,}" for p in best if p not in leaders]:
+        if alone:
+            where = "" if len(alone) == len(best) else f" at {listed([f'{letter}={p.size:,}' for p in alone])}"
+            says.append(f"No rival has a time{where}")
+        if doubtful := [f"{letter}={p.size:,}" for p in best if p not in leaders and p not in alone]:
             says.append(f"No clear lead at {listed(doubtful)}")
         lines: dict[str, list[Point]] = {}
         for point in points:

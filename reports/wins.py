@@ -82,7 +82,7 @@ def win_sentences(rows: pd.DataFrame, outcome: pd.DataFrame, failed: Collection[
         counts = wins.value_counts()
         names = sorted(counts.index, key=lambda b: (-counts[b], b))
         differing = varying(described.loc[contested.index])
-        parts, rivals = [], " that have two times or more" * (total < len(described))
+        parts, rivals = [], " in which two backends or more have a time" * (total < len(described))
         for i, name in enumerate(names):
             won = described.loc[wins.index[wins == name]]
             common = [phrase(c, won[c].iloc[0]) for c in differing if won[c].nunique(dropna=False) == 1]

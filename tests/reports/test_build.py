@@ -278,6 +278,18 @@ def test_the_machine_and_what_makes_the_rows_are_named(synthetic, tmp_path, comm
     assert f"Measured by: {command or 'the store does not say'}\n" in text
 
 
+@QUICK
+def test_how_much_of_a_run_is_missing_is_said(synthetic, tmp_path):
+    data = synthetic.synthetic_data(14)
+    here = (
+        data.rows.groupby("run_id").size().index.size and data.rows.drop_duplicates(["sequence_length", "batch_size"]).shape[0]
+    )
+    data.runs["definition"] = json.dumps({"cells": [{}] * 57})
+    data.runs["finished_at"] = None
+    build.write_report(data, tmp_path / "out")
+    assert f"not finished: {here} of its 57 cells are here." in (tmp_path / "out/report.md").read_text()
+
+
 @pytest.mark.parametrize("plain", [True, False])
 @QUICK
 def test_what_is_the_same_everywhere_is_said_where_it_is_unusual(synthetic, tmp_path, plain):

@@ -99,6 +99,18 @@ def test_growth_over_a_part_of_the_sizes_names_the_part(synthetic):
     assert re.search(r"From T=1 to 1,000 the time changes by a factor of: b [\d.]+ \(T=1 to 10\), a [\d,]+\.", said)
 
 
+@pytest.mark.parametrize(("wrong_up_to", "said"), [(10, " at T=1, T=10"), (1000, "")])
+def test_who_is_alone_leads_nobody(synthetic, wrong_up_to, said):
+    data = synthetic.synthetic_data(3, {"a": (0, 1e-5), "b": (0, 5e-6)}, "a", noise=1e-4, sequence_length=[1, 10, 1000])
+    data.rows.loc[(data.rows["backend"] == "b") & (data.rows["sequence_length"] <= wrong_up_to), "status"] = "WRONG"
+    run = select_run(data)
+    shown = drawn.draw_from(run.rows)
+    cells, wins = cells_table(shown), wins_table(shown, contests(run.rows, run.samples, "a"))
+    words = captions(cells, wins, "steps", "batch", per_step=False)[0, 8]
+    assert f"No rival has a time{said}. " in words
+    assert "leads all along" not in words
+
+
 def test_all_precisions_together_have_words_where_the_chosen_one_failed(synthetic):
     data = synthetic.synthetic_data(1, sequence_length=[1, 10], precision=["bfloat16", "float32"])
     data.rows.loc[data.rows["precision"] == "bfloat16", "status"] = "UNSUPPORTED"
