@@ -281,9 +281,7 @@ def test_the_machine_and_what_makes_the_rows_are_named(synthetic, tmp_path, comm
 @QUICK
 def test_how_much_of_a_run_is_missing_is_said(synthetic, tmp_path):
     data = synthetic.synthetic_data(14)
-    here = (
-        data.rows.groupby("run_id").size().index.size and data.rows.drop_duplicates(["sequence_length", "batch_size"]).shape[0]
-    )
+    here = len(data.rows[["sequence_length", "batch_size"]].drop_duplicates())
     data.runs["definition"] = json.dumps({"cells": [{}] * 57})
     data.runs["finished_at"] = None
     build.write_report(data, tmp_path / "out")
