@@ -54,6 +54,8 @@ def _misfit(value: Any, hint: Any) -> str:
         parts = ((name, getattr(value, name, None), kind) for name, kind in _hints(hint).items())  # type: ignore[arg-type]
         return next((f"{name}: {why}" for name, part, kind in parts if (why := _misfit(part, kind))), "")
     origin, arguments = get_origin(hint), get_args(hint)
+    if hasattr(origin, "__value__"):  # a name for a type, as NumPy has for its arrays from Python 3.12 on
+        return _misfit(value, origin.__value__)
     if origin in (Union, UnionType):
         found = [_misfit(value, kind) for kind in arguments]
         return "" if "" in found else found[0]

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from harness.sweep.server import SweepServer
+from harness.verify.execute import Program
 from harness.worker.client import WorkerClient, WorkerError
 from harness.worker.messages import Describe, Description, Failure
 from harness.worker.server import Server
@@ -47,12 +48,6 @@ def test_the_backend_is_loaded_once(monkeypatch):
     assert loaded == ["numpy"]
 
 
-class Nobodys:
-    """A message that no server knows."""
-
-    answer = type(None)
-
-
 SPINS = """
 import threading
 from backends.numpy_lstm import NumpyLSTM
@@ -89,7 +84,7 @@ def test_a_child_answers_with_the_class_that_it_was_given(server_class):
     try:
         assert client.ask(Describe(), 60).unavailable is None
         with pytest.raises(WorkerError, match="KeyError") as caught:
-            client.ask(Nobodys(), 60)
+            client.ask(Program((), ()), 60)
         assert caught.value.status == "CRASHED"
         assert client.alive
     finally:
