@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .arguments import as_command, build_parser
@@ -41,8 +40,9 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"lstm-parity {arguments.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        with suppress(OSError, ValueError):
-            print(f"lstm-parity {arguments.command}: interrupted", file=sys.stderr)
+        from .sweep.progress import say
+
+        say(f"lstm-parity {arguments.command}: interrupted")
         return 130
     except BrokenPipeError:  # whoever read standard output has gone
         discard(sys.stdout)

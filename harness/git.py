@@ -33,6 +33,8 @@ def own_commit() -> tuple[str | None, str | None]:
     root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return None, None
-    commit = git(root, "rev-parse", "HEAD")
-    status, changes = git(root, "status", "--porcelain", "--", *CODE), git(root, "diff", "HEAD", "--", *CODE)
-    return commit, sha256(f"{status}\n{changes}".encode()).hexdigest()[:12] if status else None
+    commit, status = git(root, "rev-parse", "HEAD"), git(root, "status", "--porcelain", "--", *CODE)
+    if not status:
+        return commit, None
+    changes = git(root, "diff", "HEAD", "--", *CODE)
+    return commit, sha256(f"{status}\n{changes}".encode()).hexdigest()[:12]

@@ -81,7 +81,7 @@ def _forget(top: Path, tree: Path) -> None:
     """Remove what git still knows of a worktree that is gone, and nothing of others that may only be away for a while."""
     common = git(top, "rev-parse", "--path-format=absolute", "--git-common-dir")
     for known in Path(common).glob("worktrees/*/gitdir") if common else ():
-        with suppress(OSError):
+        with suppress(OSError):  # whoever owns that worktree may be removing it just now
             if Path(known.read_text().strip()).parent == tree:
                 shutil.rmtree(known.parent, ignore_errors=True)
 

@@ -25,14 +25,14 @@ class Affinity:
         now = self._now()
         for thread, cores in self._cores.items():
             if now.get(thread, cores) != cores:
-                with suppress(OSError):
+                with suppress(OSError):  # it has ended since
                     os.sched_setaffinity(thread, cores)
 
     def _now(self) -> dict[int, set[int]]:
         found: dict[int, set[int]] = {}
         if hasattr(os, "sched_getaffinity"):
-            with suppress(OSError):
+            with suppress(OSError):  # the process has ended, or the system has no /proc
                 for thread in self._threads.iterdir():
-                    with suppress(OSError):
+                    with suppress(OSError):  # threads come and go
                         found[int(thread.name)] = os.sched_getaffinity(int(thread.name))
         return found
