@@ -230,23 +230,25 @@ class LSTMWeights:
     @classmethod
     def from_state_dict(cls, state_dict: Mapping[str, Any], prefix: str = "") -> LSTMWeights:
         """The weights of an nn.LSTM or nn.LSTMCell in a state dict: see conversions.from_state_dict."""
-        weights: LSTMWeights = import_module("backends.conversions").from_state_dict(state_dict, prefix)
+        weights: LSTMWeights = import_module("lstm_parity.backends.weights.conversions").from_state_dict(state_dict, prefix)
         return weights
 
     def to_state_dict(self, prefix: str = "") -> dict[str, Array]:
         """The weights under nn.LSTM's names: see conversions.to_state_dict."""
-        state_dict: dict[str, Array] = import_module("backends.conversions").to_state_dict(self, prefix)
+        state_dict: dict[str, Array] = import_module("lstm_parity.backends.weights.conversions").to_state_dict(self, prefix)
         return state_dict
 
     @classmethod
     def from_onnx(cls, W: Any, R: Any, B: Any = None, P: Any = None) -> LSTMWeights:
         """One layer from the tensors of an ONNX LSTM node, W [D, 4H, I], R [D, 4H, H], ...: see conversions.from_onnx."""
-        weights: LSTMWeights = import_module("backends.conversions").from_onnx(W, R, B, P)
+        weights: LSTMWeights = import_module("lstm_parity.backends.weights.conversions").from_onnx(W, R, B, P)
         return weights
 
     def to_onnx(self, layer: int = 0) -> tuple[Array, Array, Array | None, Array | None]:
         """One layer as the tensors W, R, B, P of an ONNX LSTM node: see conversions.to_onnx."""
-        tensors: tuple[Array, Array, Array | None, Array | None] = import_module("backends.conversions").to_onnx(self, layer)
+        tensors: tuple[Array, Array, Array | None, Array | None] = import_module(
+            "lstm_parity.backends.weights.conversions"
+        ).to_onnx(self, layer)
         return tensors
 
 

@@ -35,13 +35,16 @@ class Entry:
 
 BUILT_IN: Mapping[str, Entry] = {
     "cupy-raw": Entry(
-        "backends.cupy_raw.backend:CuPyRawLSTM", "pip install 'lstm-parity[cupy13]' (or cupy12) on a machine with an NVIDIA GPU"
+        "lstm_parity.backends.cupy_raw.backend:CuPyRawLSTM",
+        "pip install 'lstm-parity[cupy13]' (or cupy12) on a machine with an NVIDIA GPU",
     ),
-    "cupy-raw-emulated": Entry("backends.cupy_raw.backend:EmulatedLSTM", "install a C++ compiler, or pip install ziglang"),
-    "numpy": Entry("backends.numpy_lstm:NumpyLSTM", "pip install lstm-parity"),
-    "torch-cpu": Entry("backends.torch_lstm:TorchCPULSTM", "pip install 'lstm-parity[torch]'"),
+    "cupy-raw-emulated": Entry(
+        "lstm_parity.backends.cupy_raw.backend:EmulatedLSTM", "install a C++ compiler, or pip install ziglang"
+    ),
+    "numpy": Entry("lstm_parity.backends.numpy_lstm:NumpyLSTM", "pip install lstm-parity"),
+    "torch-cpu": Entry("lstm_parity.backends.torch_lstm:TorchCPULSTM", "pip install 'lstm-parity[torch]'"),
     "torch-cudnn": Entry(
-        "backends.torch_lstm:TorchCuDNNLSTM", "pip install 'lstm-parity[torch]' on a machine with an NVIDIA GPU"
+        "lstm_parity.backends.torch_lstm:TorchCuDNNLSTM", "pip install 'lstm-parity[torch]' on a machine with an NVIDIA GPU"
     ),
 }
 """The project's own backends, sorted by name."""
@@ -152,7 +155,7 @@ def _import_file(path: Path) -> ModuleType:
 
 def _checked(name: str, found: object) -> type[LSTMBackend]:
     if not inspect.isclass(found) or not issubclass(found, LSTMBackend):
-        raise TypeError(f"{name} is not a subclass of backends.LSTMBackend")
+        raise TypeError(f"{name} is not a subclass of lstm_parity.LSTMBackend")
     if not isinstance(getattr(found, "capabilities", None), Capabilities):
         raise TypeError(f"{name} must set capabilities = Capabilities(...)")
     if found.__abstractmethods__:

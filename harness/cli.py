@@ -11,12 +11,12 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .arguments import as_command, build_parser
+from .commands.arguments import as_command, build_parser
 from .errors import CallError
 from .streams import discard
 
 if TYPE_CHECKING:
-    from backends import LSTMSpec
+    from lstm_parity.backends import LSTMSpec
 
     from .sweep.grid import Definition
     from .verify.suite import BackendResult
@@ -61,7 +61,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _backends(arguments: argparse.Namespace) -> int:
-    from .inventory import as_json, as_text, inventory
+    from .commands.backends import as_json, as_text, inventory
 
     found = inventory()
     print(as_json(found) if arguments.json else as_text(found))
@@ -69,8 +69,8 @@ def _backends(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    from .commands.verify import chosen_checks, exit_code, list_checks, options_of, say, verify_all
     from .verify.checks import CHECKS
-    from .verify.command import chosen_checks, exit_code, list_checks, options_of, say, verify_all
     from .worker.spawn import interrupted_once
 
     if arguments.list_checks:
@@ -89,9 +89,9 @@ def _verify(arguments: argparse.Namespace) -> int:
             results.extend(verify_all(backends, checks, options, known))
     finally:
         if arguments.json is not None or arguments.store is not None:
-            from .machine import fingerprint
+            from .machine.host import fingerprint
+            from .verify.formatting import as_json
             from .verify.keep import keep_verdicts
-            from .verify.words import as_json
 
             machine = fingerprint()
             if arguments.json is not None:
@@ -103,14 +103,14 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _mutants(arguments: argparse.Namespace) -> int:
-    from .verify.command import score_mutants
+    from .commands.verify import score_mutants
 
     return score_mutants(arguments.json, arguments.store)
 
 
 def _definition(arguments: argparse.Namespace, duel_budget_s: float | None = None) -> tuple[Definition, Any]:
     """The sweep that the words describe, and the weights that they name. duel_budget_s: in place of a preset's budget."""
-    from .machine import cpu_count
+    from .machine.host import cpu_count
     from .sweep.grid import (
         AXES,
         DEFAULT_BUDGET_S,
@@ -136,7 +136,7 @@ def _definition(arguments: argparse.Namespace, duel_budget_s: float | None = Non
     if arguments.weights is None:
         cells = cells_of(said.grids, words)
     else:
-        from .weights_file import check_precisions, read_weights
+        from .commands.weights_file import check_precisions, read_weights
 
         model = read_weights(arguments.weights)
         spec = model.spec("float32")
@@ -180,8 +180,8 @@ def _sweep(arguments: argparse.Namespace) -> int:
 def _duel(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
 
-    from .comparison.command import duel
-    from .comparison.duel import DUEL_BUDGET_S, duel_threads
+    from .commands.compare import duel
+    from .compare.duel import DUEL_BUDGET_S, duel_threads
 
     definition, _ = _definition(arguments, DUEL_BUDGET_S)
     from .sweep.run import refuse_too_large
@@ -195,13 +195,13 @@ def _duel(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from .comparison.command import compare
+    from .commands.compare import compare
 
     return compare(arguments)
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:
-    from .comparison.calibrate import as_markdown, calibrate, kept
+    from .compare.calibrate import as_markdown, calibrate, kept
     from .sweep.progress import shown_progress
     from .worker.spawn import interrupted_once
 
@@ -213,7 +213,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
 
 def _spec(arguments: argparse.Namespace) -> LSTMSpec:
     """The spec that the words of `_add_problem` describe."""
-    from backends import LSTMSpec
+    from lstm_parity.backends import LSTMSpec
 
     try:
         return LSTMSpec(
@@ -231,7 +231,7 @@ def _spec(arguments: argparse.Namespace) -> LSTMSpec:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    from .launch_plan import device_named, plan_in_words
+    from .commands.plan import device_named, plan_in_words
 
     device, training = device_named(arguments.arch), arguments.mode == "training"
     steps, batch = arguments.sequence_length, arguments.batch_size
@@ -242,10 +242,10 @@ def _plan(arguments: argparse.Namespace) -> int:
 def _emulate(arguments: argparse.Namespace) -> int:
     import numpy as np
 
-    from backends.cupy_raw.source import KERNELS
+    from lstm_parity.backends.cupy_raw.source import KERNELS
 
-    from .emulation import Emulated, apart, check_folder, check_room, in_words, schedules
-    from .verify.regimes import draw_problem
+    from .commands.emulate import Emulated, apart, check_folder, check_room, in_words, schedules
+    from .problems.regimes import draw_problem
 
     steps, batch, seed = arguments.sequence_length, arguments.batch_size, arguments.seed
     spec, kernels = _spec(arguments), arguments.kernels or KERNELS
@@ -271,8 +271,8 @@ def _emulate(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from reports.build import write_report
-    from reports.frame import ReportData, ReportError
+    from lstm_parity.reports.build import write_report
+    from lstm_parity.reports.frame import ReportData, ReportError
 
     from .store import Store
 
@@ -301,7 +301,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _runs(arguments: argparse.Namespace) -> int:
-    from . import runs
+    from .commands import runs
     from .store import Store
 
     if arguments.action is not None and arguments.json:

@@ -4,9 +4,9 @@ import signal
 
 import pytest
 
-from backends import UnavailableError, load_backend
-from harness.verify import steady
-from harness.verify.suite import Options, run_check
+from lstm_parity.backends import UnavailableError, load_backend
+from lstm_parity.harness.verify.isolation import steady
+from lstm_parity.harness.verify.suite import Options, run_check
 
 EXAMPLES, CALLS = 5, 500
 """Fewer calls of `memory-steady`: what Python asks for now and then, a few KiB, looks like a leak of 100 bytes a call."""

@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backends import LSTMSpec, load_backend
-from backends.cupy_raw.emulator.emulator import Emulator
-from backends.cupy_raw.source import KERNELS
-from harness.arguments import build_parser
-from harness.cli import main
-from harness.kernel_faults.catalogue import FAULTS
-from harness.sweep.grid import cells_of, load_sweep, preset_names
-from harness.values import spread_inputs, spread_weights
-from harness.verify.agreement import Results, judge
-from harness.verify.checks import CHECKS
+from lstm_parity.backends import LSTMSpec, load_backend
+from lstm_parity.backends.cupy_raw.emulator.emulator import Emulator
+from lstm_parity.backends.cupy_raw.source import KERNELS
+from lstm_parity.harness.cli import main
+from lstm_parity.harness.commands.arguments import build_parser
+from lstm_parity.harness.faults.kernels.catalogue import FAULTS
+from lstm_parity.harness.oracle.agreement import Results, judge
+from lstm_parity.harness.problems.values import spread_inputs, spread_weights
+from lstm_parity.harness.sweep.grid import cells_of, load_sweep, preset_names
+from lstm_parity.harness.verify.checks import CHECKS
 
 README = Path(__file__).parent.parent / "README.md"
 

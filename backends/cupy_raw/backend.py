@@ -19,7 +19,7 @@ from ..problem import STORAGE, Array, LSTMGradients, LSTMSpec, LSTMState, LSTMWe
 from .emulator.emulator import Emulator
 from .lstm import RawLSTM
 from .machine import Machine
-from .plan import Path
+from .plan.plan import Path
 from .source import KERNELS
 
 MOST_CHECKED_OPERATIONS = 400_000
@@ -100,7 +100,7 @@ class CuPyRawLSTM(_Raw):
         return "cupy is not installed" if importlib.util.find_spec("cupy") is None else why_no_device()
 
     def __init__(self, spec: LSTMSpec, weights: LSTMWeights) -> None:
-        from .gpu_machine import GPUMachine
+        from .gpu.machine import GPUMachine
 
         self._machine = self._gpu = GPUMachine(spec.precision, self.kernels)
         self._dtype = self._gpu.stored
@@ -142,7 +142,7 @@ class EmulatedLSTM(_Raw):
         return Emulator.unavailable()
 
     def __init__(self, spec: LSTMSpec, weights: LSTMWeights) -> None:
-        from .emulated_machine import EmulatedMachine
+        from .emulator.machine import EmulatedMachine
 
         self._machine = self._emulated = EmulatedMachine(spec.precision, self.kernels)
         self._dtype = spec.dtype

@@ -1,4 +1,7 @@
-"""The two backends held to one plan each, to be verified and timed alone: `verify backends.cupy_raw.forced:Stepwise`."""
+"""The two backends held to one plan each, to be verified and timed alone.
+
+`lstm-parity verify lstm_parity.backends.cupy_raw.forced:Stepwise`, for one.
+"""
 
 from __future__ import annotations
 

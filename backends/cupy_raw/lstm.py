@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from ..problem import DirectionWeights, LSTMGradients, LSTMSpec, LSTMState, LSTMWeights, validate_gradients
-from .launch import Launch, copy_launch, sum_launch
 from .layer import Kept, Layer
 from .machine import Machine
-from .plan import Path, Plan, plan
-from .recurrence import Recurrence
+from .plan.launch import Launch, copy_launch, sum_launch
+from .plan.plan import Path, Plan, plan
+from .plan.recurrence import Recurrence
 from .stepwise import BackwardSteps, ForwardSteps
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .device import Device
-from .launch import Launch
+from .plan.device import Device
+from .plan.launch import Launch
 
 Argument = Any
 """A device array, an int (32 bits), or None for a null pointer."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..problem import LSTMSpec
-from .launch import copy_launch
 from .layer import Kept, Layer
 from .machine import Machine, Recording
-from .plan import Plan
+from .plan.launch import copy_launch
+from .plan.plan import Plan
 
 
 class ForwardSteps:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from backends.problem import LSTMSpec, Precision
+from lstm_parity.backends.problem import LSTMSpec, Precision
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from backends import Capabilities, LSTMBackend, LSTMSpec, LSTMState, LSTMWeights
+from lstm_parity.backends import Capabilities, LSTMBackend, LSTMSpec, LSTMState, LSTMWeights
 
 from .cell import Cell
 
 CONTROL_CELL = Cell(input_size=64, hidden_size=128, sequence_length=10, batch_size=8, cache="warm")
-CONTROLS = {"cpu": "harness.sweep.control:NumpyControl", "cuda": "harness.sweep.control:CudaControl"}
+CONTROLS = {"cpu": "lstm_parity.harness.sweep.control:NumpyControl", "cuda": "lstm_parity.harness.sweep.control:CudaControl"}
 """Kind of device -> the control that runs there."""
 
 
@@ -60,7 +60,7 @@ class CudaControl(NumpyControl):
         """Why it cannot run: no CuPy, or no device."""
         from importlib.util import find_spec
 
-        from backends.driver import why_no_device
+        from lstm_parity.backends.driver import why_no_device
 
         return why_no_device() if find_spec("cupy") else "the extra cupy13 or cupy12 is not installed"
 

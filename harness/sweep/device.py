@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from backends import LSTMBackend, UnsupportedError
-from backends.problem import Array
+from lstm_parity.backends import LSTMBackend, UnsupportedError
+from lstm_parity.backends.problem import Array
 
 from ..worker.calls import FormError
 
@@ -111,7 +111,7 @@ class CPUStopwatch:
 
     def device_name(self) -> str:
         """The processor's name."""
-        from ..machine import cpu_name
+        from ..machine.host import cpu_name
 
         return cpu_name()
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from backends.cupy_raw.device import Device
-from backends.cupy_raw.launch import Launch
-from backends.cupy_raw.machine import Machine
-from backends.cupy_raw.source import KERNELS
-from backends.problem import Array
+from lstm_parity.backends.cupy_raw.machine import Machine
+from lstm_parity.backends.cupy_raw.plan.device import Device
+from lstm_parity.backends.cupy_raw.plan.launch import Launch
+from lstm_parity.backends.cupy_raw.source import KERNELS
+from lstm_parity.backends.problem import Array
 
 KIND = "grid_exchange"
 """What the peak is called; seconds, of which the least is the best."""
@@ -87,7 +87,7 @@ def cuda_latency() -> dict[tuple[str, str], float]:
         import cupy
     except ImportError:
         return {}
-    from backends.cupy_raw.gpu_machine import GPUMachine
+    from lstm_parity.backends.cupy_raw.gpu.machine import GPUMachine
 
     def timed(call: Callable[[], Any]) -> float:
         before, after = cupy.cuda.Event(), cupy.cuda.Event()

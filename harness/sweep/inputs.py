@@ -24,10 +24,10 @@ from math import ceil, prod
 
 import numpy as np
 
-from backends import LSTMState, LSTMWeights
-from backends.problem import Array, LSTMSpec
+from lstm_parity.backends import LSTMState, LSTMWeights
+from lstm_parity.backends.problem import Array, LSTMSpec
 
-from ..values import Inputs, spread_inputs, spread_weights
+from ..problems.values import Inputs, spread_inputs, spread_weights
 from .cell import Cell
 
 DRAWN_VALUES = 1024

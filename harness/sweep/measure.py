@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from backends import Capabilities, LSTMWeights
+from lstm_parity.backends import Capabilities, LSTMWeights
 
-from ..machine import cache_bytes
+from ..machine.host import cache_bytes
+from ..oracle.agreement import Expected
 from ..records import TIMED, RawSample, Row, now
-from ..verify.agreement import Expected
 from ..worker.client import WorkerClient, WorkerError
 from . import cost, verdict
 from .cell import Cell

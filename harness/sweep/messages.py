@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from backends.problem import Array
+from lstm_parity.backends.problem import Array
 
-from ..verify.agreement import Results
+from ..oracle.agreement import Results
 from .cell import Cell
 
 

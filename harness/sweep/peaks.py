@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ..machine import cpu_name
+from ..machine.host import cpu_name
 from ..records import LEAST_IS_BEST
 from ..worker.inherit import die_with_parent
 from ..worker.spawn import spawn

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from backends import Capabilities, LSTMWeights
-from reports.hardware import commit_in_words
+from lstm_parity.backends import Capabilities, LSTMWeights
+from lstm_parity.reports.hardware import commit_in_words
 
 from ..errors import CallError
-from ..machine import fingerprint, machine_id, memory_bytes
+from ..machine.host import fingerprint, machine_id, memory_bytes
 from ..records import Run, now
 from ..store import Store
 from . import cost

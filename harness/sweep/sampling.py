@@ -16,16 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from ..gpu_state import gpu_state, why_disturbed
-from ..machine import busy_seconds, cpu_count
+from ..machine.gpu import gpu_state, why_disturbed
+from ..machine.host import busy_seconds, cpu_count
+from ..oracle.agreement import Results
 from ..records import RawSample
-from ..verify.agreement import Results
+from ..statistics import median_interval
 from ..worker.client import WorkerClient, WorkerError
 from .cell import Cell
 from .inputs import call_key, fresh_row
 from .ledger import Ledger
 from .messages import Fetch, Go, Prepare, Sample
-from .statistics import median_interval
 
 ENOUGH = 0.02
 """Half-width of the median's 95% interval, relative to the median, at which sampling may stop."""

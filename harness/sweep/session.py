@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from backends import LSTMBackend, LSTMGradients, LSTMWeights, UnsupportedError
-from backends.problem import Array
+from lstm_parity.backends import LSTMBackend, LSTMGradients, LSTMWeights, UnsupportedError
+from lstm_parity.backends.problem import Array
 
-from ..values import Inputs
-from ..verify.agreement import Results, project
+from ..oracle.agreement import Results, project
+from ..problems.values import Inputs
 from ..worker.calls import FormError, HostReader, Output, call, spoil, upload
 from ..worker.inherit import peak_memory_bytes
 from .device import Index, Stopwatch, Values, stopwatch
@@ -186,6 +186,6 @@ def _host_values(array: Any, index: Index) -> bytes:
 def _weights(message: Open) -> LSTMWeights:
     if message.weights_file is None:
         return draw_weights(message.cell.spec, message.weights_seed)
-    from backends.model_files import load_weights
+    from lstm_parity.backends.weights import load_weights
 
     return load_weights(message.weights_file).weights_for(message.cell.precision)

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from ..machine import cache_bytes
+from ..machine.host import cache_bytes
+from ..oracle.agreement import Judgement
 from ..records import RawSample, Status
-from ..verify.agreement import Judgement
+from ..statistics import Interval, median_interval, pairs_of_blocks
 from . import cost
 from .cell import Cell
 from .messages import Checked, MemoryUsed, Opened
 from .peaks import Peaks
 from .sampling import Contestant
-from .statistics import Interval, median_interval, pairs_of_blocks
 
 UNSTABLE = 0.10
 """Half-width of the median's interval above which a time is called unstable."""

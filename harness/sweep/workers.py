@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from backends import Capabilities
+from lstm_parity.backends import Capabilities
 
 from ..errors import CallError
 from ..worker.client import WorkerClient, WorkerError

@@ -11,13 +11,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from backends import DirectionWeights, LSTMState
-from backends.numpy_reference import EXACT, Trace, backward, forward
-from backends.problem import Array
+from lstm_parity.backends import DirectionWeights, LSTMState
+from lstm_parity.backends.numpy_reference import EXACT, Trace, backward, forward
+from lstm_parity.backends.problem import Array
 
-from .agreement import Expected
-from .problems import Problem
-from .results import Results
+from ..oracle.agreement import Expected
+from ..oracle.results import Results
+from ..problems.problem import Problem
 
 OPERANDS = ("x", "h0", "c0", "W", "U", "b")
 """What must matter, under the names of the equations; b where the spec has a bias."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from .check import Check
-from .judges import Judges
-from .remote import NotThereError, RemoteExecutor
+from .isolation.judges import Judges
+from .isolation.remote import NotThereError, RemoteExecutor
 from .suite import BackendResult, CheckResult, Options, Verdict, verdict_of
 from .trial import BackendFaultError
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from backends import Capabilities
+from lstm_parity.backends import Capabilities
 
+from ..problems.strategies import Wish
 from .ability import OPERANDS
-from .strategies import Wish
 from .trial import Trial
 
 IN_WORDS = {"lengths": "sequences of different lengths"}

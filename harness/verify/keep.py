@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..machine import fingerprint, machine_id
+from ..machine.host import fingerprint, machine_id
 from ..records import MutationScore, Verdict, now
 from ..store import Store
+from .formatting import checks_as_data, rounded_bits
 from .suite import BackendResult, Options
-from .words import checks_as_data, rounded_bits
 
 if TYPE_CHECKING:
-    from .mutants.score import Score
+    from ..faults.mutants.score import Score
 
 
 def check_store(path: Path | None) -> None:

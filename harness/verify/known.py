@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from backends import backend_names
+from lstm_parity.backends import backend_names
 
 from ..errors import CallError
 

@@ -1,6 +1,6 @@
 """The suite inside an outsider's own tests: one line gives one test for each check.
 
-from harness.verify.pytest_checks import parity_tests
+from lstm_parity.harness.verify.pytest_checks import parity_tests
 
 test_my_lstm = parity_tests("my_lstm.py:MyLSTM")
 """
@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
-from backends import Capabilities
+from lstm_parity.backends import Capabilities
 
 from ..errors import CallError
 from .checks import CHECKS
-from .remote import NotThereError, RemoteExecutor
+from .isolation.remote import NotThereError, RemoteExecutor
 from .suite import DEFAULT_EXAMPLES, DEFAULT_TIMEOUT_S, Options, run_check
 from .trial import BackendFaultError
 

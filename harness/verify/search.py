@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
 from hypothesis.errors import Flaky, Unsatisfiable
 
-from backends import Capabilities, LSTMWeights
+from lstm_parity.backends import Capabilities, LSTMWeights
 
 from .ability import blind_to
 from .check import Check

@@ -10,11 +10,11 @@ from pathlib import Path
 from statistics import median
 from typing import Literal
 
-from backends import Capabilities, LSTMWeights
+from lstm_parity.backends import Capabilities, LSTMWeights
 
 from .check import Check
 from .counterexamples.script import write_counterexample
-from .explain.hints import hints
+from .hints.hints import hints
 from .search import Search, search
 from .trial import DisagreementError, Executor, Finding, locate
 

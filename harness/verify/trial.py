@@ -13,15 +13,15 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 from hypothesis import strategies as st
 
-from backends import Capabilities, LSTMWeights
-from backends.problem import Array
+from lstm_parity.backends import Capabilities, LSTMWeights
+from lstm_parity.backends.problem import Array
 
-from .agreement import Expected, Judgement
-from .execute import Layout, Program, Ran
-from .location import Spot, error_ratio
-from .problems import Problem
-from .results import Results
-from .strategies import Wish, problems, with_bounded_gradients
+from ..oracle.agreement import Expected, Judgement
+from ..oracle.location import Spot, error_ratio
+from ..oracle.results import Results
+from ..problems.problem import Problem
+from ..problems.strategies import Wish, problems, with_bounded_gradients
+from .isolation.execute import Layout, Program, Ran
 
 Tensors = Mapping[str, Array]
 """Results by name: see execute.tensors_of."""

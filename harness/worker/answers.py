@@ -85,7 +85,7 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """See pickle.Unpickler."""
         package = module.partition(".")[0]
-        if package in ("harness", "backends", "numpy", "ml_dtypes") or (package == "builtins" and name in _CONTAINERS):
+        if package in ("lstm_parity", "numpy", "ml_dtypes") or (package == "builtins" and name in _CONTAINERS):
             found = super().find_class(module, name)
             of_arrays = found in (np.ndarray, np.dtype) or (package == "numpy" and name in _OF_ARRAYS)
             ours = (

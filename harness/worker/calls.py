@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from backends import DirectionWeights, LSTMBackend, LSTMGradients, LSTMSpec, LSTMState, LSTMWeights
-from backends.problem import Array
+from lstm_parity.backends import DirectionWeights, LSTMBackend, LSTMGradients, LSTMSpec, LSTMState, LSTMWeights
+from lstm_parity.backends.problem import Array
 
-from ..values import Inputs
+from ..problems.values import Inputs
 
 
 class FormError(Exception):

@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from ..machine import oom_kills, process_seconds
+from ..machine.host import oom_kills, process_seconds
 from ..records import Status
 from .affinity import Affinity
 from .answers import read_answer

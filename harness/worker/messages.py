@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from backends import Capabilities
+from lstm_parity.backends import Capabilities
 
 
 @dataclass(frozen=True)

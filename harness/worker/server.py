@@ -13,15 +13,18 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.util import module_from_spec, spec_from_file_location
 from multiprocessing import current_process, parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import lstm_parity
+
 from .inherit import adopt_orphans, die_with_parent
 
 if TYPE_CHECKING:
-    from backends import LSTMBackend
+    from lstm_parity.backends import LSTMBackend
 
     from .messages import Answer, Describe, Description, Failure
 
@@ -42,9 +45,9 @@ class Server:
 
     @property
     def backend_class(self) -> type[LSTMBackend]:
-        """The backend's class, loaded when it is first asked for. Raises what backends.load_backend raises."""
+        """The backend's class, loaded when it is first asked for. Raises what lstm_parity.load_backend raises."""
         if self._class is None:
-            from backends import load_backend
+            from lstm_parity.backends import load_backend
 
             self._class = load_backend(self._name)
         return self._class
@@ -66,7 +69,7 @@ class Server:
     def _describe(self, _: Describe) -> Description:
         from dataclasses import fields
 
-        from backends import Capabilities
+        from lstm_parity.backends import Capabilities
 
         from .messages import Description
 
@@ -98,8 +101,8 @@ def main(
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     # this process ends with its parent, for which Python would forbid it children; but a backend may have a pool of processes
     current_process()._config["daemon"] = False  # type: ignore[attr-defined]
-    assert not module_path or "backends" not in sys.modules, "backends was imported before its path was known"
     sys.path[:0] = module_path
+    _load_backends_from(module_path)
     server, process = server_class(backend_name), os.getpid()
     while True:
         try:
@@ -115,6 +118,20 @@ def main(
         pipe.send(answer)
     del held
     os._exit(0)  # without the exit handlers of whatever the backend loaded
+
+
+def _load_backends_from(folders: tuple[str, ...]) -> None:
+    """Load `backends` of the first folder that has it as `lstm_parity.backends`, before anything else imports that."""
+    place = next((init for folder in folders if (init := Path(folder, "backends", "__init__.py")).is_file()), None)
+    if place is None:
+        return
+    name = "lstm_parity.backends"
+    assert name not in sys.modules, f"{name} was imported before its folder was known"
+    spec = spec_from_file_location(name, place, submodule_search_locations=[str(place.parent)])
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules[name] = lstm_parity.backends = module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
 
 
 def _shift_heap(layout: int) -> bytearray:
@@ -136,8 +153,8 @@ def _leave_with_parent() -> None:
 
 def _failure(error: BaseException) -> Failure:
     """The exception as a Failure; libraries' out-of-memory errors are known by name, since they must not be imported."""
-    from backends import UnavailableError, UnsupportedError
-    from backends.registry import BackendNotFoundError
+    from lstm_parity.backends import UnavailableError, UnsupportedError
+    from lstm_parity.backends.registry import BackendNotFoundError
 
     from .calls import FormError
     from .messages import Failure

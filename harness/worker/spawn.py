@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from ..machine import worker_environment
+from ..machine.host import worker_environment
 
 
 def spawn(target: Callable[..., None], threads: int, *arguments: Any, daemon: bool = True) -> tuple[SpawnProcess, Connection]:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backends import DirectionWeights, LSTMSpec, LSTMState, LSTMWeights, load_backend
-from backends.numpy_reference import Trace, backward, forward, sigmoid
-from backends.problem import STORAGE
+from lstm_parity.backends import DirectionWeights, LSTMSpec, LSTMState, LSTMWeights, load_backend
+from lstm_parity.backends.numpy_reference import Trace, backward, forward, sigmoid
+from lstm_parity.backends.problem import STORAGE
 
 
 def draw_weights(spec, rng, dtype=np.float64):

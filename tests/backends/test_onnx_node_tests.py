@@ -6,8 +6,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from backends import LSTMState, LSTMWeights, load_backend
-from backends.numpy_reference import reverse_valid
+from lstm_parity.backends import LSTMState, LSTMWeights, load_backend
+from lstm_parity.backends.numpy_reference import reverse_valid
 
 onnx = pytest.importorskip("onnx", reason="the node tests are part of the package onnx")
 

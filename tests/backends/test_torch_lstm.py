@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backends.interface import UnsupportedError
-from backends.numpy_lstm import NumpyLSTM
-from backends.problem import Array, DirectionWeights, LSTMGradients, LSTMSpec, LSTMState, LSTMWeights
-from backends.torch_lstm import TorchCPULSTM, TorchCuDNNLSTM
+from lstm_parity.backends.interface import UnsupportedError
+from lstm_parity.backends.numpy_lstm import NumpyLSTM
+from lstm_parity.backends.problem import Array, DirectionWeights, LSTMGradients, LSTMSpec, LSTMState, LSTMWeights
+from lstm_parity.backends.torch_lstm import TorchCPULSTM, TorchCuDNNLSTM
 
 BACKENDS = [
     pytest.param(TorchCPULSTM, id="torch-cpu"),

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from backends.torch_lstm import TorchCPULSTM, TorchCuDNNLSTM, _built_for_cuda
+from lstm_parity.backends.torch_lstm import TorchCPULSTM, TorchCuDNNLSTM, _built_for_cuda
 
 LISTING = """
-from backends.torch_lstm import TorchCPULSTM, TorchCuDNNLSTM
+from lstm_parity.backends.torch_lstm import TorchCPULSTM, TorchCuDNNLSTM
 for backend in (TorchCPULSTM, TorchCuDNNLSTM):
     backend.capabilities, backend.unavailable()
 assert "torch" not in sys.modules
@@ -23,7 +23,7 @@ assert "torch" not in sys.modules
 
 PROJECTED_CALL = """
 import numpy as np
-from backends.problem import DirectionWeights, LSTMSpec, LSTMState, LSTMWeights
+from lstm_parity.backends.problem import DirectionWeights, LSTMSpec, LSTMState, LSTMWeights
 spec = LSTMSpec(1, 2, proj_size=1)
 one = DirectionWeights(**{n: np.ones(s, np.float32) for n, s in spec.weight_shapes(0).items() if s})
 import torch

@@ -39,9 +39,9 @@ def workload(backend, cell):
     """One call of a backend on the inputs of a calibration cell, as a function without arguments."""
     import numpy as np
 
-    from backends import load_backend
-    from harness.comparison.calibrate import CELLS
-    from harness.sweep.inputs import draw_batch, draw_weights
+    from lstm_parity.backends import load_backend
+    from lstm_parity.harness.compare.calibrate import CELLS
+    from lstm_parity.harness.sweep.inputs import draw_batch, draw_weights
 
     where = CELLS[cell]
     made = load_backend(backend)(where.spec, draw_weights(where.spec, 0))
@@ -80,8 +80,8 @@ def _pytest_benchmark(backend, cell, seconds):
 
 
 def one_side(tool, backend, cell, seconds):
-    from harness.comparison.duel import duel_threads
-    from harness.machine import worker_environment
+    from lstm_parity.harness.compare.duel import duel_threads
+    from lstm_parity.harness.machine.host import worker_environment
 
     words = [sys.executable, __file__, "--side", tool, backend, str(cell), str(seconds)]
     with worker_environment(duel_threads()):
@@ -101,12 +101,12 @@ def called(tool, old, new):
 
 
 def main(groups, busy):
-    from harness.comparison.calibrate import CELLS, SAME, SLOWED, THRESHOLD, _Silent
-    from harness.comparison.decide import decide
-    from harness.comparison.duel import DUEL_BUDGET_S, duel_threads, run_duel
-    from harness.comparison.load import competing_load
-    from harness.sweep.grid import Definition
-    from harness.sweep.workers import Launch
+    from lstm_parity.harness.compare.calibrate import CELLS, SAME, SLOWED, THRESHOLD, _Silent
+    from lstm_parity.harness.compare.decide import decide
+    from lstm_parity.harness.compare.duel import DUEL_BUDGET_S, duel_threads, run_duel
+    from lstm_parity.harness.compare.load import competing_load
+    from lstm_parity.harness.sweep.grid import Definition
+    from lstm_parity.harness.sweep.workers import Launch
 
     said = {tool: {False: [], True: []} for tool in ("duel", *TOOLS)}
     seconds = []

@@ -14,8 +14,8 @@ sys.path[:0] = [str(ROOT)]
 
 import numpy as np
 
-from backends.cupy_raw.emulator.emulator import Emulator
-from backends.cupy_raw.emulator.schedule import KINDS, Schedule
+from lstm_parity.backends.cupy_raw.emulator.emulator import Emulator
+from lstm_parity.backends.cupy_raw.emulator.schedule import KINDS, Schedule
 
 KERNELS = ROOT / "tests" / "backends" / "cupy_raw" / "emulator" / "kernels"
 

@@ -1,8 +1,9 @@
 """How long the report of a large store takes, and how much memory: python tests/benchmarks/report_scale.py [ROWS] [SAMPLES].
 
-Draws two stores, one with all rows in one run and one with a hundred runs, runs `python -m harness report` on each in a process
-of its own, and prints its seconds, its peak resident memory and the sizes of what it wrote. Where there is a Chromium, and
-playwright, also the seconds until every chart is drawn, and from a choice to the last chart that follows it. Linux, macOS.
+Draws two stores, one with all rows in one run and one with a hundred runs, runs `python -m lstm_parity report` on each
+in a process of its own, and prints its seconds, its peak resident memory and the sizes of what it wrote. Where there is
+a Chromium, and playwright, also the seconds until every chart is drawn, and from a choice to the last chart that
+follows it. Linux, macOS.
 """
 
 # ruff: noqa: E402, T201
@@ -21,8 +22,8 @@ sys.path[:0] = [str(ROOT / "tests" / "reports"), str(ROOT)]
 
 from synthetic_rows import synthetic_data
 
-from harness.records import COLUMNS, Run
-from harness.store import Store
+from lstm_parity.harness.records import COLUMNS, Run
+from lstm_parity.harness.store import Store
 
 
 def draw_store(path: Path, rows: int, samples: int, runs: int) -> None:
@@ -111,7 +112,7 @@ def main(rows: int = 100_000, samples: int = 20) -> None:
             store, out = Path(folder) / "store.sqlite", Path(folder) / "report"
             draw_store(store, rows, samples, runs)
             for baseline in ([], ["--baseline", "backend-1"]):
-                command = [sys.executable, "-m", "harness", "report", "--store", str(store), "--out", str(out), *baseline]
+                command = [sys.executable, "-m", "lstm_parity", "report", "--store", str(store), "--out", str(out), *baseline]
                 started = time.perf_counter()
                 child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
                 _, status, used = os.wait4(child.pid, 0)

@@ -11,13 +11,13 @@ import sys
 import cupy
 import numpy as np
 
-from backends import LSTMSpec
-from backends.cupy_raw.forced import Persistent, Stepwise
-from backends.cupy_raw.gpu_machine import GPUMachine
-from backends.cupy_raw.launch import gemm_launch
-from harness.verify.agreement import Expected
-from harness.verify.execute import Program, execute
-from harness.verify.regimes import draw_problem
+from lstm_parity.backends import LSTMSpec
+from lstm_parity.backends.cupy_raw.forced import Persistent, Stepwise
+from lstm_parity.backends.cupy_raw.gpu.machine import GPUMachine
+from lstm_parity.backends.cupy_raw.plan.launch import gemm_launch
+from lstm_parity.harness.oracle.agreement import Expected
+from lstm_parity.harness.problems.regimes import draw_problem
+from lstm_parity.harness.verify.isolation.execute import Program, execute
 
 STEPS, BATCH = 4, 9  # from 8 rows on tensor cores are used
 FEATURES = ({"peephole": True}, {"num_layers": 2, "bidirectional": True, "proj_size": 5, "bias": False})

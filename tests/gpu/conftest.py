@@ -2,8 +2,8 @@
 
 import pytest
 
-from backends.driver import why_no_device
-from harness.machine import gpu_names
+from lstm_parity.backends.driver import why_no_device
+from lstm_parity.harness.machine.host import gpu_names
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.records import TIMED
-from harness.store import Store
+from lstm_parity.harness.records import TIMED
+from lstm_parity.harness.store import Store
 
 pytestmark = [pytest.mark.gpu, pytest.mark.quiet]
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,8 +22,8 @@ LIMIT_S = 400.0
 HEAD = """\
 import copy, threading, time
 import torch
-from backends import LSTMState
-from backends.torch_lstm import TorchCuDNNLSTM
+from lstm_parity import LSTMState
+from lstm_parity.backends.torch_lstm import TorchCuDNNLSTM
 """
 NOT_ALL_OF_IT = r".* s on the stream, but .* s until the device was done|.* GFLOP/s, but the best measured here is .*"
 NOT_THERE = "y, a state or a gradient was not there yet, or changed, after the call had returned"
@@ -196,7 +196,7 @@ def rows(tmp_path_factory):
         (folder / f"{name}.py").write_text(backend.source)
         named += ["--backend", f"{name}.py:X"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])}
-    words = [sys.executable, "-m", "harness", "sweep", "cheats.toml", *named, "--store", "s.sqlite"]
+    words = [sys.executable, "-m", "lstm_parity", "sweep", "cheats.toml", *named, "--store", "s.sqlite"]
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     assert done.returncode == 1, done.stderr
     with Store(folder / "s.sqlite") as store:

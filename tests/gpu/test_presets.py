@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.store import Store
-from harness.sweep.run import NOT_WELL
+from lstm_parity.harness.store import Store
+from lstm_parity.harness.sweep.run import NOT_WELL
 
 pytestmark = [pytest.mark.gpu, pytest.mark.quiet]
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -35,7 +35,7 @@ def slug(name):
 
 def command(*words):
     """To be run in the checkout, where all names are relative: a page shows the words that made it."""
-    return [sys.executable, "-m", "harness", *map(str, words)]
+    return [sys.executable, "-m", "lstm_parity", *map(str, words)]
 
 
 def sweep(preset, backends, budget_s, limit_s):
@@ -69,7 +69,7 @@ def publish(preset, folder, rows):
     words = ("report", "--store", store_of(preset), "--out", folder)
     if not all(find_spec(name) for name in ("altair", "jinja2", "vl_convert")):
         rows.drop(columns="row_id").to_csv(CHECKOUT / folder / "results.csv", index=False)
-        return f"the extra 'report' is not installed; the page is made by: python -m harness {' '.join(words)}"
+        return f"the extra 'report' is not installed; the page is made by: python -m lstm_parity {' '.join(words)}"
     for old in (CHECKOUT / folder).glob("*.svg"):
         old.unlink()
     done = subprocess.run(command(*words), capture_output=True, text=True, cwd=CHECKOUT, check=False)

@@ -2,11 +2,16 @@
 
 import pytest
 
-from harness.verify.checks import CHECKS
-from harness.verify.remote import RemoteExecutor
+from lstm_parity.harness.verify.checks import CHECKS
+from lstm_parity.harness.verify.isolation.remote import RemoteExecutor
 
 pytestmark = pytest.mark.gpu
-BACKENDS = ("cupy-raw", "backends.cupy_raw.forced:Persistent", "backends.cupy_raw.forced:Stepwise", "torch-cudnn")
+BACKENDS = (
+    "cupy-raw",
+    "lstm_parity.backends.cupy_raw.forced:Persistent",
+    "lstm_parity.backends.cupy_raw.forced:Stepwise",
+    "torch-cudnn",
+)
 TIMEOUT_S = 180.0
 """A process's first call loads CuPy or torch, cuBLAS or cuDNN, and compiles what no cache on disk holds."""
 TOO_LARGE = "the persistent kernel cannot take this problem"

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-import harness
-from backends.cupy_raw.source import KERNELS
-from backends.problem import STORAGE
+import lstm_parity
+from lstm_parity.backends.cupy_raw.source import KERNELS
+from lstm_parity.backends.problem import STORAGE
 
 pytestmark = pytest.mark.gpu
-ROOT = Path(harness.__file__).resolve().parent.parent
+ROOT = Path(lstm_parity.__file__).resolve().parent.parent
 PROGRAM = Path(__file__).with_name("both_plans.py")
 FOUND_SOMETHING = 86
 LIMIT_S = 900.0

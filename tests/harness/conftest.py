@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-import harness
-from harness.machine import cpu_count, cpu_name, fingerprint, machine_id
-from harness.store import Store
+import lstm_parity
+from lstm_parity.harness.machine.host import cpu_count, cpu_name, fingerprint, machine_id
+from lstm_parity.harness.store import Store
 
-ROOT = Path(harness.__file__).resolve().parent.parent
+ROOT = Path(lstm_parity.__file__).resolve().parent.parent
 TINY = """\
 title = "tiny"
 budget = {budget}
@@ -56,8 +56,13 @@ class Bench:
     def command(self, *words, patch=""):
         """patch: Python that runs before the command, to shorten a limit."""
         if not patch:
-            return [sys.executable, "-m", "harness", *map(str, words)]
-        return [sys.executable, "-c", f"import sys\n{patch}\nfrom harness.cli import main\nsys.exit(main())", *map(str, words)]
+            return [sys.executable, "-m", "lstm_parity", *map(str, words)]
+        return [
+            sys.executable,
+            "-c",
+            f"import sys\n{patch}\nfrom lstm_parity.harness.cli import main\nsys.exit(main())",
+            *map(str, words),
+        ]
 
     def start(self, *words, patch="", **options):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-import harness.machine
-import harness.sweep.run
-from backends import Capabilities
-from harness.cli import main
-from harness.records import TIMED
-from harness.store import Store
+import lstm_parity.harness.machine.host
+import lstm_parity.harness.sweep.run
+from lstm_parity.backends import Capabilities
+from lstm_parity.harness.cli import main
+from lstm_parity.harness.records import TIMED
+from lstm_parity.harness.store import Store
 
 THIRD_PARTY = '''\
 """A whole backend in plain NumPy: one layer, one direction, float32."""
 import numpy as np
-from backends import Capabilities, LSTMBackend, LSTMState
+from lstm_parity import Capabilities, LSTMBackend, LSTMState
 
 
 def sigmoid(z):
@@ -49,7 +49,7 @@ class MyLSTM(LSTMBackend):
 @pytest.fixture
 def no_peaks(monkeypatch):
     """In this process: the machine's peaks need not be measured."""
-    monkeypatch.setattr(harness.sweep.run, "measure_peaks", lambda threads, cuda: {("none", "copy"): 1.0})
+    monkeypatch.setattr(lstm_parity.harness.sweep.run, "measure_peaks", lambda threads, cuda: {("none", "copy"): 1.0})
 
 
 @pytest.fixture
@@ -103,8 +103,8 @@ def refused(words, capfd):
         (["--backend", ""], "unknown backend ''"),
         (["--backend", "none.py:X"], "no such file"),
         (["--backend", "none:X"], "no module named 'none'"),
-        (["--backend", "json:JSONDecoder"], "is not a subclass of backends.LSTMBackend"),
-        (["--backend", "harness.cli:X"], "has no class 'X'"),
+        (["--backend", "json:JSONDecoder"], "is not a subclass of lstm_parity.LSTMBackend"),
+        (["--backend", "lstm_parity.harness.cli:X"], "has no class 'X'"),
         (["--store", "no/folder/s.sqlite"], "does its folder exist"),
         (["--store", "."], "is a folder"),
         (["--sequence-length", "2147483647", "--batch-size", "2147483647"], "bytes of memory, this machine has"),
@@ -147,7 +147,7 @@ BACKENDS_THAT_CANNOT = {
     "needs.py": ("import no_such_library", "needs no_such_library, which is not installed"),
     "lacks.py": ("class Y: pass", "has no class 'X'; it defines Y"),
     "refuses.py": (
-        "from backends.numpy_lstm import NumpyLSTM\nclass X(NumpyLSTM):\n"
+        "from lstm_parity.backends.numpy_lstm import NumpyLSTM\nclass X(NumpyLSTM):\n"
         "    @classmethod\n    def unavailable(cls): return 'no\\n  licence'",
         "backend refuses.py:X: no licence",
     ),
@@ -157,8 +157,8 @@ BACKENDS_THAT_CANNOT = {
 @pytest.mark.parametrize("name", BACKENDS_THAT_CANNOT)
 def test_a_named_backend_that_cannot_run_is_exit_2_before_anything_is_measured(in_folder, monkeypatch, capfd, name):
     text, said = BACKENDS_THAT_CANNOT[name]
-    monkeypatch.setattr(harness.sweep.run, "measure_peaks", lambda *a, **k: pytest.fail("measured"))
-    monkeypatch.setattr(harness.sweep.run, "measure_cell", lambda *a, **k: pytest.fail("measured"))
+    monkeypatch.setattr(lstm_parity.harness.sweep.run, "measure_peaks", lambda *a, **k: pytest.fail("measured"))
+    monkeypatch.setattr(lstm_parity.harness.sweep.run, "measure_cell", lambda *a, **k: pytest.fail("measured"))
     (in_folder / name).write_text(text)
     assert said in refused(["sweep", "--backend", "numpy", "--backend", f"{name}:X"], capfd)
     with Store(in_folder / "lstm-parity.sqlite") as store:
@@ -186,7 +186,7 @@ def test_stores_that_cannot_be_used_are_one_line(in_folder, no_peaks, capfd, mon
         assert said in refused(["sweep", "--backend", "numpy", "--store", name], capfd)
         assert Path(name).read_bytes() == before
     Store(Path("busy"), create=True).close()
-    monkeypatch.setattr("harness.store.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("lstm_parity.harness.store.BUSY_SECONDS", 0.05)
     other = sqlite3.connect("busy", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     try:
@@ -358,7 +358,7 @@ def test_a_sweep_says_nothing_on_standard_output(bench):
 
 
 def test_memory_is_refused_before_it_is_asked_for(in_folder, monkeypatch, capfd):
-    monkeypatch.setattr(harness.sweep.run, "memory_bytes", lambda: 1000)
+    monkeypatch.setattr(lstm_parity.harness.sweep.run, "memory_bytes", lambda: 1000)
     said = refused(["sweep", "--backend", "numpy", "--hidden-size", "64"], capfd)
     assert "1,000" in said
     assert not list(in_folder.iterdir())
@@ -366,10 +366,10 @@ def test_memory_is_refused_before_it_is_asked_for(in_folder, monkeypatch, capfd)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_processors_name_is_always_a_text(monkeypatch):
-    assert harness.machine.cpu_name()
+    assert lstm_parity.harness.machine.host.cpu_name()
     monkeypatch.setattr(Path, "read_text", lambda *a, **k: (_ for _ in ()).throw(OSError))
     monkeypatch.setattr("platform.processor", lambda: "")
-    assert harness.machine.cpu_name()
+    assert lstm_parity.harness.machine.host.cpu_name()
 
 
 class Driver:
@@ -398,12 +398,12 @@ class Driver:
 
 def test_a_gpu_has_a_cache_of_its_own(monkeypatch):
     monkeypatch.setattr("ctypes.CDLL", lambda name: Driver())
-    assert harness.machine.gpu_names() == ["a GPU"]
-    assert harness.machine.cache_bytes.__wrapped__("cuda") == 2**30
-    assert 0 < harness.machine.cache_bytes.__wrapped__("cpu") < 2**30
+    assert lstm_parity.harness.machine.host.gpu_names() == ["a GPU"]
+    assert lstm_parity.harness.machine.host.cache_bytes.__wrapped__("cuda") == 2**30
+    assert 0 < lstm_parity.harness.machine.host.cache_bytes.__wrapped__("cpu") < 2**30
     monkeypatch.setattr(Driver, "cuInit", lambda self, flags: 100)
-    assert harness.machine.gpu_names() == []
-    assert 0 < harness.machine.cache_bytes.__wrapped__("cuda") < 2**30
+    assert lstm_parity.harness.machine.host.gpu_names() == []
+    assert 0 < lstm_parity.harness.machine.host.cache_bytes.__wrapped__("cuda") < 2**30
 
 
 def test_a_report_goes_into_a_folder(in_folder, capfd):

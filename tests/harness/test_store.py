@@ -6,11 +6,11 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-import harness.store
-from harness.errors import CallError
-from harness.records import COLUMNS, MutationScore, RawSample, Row, Run, Verdict
-from harness.store import SCHEMA_VERSION, Store
-from harness.sweep.cell import Cell
+import lstm_parity.harness.store
+from lstm_parity.harness.errors import CallError
+from lstm_parity.harness.records import COLUMNS, MutationScore, RawSample, Row, Run, Verdict
+from lstm_parity.harness.store import SCHEMA_VERSION, Store
+from lstm_parity.harness.sweep.cell import Cell
 
 RUN = Run("run-1", "{}", "hash", "machine", "{}", "lstm-parity sweep", 7, "2026-01-01T00:00:00+00:00")
 
@@ -124,7 +124,7 @@ def test_a_missing_store_is_not_made_by_reading(tmp_path):
 
 
 def test_a_store_in_use_is_said_to_be(tmp_path, monkeypatch):
-    monkeypatch.setattr(harness.store, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(lstm_parity.harness.store, "BUSY_SECONDS", 0.05)
     path = tmp_path / "s.sqlite"
     open_store(path, create=True)
     other = sqlite3.connect(path, isolation_level=None)

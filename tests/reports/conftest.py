@@ -37,7 +37,7 @@ def rich(synthetic):
 def rich_report(rich, tmp_path_factory):
     """The report of that store: its folder and its verdict."""
     needs_report_extra()
-    from reports import build
+    from lstm_parity.reports import build
 
     out = tmp_path_factory.mktemp("rich") / "report"
     return out, build.write_report(rich, out)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.frame import COLUMNS, ReportData
+from lstm_parity.reports.frame import COLUMNS, ReportData
 
 SPEEDS = {"numpy": (40e-6, 30e-6), "torch-cpu": (300e-6, 9e-6), "torch-cudnn": (900e-6, 1.5e-6)}
 """Fixed seconds and seconds per step of each backend, at hidden size 64 and batch size 1."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reports import build
+from lstm_parity.reports import build
 
 pytestmark = [pytest.mark.deep, pytest.mark.usefixtures("report_extra")]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)

@@ -7,9 +7,9 @@ import re
 import pandas as pd
 import pytest
 
-from reports import build
-from reports.frame import COLUMNS, TIME_COLUMNS, ReportData, ReportError
-from reports.names import shown_names
+from lstm_parity.reports import build
+from lstm_parity.reports.frame import COLUMNS, TIME_COLUMNS, ReportData, ReportError
+from lstm_parity.reports.names import shown_names
 
 pytestmark = pytest.mark.usefixtures("report_extra")
 QUICK = pytest.mark.usefixtures("quick_pictures")
@@ -155,7 +155,7 @@ def test_signs_that_nothing_can_show_are_spelled_out(synthetic, tmp_path):
     "text", [HOSTILE, "\\\\|", "`a`", "1. x", "- x", "+", "2) y", "= z", "~~~", "$x$", "#", "a_b", "{{ x }}"]
 )
 def test_markdown_is_escaped_and_can_be_read_back(text):
-    from reports.page import escape_markdown
+    from lstm_parity.reports.page import escape_markdown
 
     escaped = escape_markdown(text)
     bare = re.sub(r"\\[\W_]", "", escaped)  # every escaped sign taken out

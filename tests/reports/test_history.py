@@ -6,13 +6,13 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from reports import build
-from reports.drawn import draw_from
-from reports.frame import select_run
-from reports.history import MOST_RUNS, history, move_sentence
-from reports.history_chart import history_chart, moves_table, runs_table
-from reports.lead import past
-from reports.words import duration
+from lstm_parity.reports import build
+from lstm_parity.reports.drawn import draw_from
+from lstm_parity.reports.frame import select_run
+from lstm_parity.reports.history import MOST_RUNS, history, move_sentence
+from lstm_parity.reports.history_chart import history_chart, moves_table, runs_table
+from lstm_parity.reports.lead import past
+from lstm_parity.reports.words import duration
 
 
 def stored(synthetic, count, machine_of=lambda n: "machine-7", **options):

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.drawn import draw_from
-from reports.fit import fit_lines, student_quantile
-from reports.frame import select_run
-from reports.ratios import interval_rank, paired_ratios, recorded_baseline, with_baseline
-from reports.wins import contests, margin_sentence, win_sentences
+from lstm_parity.reports.drawn import draw_from
+from lstm_parity.reports.fit import fit_lines, student_quantile
+from lstm_parity.reports.frame import select_run
+from lstm_parity.reports.ratios import interval_rank, paired_ratios, recorded_baseline, with_baseline
+from lstm_parity.reports.wins import contests, margin_sentence, win_sentences
 
 
 @pytest.mark.parametrize("n", [*range(1, 40), 101, 500])
@@ -247,7 +247,7 @@ def test_where_three_beat_each_other_nobody_wins(synthetic):
 
 
 def test_a_pair_has_one_ratio_whichever_is_the_base(synthetic):
-    records = pytest.importorskip("reports.records", reason="the extra 'report' is not installed")
+    records = pytest.importorskip("lstm_parity.reports.records", reason="the extra 'report' is not installed")
     run = select_run(side_by_side(synthetic, [[0.985, 0.975, 0.992], [1.1, 1.08, 1.12]]))
     table = records.ratios_table(run.samples, draw_from(run.rows), "a").set_index(["backend", "base"])
     assert (1 / table.loc[("a", "b"), ["ratio", "high", "low"]]).tolist() == pytest.approx([0.985, 0.975, 0.992])

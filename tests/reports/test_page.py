@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-import reports
-from reports import build
-from reports.frame import COLUMNS
+import lstm_parity.reports as reports
+from lstm_parity.reports import build
+from lstm_parity.reports.frame import COLUMNS
 
 pytestmark = pytest.mark.usefixtures("report_extra")
 TEMPLATES = Path(reports.__file__).parent / "templates"
@@ -130,8 +130,8 @@ def contrast(one, other):
 
 
 def test_no_two_backends_that_are_drawn_look_alike():
-    from reports.chart_parts import COLOURS, DASHES, SHAPES
-    from reports.drawn import MOST_BACKENDS
+    from lstm_parity.reports.chart_parts import COLOURS, DASHES, SHAPES
+    from lstm_parity.reports.drawn import MOST_BACKENDS
 
     for others in (SHAPES, DASHES):
         looks = {(COLOURS[n % len(COLOURS)], str(others[n % len(others)])) for n in range(MOST_BACKENDS)}
@@ -140,8 +140,8 @@ def test_no_two_backends_that_are_drawn_look_alike():
 
 @pytest.mark.parametrize("scheme", [0, 1])
 def test_colours_have_contrast(scheme):
-    from reports.chart_parts import ALARM, COLOURS, PALE
-    from reports.win_map import INKS
+    from lstm_parity.reports.chart_parts import ALARM, COLOURS, PALE
+    from lstm_parity.reports.win_map import INKS
 
     css = (TEMPLATES / "report.css").read_text()
     light, dark = (dict(re.findall(r"--(\w+): (#\w+);", part)) for part in re.findall(r":root \{(.*?)\}", css, re.S))

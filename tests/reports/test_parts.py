@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports import drawn, suite
-from reports.frame import ReportError, select_run
-from reports.names import renamed, shown_names, steady
-from reports.published import (
+from lstm_parity.reports import drawn, suite
+from lstm_parity.reports.frame import ReportError, select_run
+from lstm_parity.reports.names import renamed, shown_names, steady
+from lstm_parity.reports.published import (
     MOST_PROBLEMS,
     PROBLEM,
     first_problems,
@@ -20,12 +20,12 @@ from reports.published import (
     published_table,
     published_times,
 )
-from reports.records import alike, cells_table, wins_table
-from reports.speed_chart import _caption as _speed_caption
-from reports.time_captions import captions
-from reports.trust import bits_chart
-from reports.win_map import _where
-from reports.wins import contests, margin_sentence
+from lstm_parity.reports.records import alike, cells_table, wins_table
+from lstm_parity.reports.speed_chart import _caption as _speed_caption
+from lstm_parity.reports.time_captions import captions
+from lstm_parity.reports.trust import bits_chart
+from lstm_parity.reports.win_map import _where
+from lstm_parity.reports.wins import contests, margin_sentence
 
 
 def test_controls_are_what_varies_and_is_not_decided(synthetic):

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from reports import words
+from lstm_parity.reports import words
 
 
 @pytest.mark.parametrize(

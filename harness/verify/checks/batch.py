@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
+from ...oracle.noise import ROW_AXIS
+from ...problems.strategies import Wish
 from ..check import Check
-from ..execute import tensors_of
-from ..noise import ROW_AXIS
-from ..strategies import Wish
+from ..isolation.execute import tensors_of
 from ..trial import Tensors, Trial
 
 TWO_ROWS = Wish(least_batch=2)

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from backends import DirectionWeights, LSTMState
-from backends.problem import Array
+from lstm_parity.backends import DirectionWeights, LSTMState
+from lstm_parity.backends.problem import Array
 
+from ...oracle.roundoff import ROUNDOFF
+from ...problems.problem import Problem
+from ...problems.strategies import Wish
 from ..check import Check
-from ..execute import tensors_of
-from ..problems import Problem
-from ..roundoff import ROUNDOFF
-from ..strategies import Wish
+from ..isolation.execute import tensors_of
 from ..trial import Trial
 
 SATURATED = 1000.0

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from backends import DirectionWeights, LSTMState, LSTMWeights
-from backends.numpy_reference import reverse_valid
-from backends.problem import Array
+from lstm_parity.backends import DirectionWeights, LSTMState, LSTMWeights
+from lstm_parity.backends.numpy_reference import reverse_valid
+from lstm_parity.backends.problem import Array
 
+from ...problems.problem import Problem
+from ...problems.strategies import Wish
 from ..check import Check
-from ..execute import tensors_of
-from ..problems import Problem
-from ..strategies import Wish
+from ..isolation.execute import tensors_of
 from ..trial import Tensors, Trial
 
 BOTH_WAYS = Wish(bidirectional=True, several_layers=False, training=False)

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from backends import LSTMState
-from backends.problem import Array
+from lstm_parity.backends import LSTMState
+from lstm_parity.backends.problem import Array
 
+from ...problems.problem import Problem
+from ...problems.strategies import Wish
 from ..check import Check
-from ..execute import tensors_of
-from ..problems import Problem
-from ..strategies import Wish
+from ..isolation.execute import tensors_of
 from ..trial import Trial
 from .directions import _units
 from .memory import _fresh

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from backends.problem import Array
+from lstm_parity.backends.problem import Array
 
+from ...problems.problem import Problem
+from ...problems.regimes import draw_problem
+from ...problems.strategies import Wish
 from ..check import Check
-from ..execute import tensors_of
-from ..problems import Problem
-from ..regimes import draw_problem
-from ..strategies import Wish
+from ..isolation.execute import tensors_of
 from ..trial import Trial
 from .closed_forms import drift_allowed, holding
 

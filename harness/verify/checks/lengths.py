@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from backends.problem import Array
+from lstm_parity.backends.problem import Array
 
+from ...oracle.noise import ROW_AXIS
+from ...problems.problem import Problem
+from ...problems.strategies import Wish
 from ..check import Check
-from ..execute import tensors_of
-from ..noise import ROW_AXIS
-from ..problems import Problem
-from ..strategies import Wish
+from ..isolation.execute import tensors_of
 from ..trial import Trial
 
 RAGGED = Wish(lengths=True)

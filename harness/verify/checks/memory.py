@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
-from .. import steady
+from ...problems.problem import Problem
+from ...problems.regimes import draw_problem
+from ...problems.strategies import Wish
 from ..check import Check
-from ..execute import Layout, tensors_of
-from ..problems import Problem
-from ..regimes import draw_problem
-from ..strategies import Wish
+from ..isolation import steady
+from ..isolation.execute import Layout, tensors_of
 from ..trial import DisagreementError, TooSlowError, Trial
 
 MANY = 16

@@ -12,13 +12,13 @@ from functools import partial
 import numpy as np
 from hypothesis import strategies as st
 
-from backends.problem import STORAGE
+from lstm_parity.backends.problem import STORAGE
 
+from ...oracle.precision.cancelling import cancelling, scaled, still
+from ...oracle.precision.naming import name_rounding
+from ...oracle.precision.promise import bits_lost
+from ...problems.strategies import Wish
 from ..check import Check
-from ..precision.cancelling import cancelling, scaled, still
-from ..precision.naming import name_rounding
-from ..precision.promise import bits_lost
-from ..strategies import Wish
 from ..trial import Trial
 
 MOST_LOST = {"float64": 2.0, "float32": 2.0, "tf32": 1.0, "float16": 1.0, "bfloat16": 1.0}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from backends.problem import Array
+from lstm_parity.backends.problem import Array
 
+from ...problems.strategies import Wish
 from ..check import Check
-from ..execute import tensors_of
-from ..strategies import Wish
+from ..isolation.execute import tensors_of
 from ..trial import Trial
 
 ONE_WAY = Wish(bidirectional=False, training=False, least_steps=2, lengths=False)

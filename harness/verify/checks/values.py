@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from backends.problem import STORAGE
+from lstm_parity.backends.problem import STORAGE
 
+from ...problems.strategies import BORDERS, LONG, Wish
 from ..check import Check
-from ..execute import tensors_of
-from ..strategies import BORDERS, LONG, Wish
+from ..isolation.execute import tensors_of
 from ..trial import Trial
 
 MOST_STEPS = BORDERS[-1]

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from backends import LSTMSpec, LSTMWeights
-from backends.problem import Array
-from harness.values import Inputs
+from lstm_parity.backends import LSTMSpec, LSTMWeights
+from lstm_parity.backends.problem import Array
 
+from ...problems.values import Inputs
 from ..trial import Asked
 from .literals import array_source
 

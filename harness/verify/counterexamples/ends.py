@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from backends import LSTMSpec
-from harness.values import Inputs
+from lstm_parity.backends import LSTMSpec
 
-from ..execute import tensors_of
-from ..problems import Problem
+from ...problems.problem import Problem
+from ...problems.values import Inputs
+from ..isolation.execute import tensors_of
 from ..trial import Asked, DisagreementError, Finding
 from .data import Data, arrays
 from .literals import array_source, number_source

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from backends.problem import Array
+from lstm_parity.backends.problem import Array
 
 COLUMNS = 110
 """Lines are wrapped here."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backends import LSTMSpec
+from lstm_parity.backends import LSTMSpec
 
 WHY = """
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..problems import Problem
+from ...problems.problem import Problem
 from ..trial import Asked, DisagreementError, Finding
 from .data import Data, arrays, numbers
 from .ends import comparison, expected_source, is_gradient, other_end
@@ -119,7 +119,7 @@ def _imports(parts: list[str], body: str, data: Data) -> str:
     lines += ["from contextlib import suppress"] * ("suppress(" in text) + ["from pathlib import Path"] * ("Path(" in text)
     lines += [""] * bool(lines) + ["import ml_dtypes"] * ("ml_dtypes." in text) + ["import numpy as np"]
     names = [n for n in ("DirectionWeights", "LSTMSpec", "LSTMState", "LSTMWeights", "load_backend") if n in text]
-    return "\n".join([*lines, f"from backends import {', '.join(names)}"]) + "\n"
+    return "\n".join([*lines, f"from lstm_parity import {', '.join(names)}"]) + "\n"
 
 
 def calls_source(asked: Asked, data: Data, number: int, failure: DisagreementError, programs: int) -> str:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from backends.cupy_raw import cublas, gpu_machine
-from backends.cupy_raw.emulator.emulator import Emulator
+from lstm_parity.backends.cupy_raw.emulator.emulator import Emulator
+from lstm_parity.backends.cupy_raw.gpu import cublas
+from lstm_parity.backends.cupy_raw.gpu import machine as gpu_machine
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import ml_dtypes
 import numpy as np
 
-from backends.cupy_raw.emulator.emulator import Emulator
+from lstm_parity.backends.cupy_raw.emulator.emulator import Emulator
 
 ALIGNMENT = 512
 INVALID_VALUE, NOT_SUPPORTED = 7, 15

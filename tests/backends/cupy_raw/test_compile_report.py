@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from backends import LSTMSpec
-from backends.cupy_raw.compile_report import (
+from lstm_parity.backends import LSTMSpec
+from lstm_parity.backends.cupy_raw.gpu.compile_report import (
     Compiled,
     KernelCompileError,
     KernelReport,
@@ -21,12 +21,12 @@ from backends.cupy_raw.compile_report import (
     local_memory_instructions,
     supported_architectures,
 )
-from backends.cupy_raw.device import DEVICES
-from backends.cupy_raw.launch import GEMM_THREADS
-from backends.cupy_raw.plan import plan
-from backends.cupy_raw.recurrence import Recurrence
-from backends.cupy_raw.source import KERNELS
-from backends.interface import UnavailableError
+from lstm_parity.backends.cupy_raw.plan.device import DEVICES
+from lstm_parity.backends.cupy_raw.plan.launch import GEMM_THREADS
+from lstm_parity.backends.cupy_raw.plan.plan import plan
+from lstm_parity.backends.cupy_raw.plan.recurrence import Recurrence
+from lstm_parity.backends.cupy_raw.source import KERNELS
+from lstm_parity.backends.interface import UnavailableError
 
 FILES = sorted(path.stem for path in KERNELS.glob("*.cu"))
 PRECISIONS = ("float64", "float32", "tf32", "float16", "bfloat16")
@@ -310,7 +310,7 @@ def test_importing_the_report_imports_no_cupy() -> None:
     code = f"""
 import sys
 sys.path[:] = {sys.path!r}
-import backends.cupy_raw.compile_report
+import lstm_parity.backends.cupy_raw.gpu.compile_report
 assert not {{"cupy", "cupy_backends", "torch"}} & set(sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)

@@ -9,25 +9,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backends import LSTMSpec, LSTMState, UnsupportedError, load_backend
-from backends.cupy_raw import emulated_machine
-from backends.cupy_raw.backend import EmulatedLSTM
-from backends.cupy_raw.device import Device
-from backends.cupy_raw.emulated_machine import EmulatedMachine
-from backends.cupy_raw.emulator.emulator import Emulator
-from backends.cupy_raw.emulator.findings import EmulationError
-from backends.cupy_raw.emulator.schedule import KINDS, Schedule
-from backends.cupy_raw.forced import PersistentEmulated, StepwiseEmulated
-from backends.cupy_raw.lstm import RawLSTM
-from backends.cupy_raw.machine import OutOfMemoryError
-from backends.numpy_lstm import NumpyLSTM
-from harness.emulation import emulate
-from harness.kernel_faults.fault import small_problem
-from harness.verify.agreement import Expected
-from harness.verify.problems import Problem
-from harness.verify.regimes import draw_problem
-from harness.verify.results import Results
-from harness.verify.strategies import Wish, problems
+from lstm_parity.backends import LSTMSpec, LSTMState, UnsupportedError, load_backend
+from lstm_parity.backends.cupy_raw.backend import EmulatedLSTM
+from lstm_parity.backends.cupy_raw.emulator import machine as emulated_machine
+from lstm_parity.backends.cupy_raw.emulator.emulator import Emulator
+from lstm_parity.backends.cupy_raw.emulator.findings import EmulationError
+from lstm_parity.backends.cupy_raw.emulator.machine import EmulatedMachine
+from lstm_parity.backends.cupy_raw.emulator.schedule import KINDS, Schedule
+from lstm_parity.backends.cupy_raw.forced import PersistentEmulated, StepwiseEmulated
+from lstm_parity.backends.cupy_raw.lstm import RawLSTM
+from lstm_parity.backends.cupy_raw.machine import OutOfMemoryError
+from lstm_parity.backends.cupy_raw.plan.device import Device
+from lstm_parity.backends.numpy_lstm import NumpyLSTM
+from lstm_parity.harness.commands.emulate import emulate
+from lstm_parity.harness.faults.kernels.fault import small_problem
+from lstm_parity.harness.oracle.agreement import Expected
+from lstm_parity.harness.oracle.results import Results
+from lstm_parity.harness.problems.problem import Problem
+from lstm_parity.harness.problems.regimes import draw_problem
+from lstm_parity.harness.problems.strategies import Wish, problems
 
 if unavailable := Emulator.unavailable():
     pytest.skip(f"UNVERIFIED: {unavailable}", allow_module_level=True)
@@ -185,7 +185,7 @@ def test_gradients_of_a_wrong_form_never_reach_a_kernel():
 
 def test_a_failed_launch_is_no_result(tmp_path):
     """What the detectors find is raised: no buffer of an earlier call is taken for the answer."""
-    from harness.kernel_faults.catalogue import FAULTS
+    from lstm_parity.harness.faults.kernels.catalogue import FAULTS
 
     fault = next(f for f in FAULTS if f.name == "publishes-too-little")
     planted = fault.plant(tmp_path)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from backends.cupy_raw.emulator.emulator import Emulator
-from harness.sweep import exchange
+from lstm_parity.backends.cupy_raw.emulator.emulator import Emulator
+from lstm_parity.harness.sweep import exchange
 
 
 @pytest.fixture

@@ -8,19 +8,19 @@ import gc
 import numpy as np
 import pytest
 
-from backends import LSTMSpec, UnsupportedError
-from backends.cupy_raw.backend import CuPyRawLSTM
-from backends.cupy_raw.cublas import CublasError
-from backends.cupy_raw.forced import Persistent, Stepwise
-from backends.cupy_raw.gpu_machine import MOST_GRAPHS, GPUMachine
-from backends.cupy_raw.machine import LaunchError, OutOfMemoryError, Recording
-from harness.verify.agreement import Expected
-from harness.verify.checks import CHECKS
-from harness.verify.execute import Program, execute, tensors_of
-from harness.verify.local import LocalExecutor
-from harness.verify.regimes import draw_problem
-from harness.verify.results import Results
-from harness.worker.calls import HostReader, call, upload
+from lstm_parity.backends import LSTMSpec, UnsupportedError
+from lstm_parity.backends.cupy_raw.backend import CuPyRawLSTM
+from lstm_parity.backends.cupy_raw.forced import Persistent, Stepwise
+from lstm_parity.backends.cupy_raw.gpu.cublas import CublasError
+from lstm_parity.backends.cupy_raw.gpu.machine import MOST_GRAPHS, GPUMachine
+from lstm_parity.backends.cupy_raw.machine import LaunchError, OutOfMemoryError, Recording
+from lstm_parity.harness.oracle.agreement import Expected
+from lstm_parity.harness.oracle.results import Results
+from lstm_parity.harness.problems.regimes import draw_problem
+from lstm_parity.harness.verify.checks import CHECKS
+from lstm_parity.harness.verify.isolation.execute import Program, execute, tensors_of
+from lstm_parity.harness.verify.isolation.local import LocalExecutor
+from lstm_parity.harness.worker.calls import HostReader, call, upload
 
 pytestmark = pytest.mark.deep
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backends import LSTMSpec, UnsupportedError
-from backends.cupy_raw.device import DEVICES, EMULATED, Device
-from backends.cupy_raw.plan import STEP_THREADS, plan
-from backends.cupy_raw.recurrence import Recurrence
-from backends.cupy_raw.slices import MMA_DEPTHS
+from lstm_parity.backends import LSTMSpec, UnsupportedError
+from lstm_parity.backends.cupy_raw.plan.device import DEVICES, EMULATED, Device
+from lstm_parity.backends.cupy_raw.plan.plan import STEP_THREADS, plan
+from lstm_parity.backends.cupy_raw.plan.recurrence import Recurrence
+from lstm_parity.backends.cupy_raw.plan.slices import MMA_DEPTHS
 
 DEVICES_HERE = [*DEVICES.values(), EMULATED]
 PRECISIONS = ["float64", "float32", "tf32", "float16", "bfloat16"]

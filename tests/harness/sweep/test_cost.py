@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from backends import LSTMState
-from harness.sweep import cost
-from harness.sweep.cell import Cell
-from harness.sweep.inputs import draw_rows, draw_weights
+from lstm_parity.backends import LSTMState
+from lstm_parity.harness.sweep import cost
+from lstm_parity.harness.sweep.cell import Cell
+from lstm_parity.harness.sweep.inputs import draw_rows, draw_weights
 
 CELLS = [
     Cell(input_size=3, hidden_size=5, sequence_length=4, batch_size=2),

@@ -13,14 +13,14 @@ from time import perf_counter
 import numpy as np
 import pytest
 
-from backends import Capabilities, UnsupportedError
-from backends.numpy_lstm import NumpyLSTM
-from harness.records import TIMED
-from harness.sweep.cell import Cell
-from harness.sweep.inputs import InputRing, call_key, draw_rows
-from harness.sweep.messages import Check, Open, Prepare
-from harness.sweep.sampling import Contestant
-from harness.sweep.session import Session
+from lstm_parity.backends import Capabilities, UnsupportedError
+from lstm_parity.backends.numpy_lstm import NumpyLSTM
+from lstm_parity.harness.records import TIMED
+from lstm_parity.harness.sweep.cell import Cell
+from lstm_parity.harness.sweep.inputs import InputRing, call_key, draw_rows
+from lstm_parity.harness.sweep.messages import Check, Open, Prepare
+from lstm_parity.harness.sweep.sampling import Contestant
+from lstm_parity.harness.sweep.session import Session
 
 pytestmark = [pytest.mark.deep, pytest.mark.quiet]
 
@@ -29,8 +29,8 @@ import gc, itertools, os, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 import ml_dtypes
 import numpy as np
-from backends import Capabilities, LSTMBackend, LSTMGradients, LSTMState, LSTMWeights
-from backends.numpy_lstm import NumpyLSTM
+from lstm_parity import Capabilities, LSTMBackend, LSTMGradients, LSTMState, LSTMWeights
+from lstm_parity.backends.numpy_lstm import NumpyLSTM
 def work(seconds=0.005): time.sleep(seconds)
 """
 IN_TIMED_CALL = r"in timed call \d+: "
@@ -343,14 +343,14 @@ class X(Boxed):
     "patches_time": honest("stops Python's clock", forward("time.perf_counter = lambda: 0.0")),
     "patches_the_module": honest(
         "stops the clock that the harness has imported",
-        "import harness.sweep.server\nharness.sweep.server.perf_counter = lambda: 0.0\n" + forward("pass"),
+        "import lstm_parity.harness.sweep.server\nharness.sweep.server.perf_counter = lambda: 0.0\n" + forward("pass"),
     ),
     "stops_the_stopwatch": cheat(
         "replaces the harness's stopwatch by one that always says a microsecond",
         "SUSPECT",
         PARENT,
         """
-from harness.sweep.device import CPUStopwatch
+from lstm_parity.harness.sweep.device import CPUStopwatch
 CPUStopwatch.time = lambda self, calls: (calls(), (1e-6, None))[1]
 """
         + forward("timed and work(0.03)"),
@@ -361,7 +361,7 @@ CPUStopwatch.time = lambda self, calls: (calls(), (1e-6, None))[1]
             "SUSPECT",
             f"the worker says {text} s a call",
             f"""
-from harness.sweep.device import CPUStopwatch
+from lstm_parity.harness.sweep.device import CPUStopwatch
 right, count = CPUStopwatch.time, itertools.count()
 def says(took): return (took if next(count) < 3 else float("{text}"), None)
 CPUStopwatch.time = lambda self, calls: says(right(self, calls)[0])
@@ -552,7 +552,7 @@ class X(NumpyLSTM):
     "knows_the_seeds": honest(
         "draws beforehand what follows from each number that it was sent, and stops with an error when it is asked for that",
         """
-from harness.sweep.inputs import draw_rows
+from lstm_parity.harness.sweep.inputs import draw_rows
 class X(NumpyLSTM):
     def __init__(self, spec, weights):
         super().__init__(spec, weights)
@@ -692,7 +692,7 @@ class X(Boxed):
         done = Box(lambda: (work(), NumpyLSTM.backward(self, grad_y.array(), back)))
         def part(find): return Box(lambda: find(done.array()[1]))
         names = ("w_ih", "w_hh", "b_ih", "b_hh")
-        from backends import DirectionWeights
+        from lstm_parity import DirectionWeights
         w = {name: part(lambda g, name=name: getattr(g.weights.layers[0][0], name)) for name in names}
         return LSTMGradients(
             part(lambda g: g.x), part(lambda g: g.h0), part(lambda g: g.c0), LSTMWeights(((DirectionWeights(**w),),))

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from harness.records import TIMED
-from harness.sweep.cell import Cell
-from harness.sweep.messages import Open
-from harness.sweep.server import SweepServer
-from harness.worker.client import WorkerClient, WorkerError
-from harness.worker.messages import Describe
+from lstm_parity.harness.records import TIMED
+from lstm_parity.harness.sweep.cell import Cell
+from lstm_parity.harness.sweep.messages import Open
+from lstm_parity.harness.sweep.server import SweepServer
+from lstm_parity.harness.worker.client import WorkerClient, WorkerError
+from lstm_parity.harness.worker.messages import Describe
 
 pytestmark = pytest.mark.deep
 
 HEAD = """\
 import ctypes, os, signal, sys, threading, time
 import numpy as np
-from backends import Capabilities, LSTMBackend, LSTMState, UnsupportedError
-from backends.numpy_lstm import NumpyLSTM
+from lstm_parity import Capabilities, LSTMBackend, LSTMState, UnsupportedError
+from lstm_parity.backends.numpy_lstm import NumpyLSTM
 LIBC = ctypes.CDLL(None)
 LIBC.malloc.restype = ctypes.c_void_p
 LIBC.malloc.argtypes = [ctypes.c_size_t]
@@ -113,12 +113,13 @@ FAULTS = {
     "unsupported_at_construction": (forward("pass", "raise UnsupportedError('H = 4')"), "UNSUPPORTED", "H = 4"),
     "forks_itself": (forward("n == 2 and os.fork()"), TIMED, None),
     "answers_nothing": (
-        forward("pass") + "import harness.sweep.session as s\ns.Session.fetch = lambda *_: None\n",
+        forward("pass") + "import lstm_parity.harness.sweep.session as s\ns.Session.fetch = lambda *_: None\n",
         "CRASHED",
         "unreadable answer: UnpicklingError: a NoneType in place of a Results",
     ),
     "answers_no_time": (
-        forward("pass") + "import harness.sweep.session as s\ns.Session.go = lambda *_: s.Sample(float('nan'), None, 0.0)\n",
+        forward("pass")
+        + "import lstm_parity.harness.sweep.session as s\ns.Session.go = lambda *_: s.Sample(float('nan'), None, 0.0)\n",
         "CRASHED",
         "unreadable answer: UnpicklingError: wall_s: nan in place of a number",
     ),
@@ -170,7 +171,7 @@ FAULTS = {
         ".*capabilities.*",
     ),
     "no_forward": (HEAD + "class X(LSTMBackend):\n  capabilities = Capabilities()", "CRASHED", ".*does not define .*forward.*"),
-    "no_backend": ("class X: pass", "CRASHED", ".*is not a subclass of backends.LSTMBackend.*"),
+    "no_backend": ("class X: pass", "CRASHED", ".*is not a subclass of lstm_parity.LSTMBackend.*"),
 }
 BACKWARD = {
     "backward_raises": ("raise ValueError('back')", "CRASHED", f"ValueError: back{WHERE}"),
@@ -274,7 +275,7 @@ def test_a_hang_ends_in_its_own_row(bench):
     bench.file("writes_to_the_pipe.py", forward("n == 2 and " + to_pipes.format("b'debug: step 3'")))
     names = ["hangs", "hangs_at_import", "loud_hang", "half_an_answer", "writes_to_the_pipe", "leaves_a_child"]
     sweep = bench.tiny(["numpy", *(f"{name}.py:X" for name in names)], steps=[3])
-    patch = "import harness.sweep.measure as m, harness.sweep.workers as w\nm.LEAST_LIMIT_S = w.IMPORT_LIMIT_S = 2.5"
+    patch = "from lstm_parity.harness.sweep import measure as m, workers as w\nm.LEAST_LIMIT_S = w.IMPORT_LIMIT_S = 2.5"
     done = bench.sweep(sweep, patch=patch)
     rows = {row["backend"]: row for row in bench.rows()}
     assert rows["numpy"]["status"] in TIMED
@@ -293,7 +294,9 @@ def test_a_hang_ends_in_its_own_row(bench):
 
 def test_a_hang_between_two_cells_costs_neither_its_time(bench):
     name = bench.file("hangs_in_close.py", forward("pass") + "    def close(self): time.sleep(99)\n") + ":X"
-    done = bench.sweep(bench.tiny(["numpy", name]), patch="import harness.sweep.workers as w\nw.CLOSE_LIMIT_S = 0.3")
+    done = bench.sweep(
+        bench.tiny(["numpy", name]), patch="import lstm_parity.harness.sweep.workers as w\nw.CLOSE_LIMIT_S = 0.3"
+    )
     assert done.returncode == 0, done.stderr
     assert [(row["cell"], row["status"] in TIMED) for row in bench.rows()] == [(0, True), (0, True), (1, True), (1, True)]
 
@@ -366,8 +369,8 @@ def test_a_leak_that_the_system_ends_is_out_of_memory(bench, small_group):
 def test_a_kill_for_want_of_memory_is_of_this_worker_only_if_it_went_with_it(monkeypatch, survived):
     """The system counts those of all processes: one that this worker outlived says nothing of its own end."""
     kills = [3]
-    monkeypatch.setattr("harness.worker.client.oom_kills", lambda: kills[0])
-    monkeypatch.setattr("harness.worker.client.KILLS_S", 0.0)
+    monkeypatch.setattr("lstm_parity.harness.worker.client.oom_kills", lambda: kills[0])
+    monkeypatch.setattr("lstm_parity.harness.worker.client.KILLS_S", 0.0)
     client = WorkerClient(SweepServer, "numpy", 1)
     try:
         client.ask(Describe(), 60)

@@ -5,9 +5,9 @@ import io
 
 import pytest
 
-from harness.errors import CallError
-from harness.sweep.cell import Cell
-from harness.sweep.grid import axis_values, cells_of, in_place_of, load_sweep, preset_names, with_weights
+from lstm_parity.harness.errors import CallError
+from lstm_parity.harness.sweep.cell import Cell
+from lstm_parity.harness.sweep.grid import axis_values, cells_of, in_place_of, load_sweep, preset_names, with_weights
 
 DEEPBENCH = """\
 mode,hidden_size,batch_size,sequence_length

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from harness.sweep.cell import Cell
-from harness.sweep.inputs import InputRing, call_key, draw_batch, draw_rows, draw_weights, fresh_row, secret_seed
+from lstm_parity.harness.sweep.cell import Cell
+from lstm_parity.harness.sweep.inputs import InputRing, call_key, draw_batch, draw_rows, draw_weights, fresh_row, secret_seed
 
 KINDS = {
     "plain": {},

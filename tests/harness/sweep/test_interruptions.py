@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.records import TIMED
-from harness.store import Store
-from harness.worker.spawn import spawn
+from lstm_parity.harness.records import TIMED
+from lstm_parity.harness.store import Store
+from lstm_parity.harness.worker.spawn import spawn
 
 pytestmark = [
     pytest.mark.deep,
@@ -119,7 +119,7 @@ def test_kill_9_of_the_parent_at_any_moment(bench, undisturbed_s, seed):
     assert bench.ask("SELECT count(*) AS n FROM samples WHERE row_id NOT IN (SELECT row_id FROM rows)") == [{"n": 0}]
 
 
-NUMPY = "from backends.numpy_lstm import NumpyLSTM as X\n"
+NUMPY = "from lstm_parity.backends.numpy_lstm import NumpyLSTM as X\n"
 
 
 DYING = """
@@ -199,7 +199,7 @@ def test_a_child_is_deaf_to_ctrl_c_from_its_start():
 
 WAITS = """\
 import os, pathlib, time
-from backends.numpy_lstm import NumpyLSTM
+from lstm_parity.backends.numpy_lstm import NumpyLSTM
 class X(NumpyLSTM):
     def forward(self, x, *a, **k):
         if len(x) == 4 and not pathlib.Path("pid").exists():
@@ -243,7 +243,7 @@ def test_kill_9_of_a_worker_at_any_moment(bench):
 
 
 FULL = """
-import harness.store as s
+import lstm_parity.harness.store as s
 was = s.Store._open
 def small(self, create):
     was(self, create)
@@ -330,7 +330,7 @@ def test_no_room_for_the_files_that_workers_print_into_is_said_in_one_line(bench
 
 REMOVES = """\
 import os, shutil
-from backends.numpy_lstm import NumpyLSTM
+from lstm_parity.backends.numpy_lstm import NumpyLSTM
 class X(NumpyLSTM):
     def forward(self, x, *a, **k):
         if len(x) == 3:
@@ -361,7 +361,7 @@ def test_a_folder_of_temporary_files_that_has_gone_is_said_in_one_line_and_loses
 
 BACK = """
 import datetime, itertools, time
-import harness.records as r
+import lstm_parity.harness.records as r
 hours = itertools.count(1)
 class Back(datetime.datetime):
     @classmethod
@@ -443,7 +443,7 @@ def test_resume_goes_on_only_with_the_same_code(bench):
     first = bench.run(*words)
     assert first.stderr.startswith("nothing to resume: "), first.stderr
     assert bench.run(*words).stderr.startswith("nothing left to measure: ")
-    patch = "import harness.machine as m\nm.own_commit = lambda: ('0123456789abcdef', 'changed')"
+    patch = "import lstm_parity.harness.machine.host as m\nm.own_commit = lambda: ('0123456789abcdef', 'changed')"
     other = bench.run(*words, patch=patch)
     assert other.stderr.startswith("run ")
     assert "and what is still to be measured would be of other code: a new one begins" in other.stderr
@@ -476,7 +476,8 @@ def test_resume_goes_on_only_with_the_same_definition(bench):
 
 def test_a_finished_run_is_exit_0_even_where_its_rows_are_not_well(bench):
     bench.file(
-        "bad.py", "import os; from backends.numpy_lstm import NumpyLSTM\nclass X(NumpyLSTM):\n  def forward(*a): os._exit(1)\n"
+        "bad.py",
+        "import os; from lstm_parity.backends.numpy_lstm import NumpyLSTM as N\nclass X(N):\n  def forward(*a): os._exit(1)\n",
     )
     words = ("sweep", bench.tiny(["bad.py:X"]), "--store", bench.store, "--resume")
     assert bench.run(*words).returncode == 1
@@ -501,7 +502,7 @@ def test_a_run_of_another_machine_is_not_gone_on_with(bench):
 def test_sweeps_into_one_store_at_once(bench, new):
     if new:
         bench.store.unlink()
-    patch = "import harness.sweep.run as r\nr.measure_peaks = lambda threads, cuda: {('none', 'copy'): 1.0}"
+    patch = "import lstm_parity.harness.sweep.run as r\nr.measure_peaks = lambda threads, cuda: {('none', 'copy'): 1.0}"
     both = [bench.start("sweep", bench.tiny(), "--store", bench.store, patch=patch) for _ in range(3)]
     for process in both:
         _, said = process.communicate(timeout=60)
@@ -512,7 +513,7 @@ def test_sweeps_into_one_store_at_once(bench, new):
 
 GATE = """\
 import pathlib, time
-from backends.numpy_lstm import NumpyLSTM
+from lstm_parity.backends.numpy_lstm import NumpyLSTM
 class X(NumpyLSTM):
     def forward(self, x, *a, **k):
         if len(x) == 3:
@@ -540,7 +541,7 @@ def test_a_store_that_another_process_is_writing_to(bench, in_time):
     """Waited for; where that takes too long, what was finished is kept."""
     gate = bench.file("gate.py", GATE) + ":X"
     words = ("sweep", bench.tiny(["numpy", gate], steps=[2, 3, 4]), "--store", bench.store)
-    process = bench.start(*words, patch="" if in_time else "import harness.store as s\ns.BUSY_SECONDS = 0.2")
+    process = bench.start(*words, patch="" if in_time else "import lstm_parity.harness.store as s\ns.BUSY_SECONDS = 0.2")
     wait_for_file(bench.folder / "reached")
     with closing(sqlite3.connect(bench.store, isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")

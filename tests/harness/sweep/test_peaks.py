@@ -8,17 +8,17 @@ from multiprocessing import Pipe
 import numpy as np
 import pytest
 
-from backends.cupy_raw.device import EMULATED
-from backends.cupy_raw.emulated_machine import EmulatedMachine
-from backends.cupy_raw.emulator.emulator import Emulator
-from backends.cupy_raw.emulator.findings import EmulationError
-from backends.cupy_raw.emulator.schedule import KINDS, Schedule
-from backends.cupy_raw.source import gpu_source
-from harness.records import LEAST_IS_BEST
-from harness.sweep import exchange as module
-from harness.sweep import peaks
-from harness.sweep.exchange import FEW, KIND, MANY, ExchangeError, assembled, exchange, exchange_launch, latency
-from harness.sweep.peaks import keep_best
+from lstm_parity.backends.cupy_raw.emulator.emulator import Emulator
+from lstm_parity.backends.cupy_raw.emulator.findings import EmulationError
+from lstm_parity.backends.cupy_raw.emulator.machine import EmulatedMachine
+from lstm_parity.backends.cupy_raw.emulator.schedule import KINDS, Schedule
+from lstm_parity.backends.cupy_raw.plan.device import EMULATED
+from lstm_parity.backends.cupy_raw.source import gpu_source
+from lstm_parity.harness.records import LEAST_IS_BEST
+from lstm_parity.harness.sweep import exchange as module
+from lstm_parity.harness.sweep import peaks
+from lstm_parity.harness.sweep.exchange import FEW, KIND, MANY, ExchangeError, assembled, exchange, exchange_launch, latency
+from lstm_parity.harness.sweep.peaks import keep_best
 
 
 @pytest.fixture(scope="module")
@@ -177,8 +177,8 @@ def test_a_machine_without_cupy_has_no_exchange(monkeypatch):
 
 @pytest.mark.parametrize("arch", ["sm_80", "sm_90a", "sm_100"])
 def test_it_compiles_for_a_gpu_and_keeps_nothing_in_local_memory(tmp_path, arch):
-    from backends import UnavailableError
-    from backends.cupy_raw.compile_report import compile_kernels
+    from lstm_parity.backends import UnavailableError
+    from lstm_parity.backends.cupy_raw.gpu.compile_report import compile_kernels
 
     try:
         compiled = compile_kernels(module.SOURCE.stem, "float32", {"threads": 256}, arch, assembled(tmp_path))

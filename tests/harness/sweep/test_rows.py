@@ -7,11 +7,11 @@ from math import comb
 import numpy as np
 import pytest
 
-from harness.store import Store
+from lstm_parity.harness.store import Store
 
 SLOW = """\
 import time
-from backends.numpy_lstm import NumpyLSTM
+from lstm_parity.backends.numpy_lstm import NumpyLSTM
 class X(NumpyLSTM):
     def forward(self, *arguments):
         time.sleep(0.003)
@@ -125,7 +125,8 @@ def test_the_machine_the_seed_and_the_command_are_kept(run):
 def test_all_floors_of_a_run_are_of_the_best_peaks(bench):
     """Also of rows that were measured before the peaks were measured anew."""
     patch = (
-        "import harness.sweep.run as r\nfrom harness.machine import cpu_name\nrates = iter([1.0, 1e15])\n"
+        "import lstm_parity.harness.sweep.run as r\nfrom lstm_parity.harness.machine.host import cpu_name\n"
+        "rates = iter([1.0, 1e15])\n"
         "r.measure_peaks = lambda threads, cuda: {(cpu_name(), 'gemm:float32'): next(rates)}"
     )
     sweep = bench.tiny(steps=[2, 3])

@@ -7,24 +7,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import harness.sweep.sampling
-import harness.sweep.verdict
-from backends import Capabilities
-from harness.gpu_state import GPUState
-from harness.machine import cpu_count, cpu_name
-from harness.records import RawSample
-from harness.sweep import cost
-from harness.sweep.cell import Cell
-from harness.sweep.ledger import Ledger
-from harness.sweep.measure import CellContext, _reason, drawn_weights, measure_cell
-from harness.sweep.messages import Checked, Fetch, Go, Opened, Prepare, Sample
-from harness.sweep.sampling import LEAST_BLOCKS, Contestant, Sampler
-from harness.sweep.server import SweepServer
-from harness.sweep.statistics import Interval, median_interval
-from harness.sweep.verdict import State, clocks_differ, floor, put_off, timed, too_fast, too_many
-from harness.sweep.verdict import figures as figures_of
-from harness.worker.client import _STATUS, WorkerError
-from harness.worker.messages import Failure
+import lstm_parity.harness.sweep.sampling
+import lstm_parity.harness.sweep.verdict
+from lstm_parity.backends import Capabilities
+from lstm_parity.harness.machine.gpu import GPUState
+from lstm_parity.harness.machine.host import cpu_count, cpu_name
+from lstm_parity.harness.records import RawSample
+from lstm_parity.harness.statistics import Interval, median_interval
+from lstm_parity.harness.sweep import cost
+from lstm_parity.harness.sweep.cell import Cell
+from lstm_parity.harness.sweep.ledger import Ledger
+from lstm_parity.harness.sweep.measure import CellContext, _reason, drawn_weights, measure_cell
+from lstm_parity.harness.sweep.messages import Checked, Fetch, Go, Opened, Prepare, Sample
+from lstm_parity.harness.sweep.sampling import LEAST_BLOCKS, Contestant, Sampler
+from lstm_parity.harness.sweep.server import SweepServer
+from lstm_parity.harness.sweep.verdict import State, clocks_differ, floor, put_off, timed, too_fast, too_many
+from lstm_parity.harness.sweep.verdict import figures as figures_of
+from lstm_parity.harness.worker.client import _STATUS, WorkerError
+from lstm_parity.harness.worker.messages import Failure
 
 CELL = Cell(input_size=3, hidden_size=4, sequence_length=3, batch_size=6)
 
@@ -67,7 +67,7 @@ def sampled(clients, budget_s=0.1, audits=3, overhead_s=0.0, seed=0, kind="cpu",
 @pytest.fixture
 def quiet(monkeypatch):
     """Others' load is not known."""
-    monkeypatch.setattr(harness.sweep.sampling, "busy_seconds", lambda: None)
+    monkeypatch.setattr(lstm_parity.harness.sweep.sampling, "busy_seconds", lambda: None)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -183,7 +183,7 @@ def others_keep(monkeypatch, cores, until_s=float("inf")):
     """Others keep that many cores busy, from now to `until_s` seconds from now."""
     start = time.perf_counter()
     busy = lambda: time.process_time() + cores * min(time.perf_counter() - start, until_s)  # noqa: E731
-    monkeypatch.setattr(harness.sweep.sampling, "busy_seconds", busy)
+    monkeypatch.setattr(lstm_parity.harness.sweep.sampling, "busy_seconds", busy)
 
 
 def test_disturbed_samples_do_not_count_and_are_made_up_for(monkeypatch):
@@ -319,11 +319,11 @@ def test_the_peaks_are_measured_again_before_a_backend_is_suspected(quiet):
 
 
 def test_faster_than_memory_is_suspect_where_no_cache_can_hold_x_and_y(quiet, monkeypatch):
-    monkeypatch.setattr(harness.sweep.verdict, "cache_bytes", lambda device: 10)
+    monkeypatch.setattr(lstm_parity.harness.sweep.verdict, "cache_bytes", lambda device: 10)
     rows, _ = measured({"a": Local()}, peaks={COPY: 1.0})
     assert rows["a"].status == "SUSPECT"
     assert rows["a"].reason.endswith("GB/s of x and y, but the best copy measured here is 1e-09")
-    monkeypatch.setattr(harness.sweep.verdict, "cache_bytes", lambda device: cost.io_bytes(CELL))
+    monkeypatch.setattr(lstm_parity.harness.sweep.verdict, "cache_bytes", lambda device: cost.io_bytes(CELL))
     assert measured({"a": Local()}, peaks={COPY: 1.0})[0]["a"].status in ("PASSED", "UNSTABLE")
 
 
@@ -332,7 +332,7 @@ def test_the_margin_of_the_peaks_is_ten_per_cent(times_faster, suspect, monkeypa
     state = State(opened=Opened(0.0, cpu_name()))
     seconds = cost.flops(CELL) / 1e9 / times_faster
     assert bool(too_fast(CELL, state, Interval(seconds, seconds, seconds), {GEMM: 1e9})) == suspect
-    monkeypatch.setattr(harness.sweep.verdict, "cache_bytes", lambda device: 0)
+    monkeypatch.setattr(lstm_parity.harness.sweep.verdict, "cache_bytes", lambda device: 0)
     seconds = cost.io_bytes(CELL) / 1e9 / times_faster
     assert bool(too_fast(CELL, state, Interval(seconds, seconds, seconds), {COPY: 1e9})) == suspect
     assert too_fast(CELL, state, Interval(1e-12, 1e-12, 1e-12), {}) is None  # nothing is judged by a peak nobody measured
@@ -446,7 +446,7 @@ def test_a_block_at_a_clock_that_is_held_down_does_not_count(quiet, monkeypatch)
     states = iter(
         [GPUState(1980.0, 0)] * 5 + [GPUState(1200.0, 0)] * 3 + [GPUState(1980.0, 0x40)] * 2 + [GPUState(1965.0, 4)] * 999
     )
-    monkeypatch.setattr(harness.sweep.sampling, "gpu_state", lambda: next(states))
+    monkeypatch.setattr(lstm_parity.harness.sweep.sampling, "gpu_state", lambda: next(states))
     _, found, _ = sampled({"a": Script(0.01, device_s=0.01)}, kind="cuda", overhead_s=1e9, budget_s=0.05)
     samples = found["a"].samples
     assert [s.used for s in samples[:12]] == [True] * 5 + [False] * 5 + [True] * 2
@@ -456,9 +456,9 @@ def test_a_block_at_a_clock_that_is_held_down_does_not_count(quiet, monkeypatch)
 
 @pytest.mark.parametrize(("kind", "used"), [("cpu", False), ("cuda", True)])
 def test_a_gpu_needs_one_core_for_itself_whatever_threads_others_get(kind, used, monkeypatch):
-    monkeypatch.setattr(harness.sweep.sampling, "cpu_count", lambda: 4)
-    monkeypatch.setattr(harness.sweep.sampling, "busy_seconds", lambda: 2 * time.perf_counter())
-    monkeypatch.setattr(harness.sweep.sampling, "gpu_state", lambda: None)
+    monkeypatch.setattr(lstm_parity.harness.sweep.sampling, "cpu_count", lambda: 4)
+    monkeypatch.setattr(lstm_parity.harness.sweep.sampling, "busy_seconds", lambda: 2 * time.perf_counter())
+    monkeypatch.setattr(lstm_parity.harness.sweep.sampling, "gpu_state", lambda: None)
     _, found, _ = sampled({"a": Script(0.01, device_s=0.01)}, kind=kind, threads=4, overhead_s=1e9, budget_s=0.4)
     assert {s.used for s in found["a"].samples} == {used}
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backends import Capabilities, LSTMBackend, LSTMState
+from lstm_parity.backends import Capabilities, LSTMBackend, LSTMState
 
 
 class Plain(LSTMBackend):

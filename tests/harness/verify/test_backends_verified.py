@@ -6,15 +6,20 @@ Those that need a GPU: tests/gpu/test_property_suite.py.
 import numpy as np
 import pytest
 
-from harness.verify.checks import CHECKS
-from harness.verify.checks.closed_forms import holding
-from harness.verify.checks.lecture import LONG_PERIOD
-from harness.verify.local import LocalExecutor
-from harness.verify.regimes import draw_problem
-from harness.verify.strategies import Wish
-from harness.verify.trial import Trial
+from lstm_parity.harness.problems.regimes import draw_problem
+from lstm_parity.harness.problems.strategies import Wish
+from lstm_parity.harness.verify.checks import CHECKS
+from lstm_parity.harness.verify.checks.closed_forms import holding
+from lstm_parity.harness.verify.checks.lecture import LONG_PERIOD
+from lstm_parity.harness.verify.isolation.local import LocalExecutor
+from lstm_parity.harness.verify.trial import Trial
 
-BACKENDS = ("numpy", "torch-cpu", "backends.cupy_raw.forced:PersistentEmulated", "backends.cupy_raw.forced:StepwiseEmulated")
+BACKENDS = (
+    "numpy",
+    "torch-cpu",
+    "lstm_parity.backends.cupy_raw.forced:PersistentEmulated",
+    "lstm_parity.backends.cupy_raw.forced:StepwiseEmulated",
+)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
@@ -28,7 +33,7 @@ def test_verified(name, check, backend_of, holds):
 @pytest.mark.parametrize("name", BACKENDS)
 def test_own_backends_hold_c_unchanged(name, precision, backend_of):
     """Not within a bound, as every backend must: exactly."""
-    from backends import LSTMSpec
+    from lstm_parity.backends import LSTMSpec
 
     backend = backend_of(name)
     problem = holding(draw_problem(LSTMSpec(1, 2, precision=precision), LONG_PERIOD, 1, 0))

@@ -9,8 +9,8 @@ pytestmark = pytest.mark.deep
 PREAMBLE = """\
 import os, sys, time
 import numpy as np
-from backends import Capabilities, LSTMBackend, LSTMState, UnsupportedError
-from backends.numpy_lstm import NumpyLSTM
+from lstm_parity import Capabilities, LSTMBackend, LSTMState, UnsupportedError
+from lstm_parity.backends.numpy_lstm import NumpyLSTM
 
 class Base(LSTMBackend):
     capabilities = Capabilities()
@@ -58,7 +58,7 @@ CLASSES = {
         "class NoForward(LSTMBackend):\n    capabilities = Capabilities()\n    def __init__(self, s, w): pass",
         "does not define forward",
     ),
-    "Stranger": ("class Stranger:\n    capabilities = Capabilities()", "is not a subclass of backends.LSTMBackend"),
+    "Stranger": ("class Stranger:\n    capabilities = Capabilities()", "is not a subclass of lstm_parity.LSTMBackend"),
     "CloseFails": (
         "class CloseFails(Base):\n    def close(self): raise RuntimeError('freed already')",
         "the backend raised RuntimeError: freed already",

@@ -9,27 +9,27 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-import harness
-from backends import LSTMSpec, load_backend
-from harness.verify.checks import CHECKS
-from harness.verify.counterexamples.literals import COLUMNS, array_source
-from harness.verify.counterexamples.parts import equations
-from harness.verify.counterexamples.script import write_counterexample
-from harness.verify.execute import Program
-from harness.verify.explain.hints import find_hints
-from harness.verify.local import LocalExecutor
-from harness.verify.noise import run_once
-from harness.verify.regimes import draw_problem
-from harness.verify.search import search
-from harness.verify.trial import Asked, DisagreementError, Finding, locate
+import lstm_parity
+from lstm_parity.backends import LSTMSpec, load_backend
+from lstm_parity.harness.oracle.noise import run_once
+from lstm_parity.harness.problems.regimes import draw_problem
+from lstm_parity.harness.verify.checks import CHECKS
+from lstm_parity.harness.verify.counterexamples.literals import COLUMNS, array_source
+from lstm_parity.harness.verify.counterexamples.parts import equations
+from lstm_parity.harness.verify.counterexamples.script import write_counterexample
+from lstm_parity.harness.verify.hints.hints import find_hints
+from lstm_parity.harness.verify.isolation.execute import Program
+from lstm_parity.harness.verify.isolation.local import LocalExecutor
+from lstm_parity.harness.verify.search import search
+from lstm_parity.harness.verify.trial import Asked, DisagreementError, Finding, locate
 
 pytestmark = pytest.mark.deep
 
-ROOT = Path(harness.__file__).resolve().parent.parent
+ROOT = Path(lstm_parity.__file__).resolve().parent.parent
 BACKEND = """\
 import numpy as np
-from backends import Capabilities, DirectionWeights, LSTMBackend, LSTMGradients, LSTMState, LSTMWeights
-from backends.numpy_lstm import NumpyLSTM
+from lstm_parity import Capabilities, DirectionWeights, LSTMBackend, LSTMGradients, LSTMState, LSTMWeights
+from lstm_parity.backends.numpy_lstm import NumpyLSTM
 
 class Mine(NumpyLSTM):
     capabilities = Capabilities({promises})
@@ -266,7 +266,7 @@ def test_the_script_fails_until_the_backend_is_mended(name, tmp_path):
 
 
 def test_a_call_that_hung_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr("harness.verify.counterexamples.script.HANG_S", 1)
+    monkeypatch.setattr("lstm_parity.harness.verify.counterexamples.script.HANG_S", 1)
     mine = backend_file(tmp_path, "", "    def forward(self, *a, **k):\n        while True:\n            pass\n")
     problem = draw_problem(LSTMSpec(2, 3), 2, 1, 0)
     program = Program(((problem.spec, problem.weights),), ((0, problem.inputs),))
@@ -344,7 +344,7 @@ def test_the_equations_in_the_script_are_the_reference(features, ragged):
 
 
 def test_many_numbers_go_to_a_file_beside_the_script(tmp_path, monkeypatch):
-    monkeypatch.setattr("harness.verify.counterexamples.script.MOST_NUMBERS", 10)
+    monkeypatch.setattr("lstm_parity.harness.verify.counterexamples.script.MOST_NUMBERS", 10)
     check_name, promises, body = WRONG["h0 ignored"]
     mine = backend_file(tmp_path, promises, body)
     check, failure, finding, said = failure_of(mine, check_name)

@@ -6,21 +6,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backends import Capabilities, LSTMSpec, LSTMState
-from backends.numpy_lstm import NumpyLSTM
-from harness.verify.checks import CHECKS
-from harness.verify.execute import Program
-from harness.verify.explain.blame import gate_blame
-from harness.verify.explain.cases import run_case
-from harness.verify.explain.hints import find_hints, hints
-from harness.verify.explain.suspects import RIGHT_BACKWARD, forward_suspects, gradient_suspects, vary_backward
-from harness.verify.explain.variation import RIGHT, vary
-from harness.verify.local import LocalExecutor
-from harness.verify.location import Spot
-from harness.verify.noise import run_once
-from harness.verify.regimes import draw_problem
-from harness.verify.search import search
-from harness.verify.trial import Asked, BackendFaultError, DisagreementError, Finding, locate
+from lstm_parity.backends import Capabilities, LSTMSpec, LSTMState
+from lstm_parity.backends.numpy_lstm import NumpyLSTM
+from lstm_parity.harness.oracle.location import Spot
+from lstm_parity.harness.oracle.noise import run_once
+from lstm_parity.harness.problems.regimes import draw_problem
+from lstm_parity.harness.verify.checks import CHECKS
+from lstm_parity.harness.verify.hints.blame import gate_blame
+from lstm_parity.harness.verify.hints.cases import run_case
+from lstm_parity.harness.verify.hints.hints import find_hints, hints
+from lstm_parity.harness.verify.hints.suspects import RIGHT_BACKWARD, forward_suspects, gradient_suspects, vary_backward
+from lstm_parity.harness.verify.hints.variation import RIGHT, vary
+from lstm_parity.harness.verify.isolation.execute import Program
+from lstm_parity.harness.verify.isolation.local import LocalExecutor
+from lstm_parity.harness.verify.search import search
+from lstm_parity.harness.verify.trial import Asked, BackendFaultError, DisagreementError, Finding, locate
 
 pytestmark = pytest.mark.deep
 

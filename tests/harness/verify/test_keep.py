@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import main
-from harness.machine import fingerprint, machine_id
-from harness.store import Store
-from harness.verify.mutants.score import Outcome, Score
-from harness.verify.suite import BackendResult, CheckResult
+from lstm_parity.harness.cli import main
+from lstm_parity.harness.faults.mutants.score import Outcome, Score
+from lstm_parity.harness.machine.host import fingerprint, machine_id
+from lstm_parity.harness.store import Store
+from lstm_parity.harness.verify.suite import BackendResult, CheckResult
 
 CHECKS = (
     CheckResult("form", "PASS", examples=12),
@@ -48,7 +48,7 @@ def say_that(monkeypatch, *results):
             if result.interrupted:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr("harness.verify.command.verify_all", verified)
+    monkeypatch.setattr("lstm_parity.harness.commands.verify.verify_all", verified)
 
 
 def test_a_verdict_is_kept_whole(in_folder, monkeypatch):
@@ -99,8 +99,8 @@ def test_nothing_is_kept_unless_asked_for(in_folder, monkeypatch):
 @pytest.mark.parametrize("command", [["verify", "numpy"], ["mutants"]])
 def test_a_store_that_cannot_be_one_is_refused_before_anything_runs(in_folder, capsys, command, monkeypatch):
     ran = []
-    monkeypatch.setattr("harness.verify.command.verify_all", lambda *_: ran.append(1) or [])
-    monkeypatch.setattr("harness.verify.mutants.score.measure_score", lambda _: ran.append(1))
+    monkeypatch.setattr("lstm_parity.harness.commands.verify.verify_all", lambda *_: ran.append(1) or [])
+    monkeypatch.setattr("lstm_parity.harness.faults.mutants.score.measure_score", lambda _: ran.append(1))
     Path("text").write_text("this is a diary, not a database, and it is long enough to be read as one\n" * 20)
     assert "is no SQLite file" in refused([*command, "--store", "text"], capsys)
     assert "does its folder exist" in refused([*command, "--store", "nowhere/s.sqlite"], capsys)
@@ -118,7 +118,7 @@ def test_a_score_is_kept(in_folder, monkeypatch, capsys):
     survivor = Outcome("b", "gates", "What b does.", "", (), ("form",), "")
     alarm = Outcome("c", "right", "What c does.", "", ("form",), ("form",), "form: why")
     score = Score((killed, survivor), (alarm,))
-    monkeypatch.setattr("harness.verify.mutants.score.measure_score", lambda _: score)
+    monkeypatch.setattr("lstm_parity.harness.faults.mutants.score.measure_score", lambda _: score)
     assert main(["mutants", "--store", "s.sqlite"]) == 1
     (kept,) = frames().mutation_scores.to_dict("records")
     assert (kept["total"], kept["killed"]) == (2, 1)

@@ -9,18 +9,19 @@ from collections import deque
 import numpy as np
 import pytest
 
-from backends import Capabilities, LSTMSpec
-from backends.numpy_lstm import NumpyLSTM
-from harness.verify import held, steady
-from harness.verify.check import Check
-from harness.verify.checks import CHECKS, memory
-from harness.verify.execute import Program, execute
-from harness.verify.held import DEVICE, MALLOC, PYTHON, RESIDENT
-from harness.verify.local import LocalExecutor
-from harness.verify.regimes import draw_problem
-from harness.verify.search import search
-from harness.verify.steady import growths
-from harness.verify.suite import Options, run_check
+from lstm_parity.backends import Capabilities, LSTMSpec
+from lstm_parity.backends.numpy_lstm import NumpyLSTM
+from lstm_parity.harness.machine import memory_usage as held
+from lstm_parity.harness.machine.memory_usage import DEVICE, MALLOC, PYTHON, RESIDENT
+from lstm_parity.harness.problems.regimes import draw_problem
+from lstm_parity.harness.verify.check import Check
+from lstm_parity.harness.verify.checks import CHECKS, memory
+from lstm_parity.harness.verify.isolation import steady
+from lstm_parity.harness.verify.isolation.execute import Program, execute
+from lstm_parity.harness.verify.isolation.local import LocalExecutor
+from lstm_parity.harness.verify.isolation.steady import growths
+from lstm_parity.harness.verify.search import search
+from lstm_parity.harness.verify.suite import Options, run_check
 
 CHECK: Check = next(check for check in CHECKS if check.name == "memory-steady")
 pytestmark = pytest.mark.deep

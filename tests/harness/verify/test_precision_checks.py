@@ -5,20 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backends import Capabilities, LSTMSpec, LSTMState, load_backend
-from backends.problem import STORAGE
-from harness.verify.checks import precision as audit
-from harness.verify.checks.precision import CHECKS
-from harness.verify.local import LocalExecutor
-from harness.verify.mutants.catalogue import right, wrong
-from harness.verify.mutants.rounding import rounded_to, tf32_rounded
-from harness.verify.mutants.subject import EVERYTHING, Subject
-from harness.verify.precision.cancelling import LARGER, SHIFT, cancelling, scaled, still
-from harness.verify.precision.exact_sums import exact_residuals
-from harness.verify.precision.promise import bits_lost
-from harness.verify.regimes import draw_problem
-from harness.verify.results import Results
-from harness.verify.search import search
+from lstm_parity.backends import Capabilities, LSTMSpec, LSTMState, load_backend
+from lstm_parity.backends.problem import STORAGE
+from lstm_parity.harness.faults.mutants.catalogue import right, wrong
+from lstm_parity.harness.faults.mutants.rounding import rounded_to, tf32_rounded
+from lstm_parity.harness.faults.mutants.subject import EVERYTHING, Subject
+from lstm_parity.harness.oracle.precision.cancelling import LARGER, SHIFT, cancelling, scaled, still
+from lstm_parity.harness.oracle.precision.exact_sums import exact_residuals
+from lstm_parity.harness.oracle.precision.promise import bits_lost
+from lstm_parity.harness.oracle.results import Results
+from lstm_parity.harness.problems.regimes import draw_problem
+from lstm_parity.harness.verify.checks import precision as audit
+from lstm_parity.harness.verify.checks.precision import CHECKS
+from lstm_parity.harness.verify.isolation.local import LocalExecutor
+from lstm_parity.harness.verify.search import search
 
 pytestmark = pytest.mark.deep
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from backends import Capabilities, LSTMBackend, LSTMState
-from harness.verify.checks import CHECKS
-from harness.verify.local import LocalExecutor
-from harness.verify.search import search
-from harness.verify.suite import Options, run_check, verdict_of
+from lstm_parity.backends import Capabilities, LSTMBackend, LSTMState
+from lstm_parity.harness.verify.checks import CHECKS
+from lstm_parity.harness.verify.isolation.local import LocalExecutor
+from lstm_parity.harness.verify.search import search
+from lstm_parity.harness.verify.suite import Options, run_check, verdict_of
 
 pytestmark = pytest.mark.deep
 

@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backends import LSTMSpec, LSTMState
-from harness.verify.ability import OPERANDS, blind_to
-from harness.verify.check import Check
-from harness.verify.checks import CHECKS
-from harness.verify.local import LocalExecutor
-from harness.verify.regimes import REGIMES, draw_problem
-from harness.verify.search import search
-from harness.verify.strategies import Wish
-from harness.verify.suite import CheckResult, Options, run_check, verdict_of
+from lstm_parity.backends import LSTMSpec, LSTMState
+from lstm_parity.harness.problems.regimes import REGIMES, draw_problem
+from lstm_parity.harness.problems.strategies import Wish
+from lstm_parity.harness.verify.ability import OPERANDS, blind_to
+from lstm_parity.harness.verify.check import Check
+from lstm_parity.harness.verify.checks import CHECKS
+from lstm_parity.harness.verify.isolation.local import LocalExecutor
+from lstm_parity.harness.verify.search import search
+from lstm_parity.harness.verify.suite import CheckResult, Options, run_check, verdict_of
 
 BY_NAME = {check.name: check for check in CHECKS}
 FORWARD = BY_NAME["forward-float32"]

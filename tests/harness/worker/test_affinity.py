@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from harness.machine import process_seconds
-from harness.worker.affinity import Affinity
+from lstm_parity.harness.machine.host import process_seconds
+from lstm_parity.harness.worker.affinity import Affinity
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="UNVERIFIED: asks Linux")
 
@@ -35,7 +35,7 @@ def test_what_another_process_does_to_a_threads_cores_is_undone():
 
 ORPHAN = """
 import os, sys, time
-from harness.worker.inherit import adopt_orphans
+from lstm_parity.harness.worker.inherit import adopt_orphans
 adopt_orphans()
 if os.fork() == 0:
     if os.fork():

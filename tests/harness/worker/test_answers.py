@@ -9,11 +9,11 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from backends import Capabilities
-from harness.sweep.messages import Checked, MemoryUsed, Opened, Ready, Sample
-from harness.verify.results import Results
-from harness.worker.answers import read_answer
-from harness.worker.messages import Description, Failure
+from lstm_parity.backends import Capabilities
+from lstm_parity.harness.oracle.results import Results
+from lstm_parity.harness.sweep.messages import Checked, MemoryUsed, Opened, Ready, Sample
+from lstm_parity.harness.worker.answers import read_answer
+from lstm_parity.harness.worker.messages import Description, Failure
 
 
 @pytest.mark.parametrize("protocol", [4, 5])

@@ -7,10 +7,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from backends import LSTMGradients, LSTMSpec, LSTMState, LSTMWeights
-from backends.numpy_lstm import NumpyLSTM
-from harness.values import spread_inputs, spread_weights
-from harness.worker.calls import FormError, HostReader, Output, call, fill_with_nan, spoil, upload
+from lstm_parity.backends import LSTMGradients, LSTMSpec, LSTMState, LSTMWeights
+from lstm_parity.backends.numpy_lstm import NumpyLSTM
+from lstm_parity.harness.problems.values import spread_inputs, spread_weights
+from lstm_parity.harness.worker.calls import FormError, HostReader, Output, call, fill_with_nan, spoil, upload
 
 T, B = 3, 5
 SPEC = LSTMSpec(input_size=2, hidden_size=4, num_layers=2, bidirectional=True)

@@ -4,15 +4,15 @@ import platform
 
 import pytest
 
-from harness.comparison.duel import ROUNDS, layout_of
-from harness.sweep.server import SweepServer
-from harness.worker.client import WorkerClient
-from harness.worker.messages import Describe
-from harness.worker.server import LAYOUTS
+from lstm_parity.harness.compare.duel import ROUNDS, layout_of
+from lstm_parity.harness.sweep.server import SweepServer
+from lstm_parity.harness.worker.client import WorkerClient
+from lstm_parity.harness.worker.messages import Describe
+from lstm_parity.harness.worker.server import LAYOUTS
 
 TELLS = """\
 import numpy as np
-from backends.numpy_lstm import NumpyLSTM
+from lstm_parity.backends.numpy_lstm import NumpyLSTM
 class X(NumpyLSTM):
     @classmethod
     def unavailable(cls): return str(np.ones(2**16).__array_interface__["data"][0] % 4096)

@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from harness.sweep.server import SweepServer
-from harness.verify.execute import Program
-from harness.worker.client import WorkerClient, WorkerError
-from harness.worker.messages import Describe, Description, Failure
-from harness.worker.server import Server
+from lstm_parity.harness.sweep.server import SweepServer
+from lstm_parity.harness.verify.isolation.execute import Program
+from lstm_parity.harness.worker.client import WorkerClient, WorkerError
+from lstm_parity.harness.worker.messages import Describe, Description, Failure
+from lstm_parity.harness.worker.server import Server
 
 
 def test_every_worker_describes_its_backend():
@@ -37,10 +37,10 @@ def test_a_message_that_nobody_answers_is_a_failure():
 
 
 def test_the_backend_is_loaded_once(monkeypatch):
-    import backends.registry
+    import lstm_parity.backends.registry
 
-    loaded, load = [], backends.registry.load_backend
-    monkeypatch.setattr(backends.registry, "load_backend", lambda name: loaded.append(name) or load(name))
+    loaded, load = [], lstm_parity.backends.registry.load_backend
+    monkeypatch.setattr(lstm_parity.backends.registry, "load_backend", lambda name: loaded.append(name) or load(name))
     server = Server("numpy")
     assert loaded == []
     assert server.backend_class is server.backend_class
@@ -50,7 +50,7 @@ def test_the_backend_is_loaded_once(monkeypatch):
 
 SPINS = """
 import threading
-from backends.numpy_lstm import NumpyLSTM
+from lstm_parity.backends.numpy_lstm import NumpyLSTM
 class X(NumpyLSTM): pass
 threading.Thread(target=lambda: all(iter(lambda: True, False)), daemon=True).start()
 """
@@ -92,9 +92,10 @@ def test_a_child_answers_with_the_class_that_it_was_given(server_class):
     assert not client.alive
 
 
-@pytest.mark.parametrize("module", ["harness.worker.server", "harness.sweep.server"])
+@pytest.mark.parametrize("module", ["lstm_parity.harness.worker.server", "lstm_parity.harness.sweep.server"])
 def test_a_server_imports_nothing_but_the_standard_library_before_it_is_asked(module):
     """What fails or prints on import must find the child's output kept already, and no backend may come before its clock."""
-    look = f"import sys, {module}\nprint(*sorted({{'numpy', 'backends', 'harness.worker.calls'}} & set(sys.modules)))"
+    heavy = {"numpy", "lstm_parity.backends", "lstm_parity.harness.worker.calls"}
+    look = f"import sys, {module}\nprint(*sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == []

@@ -8,7 +8,7 @@ import pytest
 INTERRUPTED = """
 import signal, sys, threading
 sys.path[:] = {path!r}
-from harness.worker.spawn import _deaf_to_interrupts
+from lstm_parity.harness.worker.spawn import _deaf_to_interrupts
 ready, done = threading.Event(), threading.Event()
 
 def other():  # any thread may receive the signal, and Python handles it in the main one

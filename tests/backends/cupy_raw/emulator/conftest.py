@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 from hypothesis import strategies as st
 
-from backends.cupy_raw.emulator.emulator import Emulator
-from backends.cupy_raw.emulator.findings import EmulationError
-from backends.cupy_raw.emulator.schedule import KINDS, Schedule
+from lstm_parity.backends.cupy_raw.emulator.emulator import Emulator
+from lstm_parity.backends.cupy_raw.emulator.findings import EmulationError
+from lstm_parity.backends.cupy_raw.emulator.schedule import KINDS, Schedule
 
 KERNELS = Path(__file__).parent / "kernels"
 SCHEDULES = [Schedule(kind, seed) for kind in KINDS for seed in (0, 5)]

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import backends
-from backends import UnavailableError
-from backends.cupy_raw.emulator import compiler, emulator
-from backends.cupy_raw.emulator.compiler import CompileError, compile_library, source_texts
-from backends.cupy_raw.emulator.emulator import Emulator
+import lstm_parity
+from lstm_parity.backends import UnavailableError
+from lstm_parity.backends.cupy_raw.emulator import compiler, emulator
+from lstm_parity.backends.cupy_raw.emulator.compiler import CompileError, compile_library, source_texts
+from lstm_parity.backends.cupy_raw.emulator.emulator import Emulator
 
 pytestmark = pytest.mark.deep
 
-ROOT = Path(backends.__file__).resolve().parents[1]
+ROOT = Path(lstm_parity.__file__).resolve().parents[1]
 RIGHT = 'extern "C" int answer() { return 42; }\n'
 
 
@@ -128,7 +128,7 @@ def test_of_two_processes_one_compiles_and_the_other_waits(source, tmp_path, mon
         import sys
         sys.path.insert(0, {str(ROOT)!r})
         from pathlib import Path
-        from backends.cupy_raw.emulator.compiler import compile_library
+        from lstm_parity.backends.cupy_raw.emulator.compiler import compile_library
         print(compile_library(Path({str(source)!r}), (), (), Path({str(cache)!r})))
     """)
     running = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(3)]

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import backends
-from backends.cupy_raw.emulator.compiler import CompileError
-from backends.cupy_raw.emulator.emulator import Emulator
-from backends.cupy_raw.emulator.findings import EmulationError
-from backends.cupy_raw.emulator.schedule import KINDS, Schedule
+import lstm_parity
+from lstm_parity.backends.cupy_raw.emulator.compiler import CompileError
+from lstm_parity.backends.cupy_raw.emulator.emulator import Emulator
+from lstm_parity.backends.cupy_raw.emulator.findings import EmulationError
+from lstm_parity.backends.cupy_raw.emulator.schedule import KINDS, Schedule
 
 pytestmark = pytest.mark.deep
 
-ROOT = Path(backends.__file__).resolve().parents[1]
+ROOT = Path(lstm_parity.__file__).resolve().parents[1]
 
 
 def turns(bench, blocks, threads, steps, **options):
@@ -263,7 +263,7 @@ import resource, sys
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
 import numpy as np
-from backends.cupy_raw.emulator.emulator import Emulator
+from lstm_parity.backends.cupy_raw.emulator.emulator import Emulator
 emulator = Emulator(Path({str(Path(__file__).parent / "kernels")!r}))
 for detect in (False, True):
     emulator.launch("grid_barriers", "float32", file="speed", grid=(132, 1, 1), threads=256, sizes={{}},

@@ -1,0 +1,1 @@
+"""The launch plan: which kernels, tiles and grid; pure Python."""

@@ -1,0 +1,95 @@
+"""What `lstm-parity plan` prints: which kernels compute a problem on an architecture, with what, and why."""
+
+from __future__ import annotations
+
+import textwrap
+from difflib import get_close_matches
+
+from lstm_parity.backends import LSTMSpec, UnavailableError, UnsupportedError
+from lstm_parity.backends.cupy_raw.gpu.compile_report import KernelCompileError, compile_kernels
+from lstm_parity.backends.cupy_raw.plan.device import DEVICES, Device
+from lstm_parity.backends.cupy_raw.plan.launch import Launch
+from lstm_parity.backends.cupy_raw.plan.plan import Path, Plan, plan
+from lstm_parity.backends.cupy_raw.plan.recurrence import Recurrence
+
+from ..errors import CallError
+
+
+def device_named(arch: str) -> Device:
+    """The device that plans for an architecture are made for. Raises CallError, naming those there are, for an unknown one."""
+    if arch not in DEVICES:
+        near = get_close_matches(arch, DEVICES, n=1)
+        guess = f"did you mean {near[0]}? " if near else ""
+        raise CallError(f"--arch: {arch!r} is unknown: {guess}Known: {', '.join(DEVICES)}")
+    return DEVICES[arch]
+
+
+def plan_in_words(spec: LSTMSpec, steps: int, batch: int, device: Device, *, training: bool, path: Path | None) -> str:
+    """The plan of every pass over a layer. Raises CallError where no kernel takes the problem."""
+    recurrence = Recurrence.of(spec, steps, batch)
+    try:
+        passes = [plan(recurrence, device, "forward", path)]
+        if training:
+            passes.append(plan(recurrence, device, "backward", path))
+    except UnsupportedError as error:
+        raise CallError(error.reason) from error
+    sizes = f"T={steps} B={batch} I={spec.input_size} H={spec.hidden_size}"
+    sizes += f" P={spec.proj_size}" * (spec.proj_size > 0) + f" L={spec.num_layers} D={spec.num_directions}"
+    room = f"{device.multiprocessors} multiprocessors, {device.shared_bytes // 1024} KiB of shared memory a block"
+    parts = [f"{sizes}, {spec.precision}, on {device.name} ({device.arch}: {room})"]
+    parts += [_pass_in_words(found, device, spec.precision) for found in passes]
+    return "\n\n".join(parts)
+
+
+def _pass_in_words(found: Plan, device: Device, precision: str) -> str:
+    step = f"{_scaled(found.flops_per_step, 1000, 'FLOP')}, {_scaled(found.bytes_per_step, 1024, 'B')}"
+    forward = found.direction == "forward"
+    around = (
+        "W x of all steps first, by cuBLAS" if forward else "dW, dU and dx of all steps after it, by cuBLAS; biases by sums.cu"
+    )
+    lines = [
+        f"{found.direction}, for each layer: {found.path}",
+        *_wrapped("why", found.reason),
+        *_wrapped("a step", f"{step} (U, the state, z and c once each)"),
+        *_wrapped("around it", around),
+    ]
+    if found.path == "stepwise":
+        product, end = ("h U^T", "") if forward else ("dz U", "; state_gradients once, at the end")
+        lines += _wrapped(
+            "each step", f"{product} by cuBLAS, and the kernels of this table{end}; all steps recorded as a CUDA graph"
+        )
+    lines.append(f"  {'kernel':<20} {'grid':>14} {'threads':>8} {'shared':>10}   registers")
+    missing = ""
+    for launch in found.launches:
+        grid = " x ".join(map(str, launch.grid))
+        shared = f"{launch.shared_bytes / 1024:.1f} KiB"
+        registers, missing = _registers(launch, device, precision)
+        lines.append(f"  {launch.kernel:<20} {grid:>14} {launch.threads:>8} {shared:>10}   {registers}")
+    for launch in found.launches[:1]:
+        kind = "cooperative launch: all blocks resident" if launch.cooperative else "plain launches"
+        sizes = ", ".join(f"{name} {value}" for name, value in launch.sizes.items())
+        lines += _wrapped("compiled", f"{kind}; with {sizes}")
+    return "\n".join([*lines, *(_wrapped("registers", missing) if missing else [])])
+
+
+def _wrapped(name: str, text: str) -> list[str]:
+    return textwrap.wrap(text, 112, initial_indent=f"  {name:<10} ", subsequent_indent=" " * 13)
+
+
+def _registers(launch: Launch, device: Device, precision: str) -> tuple[str, str]:
+    """Registers a thread as the compiler says, or UNVERIFIED and why it was not asked."""
+    try:
+        report = compile_kernels(launch.file, precision, launch.sizes, device.arch).reports[launch.kernel]
+    except UnavailableError as error:
+        return "UNVERIFIED", f"{error.reason}; {error.hint}"
+    except (KernelCompileError, ValueError) as error:
+        return "UNVERIFIED", str(error).splitlines()[0]
+    return f"{report.registers} a thread, {report.spill_bytes} bytes spilled", ""
+
+
+def _scaled(value: float, base: int, unit: str) -> str:
+    prefixes = ["", "k", "M", "G", "T"] if base == 1000 else ["", "Ki", "Mi", "Gi", "Ti"]
+    while value >= base and len(prefixes) > 1:
+        value /= base
+        prefixes.pop(0)
+    return f"{value:.3g} {prefixes[0]}{unit}"

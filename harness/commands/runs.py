@@ -1,0 +1,148 @@
+"""`lstm-parity runs`: what a store holds, and runs named, exported and deleted."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from lstm_parity.reports.hardware import commit_in_words, machine_in_words
+
+from ..errors import CallError, check_writable
+from ..records import Run
+from ..store import NEWEST, Store
+
+ID = re.compile(r"\d+(T(\d+(-[0-9a-f]*)?)?)?")
+"""What a run's id looks like, or its beginning: such a name would hide a run."""
+LONGEST_NAME = 100
+SUFFIXES = (".sqlite", ".csv", ".parquet")
+
+
+def described(store: Store, run: Run) -> dict[str, Any]:
+    """A run for programs. finished_at: None where it was not finished; cells: how many it was to measure, and has."""
+    definition, machine = json.loads(run.definition), json.loads(run.fingerprint)
+    return {
+        "run_id": run.run_id,
+        "name": run.name,
+        "title": definition.get("title"),
+        "command": run.command,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "machine_id": run.machine_id,
+        "machine": machine_in_words(machine),
+        "git_commit": machine.get("git_commit"),
+        "git_changes": machine.get("git_changes"),
+        "backends": list(definition.get("backends", ())),
+        "cells": len(definition.get("cells", ())),
+        "cells_done": len(store.finished_cells(run.run_id)),
+        "statuses": dict(sorted(store.statuses(run.run_id).items())),
+    }
+
+
+def as_json(store: Store) -> str:
+    """All runs, the newest first."""
+    return json.dumps({"schema": 1, "runs": [described(store, run) for run in store.runs()]}, indent=2)
+
+
+def as_text(store: Store) -> str:
+    """All runs for a person, the newest first."""
+    found = [described(store, run) for run in store.runs()]
+    return "\n".join(map(_paragraph, found)) or f"{store.path} holds no runs; `lstm-parity sweep` makes one"
+
+
+def _paragraph(run: dict[str, Any]) -> str:
+    title = f"{run['run_id']}  {run['name']}" if run["name"] else run["run_id"]
+    statuses = ", ".join(f"{count} {status}" for status, count in run["statuses"].items()) or "no rows"
+    commit = f", {said}" if (said := commit_in_words(run)) else ""
+    ended = to_the_second(run["finished_at"]) if run["finished_at"] else "...: not finished"
+    return "\n    ".join(
+        [
+            title,
+            f"{run['title']}: {', '.join(run['backends'])}",
+            f"{run['cells_done']} of {run['cells']} cells: {statuses}",
+            f"{to_the_second(run['started_at'])} to {ended}",
+            f"machine {run['machine_id']}, {run['machine']}{commit}",
+        ]
+    )
+
+
+def to_the_second(text: str) -> str:
+    """A time of day as the store has it, for a person."""
+    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def rename(store: Store, text: str, name: str | None) -> str:
+    """Name a run, or take its name away (None); says so. Raises CallError for a name that would not find it alone."""
+    run = store.find_run(text)
+    if name is not None:
+        if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
+            raise CallError(f"{name!r} is no name: one is printable, on one line, of at most {LONGEST_NAME} characters")
+        if name == NEWEST or ID.fullmatch(name):
+            raise CallError(f"{name!r} is no name: it looks like a run's id, or like the word {NEWEST!r}; choose another")
+        if "#" in name:
+            raise CallError(f"{name!r} is no name: STORE#RUN is how a run of a store is named, so leave out the #")
+        taken = next((other for other in store.runs() if other.name == name and other.run_id != run.run_id), None)
+        if taken is not None:
+            raise CallError(f"{name!r} is the name of run {taken.run_id}; choose another, or take it away there with --clear")
+    store.name_run(run.run_id, name)
+    before = f", no longer {run.name}" if run.name not in (None, name) else ""
+    return f"run {run.run_id} has no name any more" if name is None else f"run {run.run_id} is called {name}{before}"
+
+
+def export(store: Store, text: str, target: Path) -> str:
+    """Write a run to a file, whose suffix says how: a store of its own, or its rows; says what is there.
+
+    Raises CallError for another suffix and for a file that is there already; a file that was begun is taken away again.
+    """
+    write: dict[str, Callable[[Run], None]] = {
+        ".sqlite": lambda run: _to_store(store, run, target),
+        ".csv": lambda run: store.rows_of(run.run_id).to_csv(target, index=False),
+        ".parquet": lambda run: store.rows_of(run.run_id).to_parquet(target, index=False),
+    }
+    if target.suffix not in SUFFIXES:
+        raise CallError(f"{target}: a file's name ends in .sqlite (a store of its own), .csv or .parquet (the rows)")
+    check_writable("FILE", target)
+    run = store.find_run(text)
+    try:
+        target.open("xb").close()  # claimed, so that no other file is ever written over
+    except FileExistsError:
+        raise CallError(f"{target} is there already; choose another name, or take it away first") from None
+    try:
+        write[target.suffix](run)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    count = sum(store.statuses(run.run_id).values())
+    return f"{target}: run {run.run_id}, {count} row{'s' * (count != 1)}"
+
+
+def _to_store(store: Store, run: Run, target: Path) -> None:
+    Store(target, create=True).close()
+    store.copy_run(run, target)
+
+
+def delete(store: Store, texts: Sequence[str], *, unfinished: bool) -> str:
+    """Delete runs, all of them or none; says which, and whether the file has become smaller.
+
+    unfinished: also those that are not finished. Raises CallError for one of these otherwise.
+    """
+    runs = list({run.run_id: run for run in map(store.find_run, texts)}.values())
+    if not unfinished and (open_run := next((run for run in runs if run.finished_at is None), None)):
+        raise CallError(
+            f"run {open_run.run_id} is not finished: a sweep may be at work on it, and --resume can go on with it; "
+            "--unfinished deletes it all the same"
+        )
+    counts = {run.run_id: sum(store.statuses(run.run_id).values()) for run in runs}
+    before = store.path.stat().st_size
+    store.delete_runs(counts)
+    lines = [f"deleted run {run.run_id}{f' ({run.name})' * bool(run.name)}, {counts[run.run_id]} rows" for run in runs]
+    try:
+        store.shrink()
+    except CallError as error:
+        lines.append(f"the file stays as large as it was: {error}")
+    else:
+        lines.append(f"{store.path}: {before:,} bytes before, {store.path.stat().st_size:,} now")
+    return "\n".join(lines)

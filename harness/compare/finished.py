@@ -1,0 +1,185 @@
+"""Two finished runs, through what each of them interleaved with its cells: the control, and the baseline.
+
+Two runs drift apart: another hour, other pages, another neighbour. So bare times are never compared. Each row's time is taken
+over the control's, block by block, in its own run, and the two ratios are compared. Where the control itself, or the baseline
+over the control, moved by more than the threshold, something other than the backend has changed, and the verdict is UNCLEAR.
+
+Nor is the baseline itself called slower where the other backends of its cell moved as well: what hits all of them alike, and
+not the control, is the machine.
+
+What remains is that each run has one process for each backend, and that the same code differs from process to process; no
+number of samples within a run shows by how much. RUN_TO_RUN is what was measured of it, ALONE where nothing but the control
+tells; where the baseline's own ratios to the control scatter more, that counts. So `compare` finds large changes only; `duel`,
+which starts processes anew, finds small ones.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from ..records import TIMED, Frames, RawSample, Run
+from ..statistics import median_interval, pairs_of_blocks
+from ..sweep.cell import Cell
+from .decide import Pair, Side, change_with_error, in_per_cent
+
+RUN_TO_RUN = 0.022
+"""Standard deviation of the logarithm of a row's ratio to the control, from one run of the same code to the next: measured over
+648 pairs of rows on two cores, with two threads, from the median of absolute deviations. The tails are longer than a normal
+distribution's; most of what makes them hits all backends of a cell alike, and leaves each of them UNCLEAR."""
+ALONE = 0.06
+"""The same where no other backend is in the cell, so that nothing tells: those pairs moved by up to 24%."""
+HARDWARE = ("cpu", "cores", "memory_bytes", "gpu", "gpu_driver")
+NORMAL_95 = 1.96
+
+
+@dataclass(frozen=True)
+class _Estimate:
+    """A median on the logarithmic scale, and its standard error."""
+
+    log: float
+    error: float
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """One row of a run, its time over the control's, and the control's own; None where there are too few samples.
+
+    fixed: the control's samples.
+    """
+
+    side: Side
+    threads: int
+    over_control: _Estimate | None
+    control: _Estimate | None
+    fixed: Sequence[RawSample] = ()
+
+
+Rows = dict[tuple[Cell, str], _Measured]
+
+
+def compare_runs(old: tuple[Run, Frames], new: tuple[Run, Frames], threshold: float) -> list[Pair]:
+    """A pair for each cell and backend that both runs have, in the new run's order. threshold: as decide.decide takes it."""
+    other_machine = _other_machine(old[0], new[0])
+    before, after = _measured(*old), _measured(*new)
+    baseline = json.loads(new[0].definition)["baseline"]
+    moves: dict[Cell, dict[str, _Estimate]] = {}
+    for (cell, backend), b in after.items():
+        if move := _moved(before, b, cell, backend):
+            moves.setdefault(cell, {})[backend] = move
+    scatter = _spread([found[baseline].log for found in moves.values() if baseline in found])
+    pairs = []
+    for (cell, backend), b in after.items():
+        a = before.get((cell, backend))
+        if a is None:
+            continue
+        of_cell, change = moves.get(cell, {}), None
+        others = {name: move.log for name, move in of_cell.items() if name != backend}
+        if (found := of_cell.get(backend)) is not None:
+            run_to_run = max(RUN_TO_RUN if others else ALONE, scatter)
+            change = change_with_error(found.log, math.hypot(found.error, math.sqrt(2) * run_to_run))
+        why = other_machine or _why_unclear(a, b, others, baseline, threshold)
+        pairs.append(Pair(cell, backend, a.side, b.side, change, why))
+    return pairs
+
+
+def _measured(run: Run, frames: Frames) -> Rows:
+    rows = frames.rows[frames.rows["run_id"] == run.run_id]
+    samples = dict(list(frames.samples[frames.samples["row_id"].isin(rows["row_id"])].groupby("row_id")))
+    controls = dict(list(frames.controls[frames.controls["run_id"] == run.run_id].groupby(["cell", "device"])))
+    found: Rows = {}
+    for row in _plain(rows, list(rows.columns)):
+        side = Side(row["status"], row["reason"], row["median_s"])
+        cell = Cell(**{f.name: row[f.name] for f in fields(Cell)})
+        over_control, control, fixed = None, None, list[RawSample]()
+        if side.status in TIMED:
+            mine = _raw(samples.get(row["row_id"]))
+            device = "cuda" if any(s.device_s is not None for s in mine) else "cpu"
+            fixed = _raw(controls.get((row["cell"], device)))
+            over_control = _estimate(pairs_of_blocks(mine, fixed))
+            control = _estimate([s.seconds for s in fixed if s.used])
+        found[cell, row["backend"]] = _Measured(side, row["threads"], over_control, control, fixed)
+    return found
+
+
+def _few(samples: Sequence[RawSample]) -> str:
+    """How many of the control's samples count, and what kept the others from it."""
+    loads = [s.foreign_load for s in samples if s.foreign_load is not None]
+    load = f", others kept {max(loads):.1f} cores busy at worst" if loads else ""
+    return f"{sum(s.used for s in samples)} undisturbed samples of {len(samples)}{load}"
+
+
+def _raw(frame: pd.DataFrame | None) -> list[RawSample]:
+    return [] if frame is None else [RawSample(**v) for v in _plain(frame, [f.name for f in fields(RawSample)])]
+
+
+def _plain(frame: pd.DataFrame, columns: list[str]) -> list[dict[str, Any]]:
+    """The rows as Python's own values, None where nothing is."""
+    return frame[columns].astype(object).where(frame[columns].notna(), None).to_dict("records")  # type: ignore[return-value]
+
+
+def _estimate(values: ArrayLike) -> _Estimate | None:
+    """The median of positive values; None where there are too few for an interval."""
+    times = np.asarray(values, np.float64)
+    if not times.size:
+        return None
+    interval = median_interval(times)
+    if not 0 < interval.low < interval.high < math.inf:
+        return None
+    return _Estimate(math.log(interval.median), math.log(interval.high / interval.low) / 2 / NORMAL_95)
+
+
+def _moved(before: Rows, b: _Measured, cell: Cell, backend: str) -> _Estimate | None:
+    """By how much a row's ratio to the control differs from that of the run before."""
+    a = before.get((cell, backend))
+    if a is None or a.over_control is None or b.over_control is None:
+        return None
+    return _Estimate(b.over_control.log - a.over_control.log, math.hypot(a.over_control.error, b.over_control.error))
+
+
+def _spread(moves: Sequence[float]) -> float:
+    """Standard deviation, from one run to the next, of ratios that have moved by `moves` between two runs.
+
+    From the median of absolute deviations, times 1.4826 for a normal distribution: a baseline that did change in some cells
+    does not make it large. 0 for fewer than four, which say nothing.
+    """
+    if len(moves) < 4:
+        return 0.0
+    return float(1.4826 * np.median(np.abs(np.array(moves) - np.median(moves))) / math.sqrt(2))
+
+
+def _other_machine(old: Run, new: Run) -> str | None:
+    a, b = json.loads(old.fingerprint), json.loads(new.fingerprint)
+    different = [f"{key} {a.get(key)} and {b.get(key)}" for key in HARDWARE if a.get(key) != b.get(key)]
+    return f"measured on different machines: {', '.join(different)}" if different else None
+
+
+def _why_unclear(a: _Measured, b: _Measured, others: Mapping[str, float], baseline: str, threshold: float) -> str | None:
+    """What forbids a verdict on two rows that have a time; None if nothing does. others: how the ratios of the cell's other
+    backends moved, on the logarithmic scale; the baseline decides where it is one of them.
+    """
+    if a.side.status not in TIMED or b.side.status not in TIMED:
+        return None
+    if a.threads != b.threads:
+        return f"measured with {a.threads} threads and with {b.threads}"
+    for which, run in (("old", a), ("new", b)):
+        if run.control is None or run.over_control is None:
+            few = _few(run.fixed)
+            return f"the control of the {which} run has too few samples: {few}; measure again, or use `lstm-parity duel`"
+    assert a.control is not None
+    assert b.control is not None
+    limit = math.log1p(threshold)
+    if abs(move := b.control.log - a.control.log) > limit:
+        return f"the machine changed: the control's own time moved by {in_per_cent(math.exp(move))}"
+    if baseline in others and abs(move := others[baseline]) > limit:
+        return f"the baseline's ratio to the control moved by {in_per_cent(math.exp(move))}"
+    if others and baseline not in others and abs(move := float(np.median(list(others.values())))) > limit:
+        return f"the other backends' ratios to the control moved, too, by {in_per_cent(math.exp(move))}"
+    return None

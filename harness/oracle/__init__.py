@@ -1,0 +1,1 @@
+"""What a right result is, and how far from it rounding may lead."""

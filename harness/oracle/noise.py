@@ -1,0 +1,170 @@
+"""Monte Carlo arithmetic: the float64 reference with random errors at every place where a lower precision rounds.
+
+D. S. Parker, Monte Carlo Arithmetic, 1997. The saved activations that backpropagation reads carry their errors with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lstm_parity.backends import LSTMGradients, LSTMSpec, LSTMWeights
+from lstm_parity.backends.numpy_reference import EXACT, Arithmetic, Trace, backward, forward
+from lstm_parity.backends.problem import Array
+
+from ..problems.rows import take_rows
+from ..problems.values import Inputs
+from .roundoff import ROUNDOFF, Roundoff
+
+NOISY_RUNS = 8
+"""How many noisy runs there are; even. Half of them go side by side as one batch, which costs far fewer calls."""
+
+AHEAD = 1 << 14
+"""Random numbers that are drawn at a time, at least."""
+
+ACTIVATIONS = 5
+"""Calls of `activated` a step: i, f, g, o and tanh(c)."""
+
+ROW_AXIS = {"y": 1, "h_n": 1, "c_n": 1, "gradient of x": 1, "gradient of h0": 1, "gradient of c0": 1}
+"""Tensors in which the rows of the batch are independent, and where the batch's axis is."""
+
+
+@dataclass(frozen=True)
+class NoisyArithmetic(Arithmetic):
+    """float64 with random errors of a lower precision's size, uniform in -1..1 times the roundoff.
+
+    runs, rows: the batch holds that many runs side by side, of that many rows each. kind: the precision. activation: absolute
+    error of sigmoid and tanh. one_way: errors that may all point the same way do, which no blur shows: operands of products are
+    cut to TF32 where the precision allows that, and each unit's activations err by all that is allowed, up or down, at every
+    step alike, since a library's error is a function of the argument and no chance.
+    """
+
+    runs: int = 1
+    rows: int = 1
+    kind: Roundoff = ROUNDOFF["float64"]
+    activation: float = 0.0
+    one_way: bool = False
+    rng: np.random.Generator = field(default_factory=np.random.default_rng)
+    _ahead: list[Array] = field(default_factory=lambda: [np.empty(0, np.float32)], repr=False, compare=False)
+    _calls: list[int] = field(default_factory=lambda: [0], repr=False, compare=False)
+    _sides: dict[Any, Array] = field(default_factory=dict, repr=False, compare=False)
+    _left: dict[Any, tuple[Array, Array, Array]] = field(default_factory=dict, repr=False, compare=False)
+
+    def _noise(self, array: Array) -> Array:
+        """Uniform in -1..1, shaped like the array."""
+        # drawn ahead, since most arrays are small and each call costs as much as thousands of numbers
+        if len(self._ahead[0]) < array.size:
+            drawn = self.rng.random(max(array.size, AHEAD), np.float32)
+            drawn *= 2
+            drawn -= 1
+            self._ahead[0] = drawn
+        xi, self._ahead[0] = self._ahead[0][: array.size], self._ahead[0][array.size :]
+        return xi.reshape(array.shape)
+
+    def stored(self, array: Array) -> Array:
+        """With the rounding of the storage dtype."""
+        noise = self._noise(array)
+        return np.asarray(array + noise * (self.kind.storage * np.abs(array) + self.kind.tiny))
+
+    def rounded(self, array: Array) -> Array:
+        """With one rounding of the arithmetic, or of 16 bits where intermediates may be kept so."""
+        return np.asarray(array + self._noise(array) * (max(self.kind.arithmetic, self.kind.inside) * array))
+
+    def activated(self, array: Array) -> Array:
+        """With the error allowed to an activation, and then rounded."""
+        if not self.one_way:
+            return self.rounded(array + self._noise(array) * self.activation)
+        self._calls[0] = (self._calls[0] + 1) % ACTIVATIONS
+        key = (self._calls[0], array.shape)
+        if key not in self._sides:
+            self._sides[key] = np.sign(self._noise(array)) * self.activation
+        return self.rounded(array + self._sides[key])
+
+    def product(self, a: Array, b: Array, out: Array | None = None) -> Array:
+        """a @ b with the errors of its operands, of its sums, and of rounding the result to 16 bits."""
+        kind = self.kind
+        a, squares = self._prepared(a)
+        size = np.sqrt(squares @ np.square(b))
+        blur = kind.arithmetic * np.sqrt(a.shape[1])
+        if kind.operands and self.one_way:
+            b = truncated(b)
+        elif kind.operands:
+            blur += np.sqrt(2) * kind.operands
+        size *= blur
+        p: Array = np.matmul(a, b, out=out)
+        if kind.inside:
+            size += kind.inside * np.abs(p)
+        size *= self._noise(p)
+        p += size
+        return p
+
+    def summed(self, a: Array, b: Array) -> Array:
+        """As `product`, but each run by itself: [runs, m, n] from a [m, T * runs * rows] and b [T * runs * rows, n]."""
+        a_runs = a.reshape(len(a), -1, self.runs, self.rows)
+        b_runs = b.reshape(-1, self.runs, self.rows, b.shape[1])
+        parts = [
+            self.product(a_runs[:, :, k].reshape(len(a), -1), b_runs[:, k].reshape(-1, b.shape[1])) for k in range(self.runs)
+        ]
+        return np.stack(parts)
+
+    def _prepared(self, a: Array) -> tuple[Array, Array]:
+        """A left operand as it is multiplied, and its squares: kept, since it is most often the weights, step after step."""
+        key = (a.__array_interface__["data"][0], a.shape, a.strides)
+        if key not in self._left:
+            while len(self._left) >= 2:
+                del self._left[next(iter(self._left))]
+            cut = truncated(a) if self.kind.operands and self.one_way else a
+            self._left[key] = (a, cut, np.square(a))  # a itself, too: while it is held, its address is no other array's
+        return self._left[key][1:]
+
+
+def truncated(array: Array) -> Array:
+    """float64 values without the mantissa bits that TF32 lacks: 10 of 52 stay."""
+    bits = np.ascontiguousarray(array, np.float64).view(np.int64) & np.int64(-1 << 42)
+    return bits.view(np.float64)
+
+
+def run_once(spec: LSTMSpec, weights: LSTMWeights, inputs: Inputs, arithmetic: Arithmetic = EXACT) -> dict[str, Array]:
+    """Every tensor of one run of the reference, float64, by name: y, h_n, c_n and, with grad_y, the gradients."""
+    trace = None if inputs.grad_y is None else Trace()
+    y, last = forward(spec, weights, inputs.x, inputs.state, inputs.lengths, arithmetic, trace)
+    tensors = {"y": y, "h_n": last.h, "c_n": last.c}
+    if trace is not None:
+        assert inputs.grad_y is not None
+        assert inputs.grad_state is not None
+        g = backward(spec, weights, trace, inputs.grad_y, inputs.grad_state, arithmetic)
+        tensors |= gradient_tensors(g)
+    return tensors
+
+
+def gradient_tensors(gradients: LSTMGradients) -> dict[str, Array]:
+    """The gradients by name, those of the weights in the order of LSTMWeights.items()."""
+    tensors = {"gradient of x": gradients.x, "gradient of h0": gradients.h0, "gradient of c0": gradients.c0}
+    return tensors | {f"gradient of {path}": array for path, array in gradients.weights.items()}
+
+
+def noisy_runs(
+    spec: LSTMSpec, weights: LSTMWeights, inputs: Inputs, activation_ulps: float, seed: int
+) -> Iterator[dict[str, Array]]:
+    """NOISY_RUNS runs of the reference with the errors of the spec's precision."""
+    kind, rng = ROUNDOFF[spec.precision], np.random.default_rng([seed, 1])
+    batch, runs = inputs.x.shape[1], NOISY_RUNS // 2
+    side_by_side = take_rows(inputs, np.tile(np.arange(batch), runs))
+    for one_way in (True, False):
+        activation = activation_ulps * kind.arithmetic
+        noisy = NoisyArithmetic(runs=runs, rows=batch, kind=kind, activation=activation, one_way=one_way, rng=rng)
+        tensors = run_once(spec, weights, side_by_side, noisy)
+        for k in range(runs):
+            one = {
+                name: array[:, k * batch : (k + 1) * batch] if name in ROW_AXIS else array[k] for name, array in tensors.items()
+            }
+            # a weight's gradient may be kept in 16 bits while the steps' parts are added to it: T roundings of sums that have,
+            # root mean square, about half the square of the largest
+            for name, array in one.items():
+                if kind.inside and name not in ROW_AXIS:
+                    size = kind.inside * np.sqrt(len(inputs.x) / 2) * np.abs(array).max()
+                    one[name] = array + size * rng.uniform(-1, 1, array.shape)
+            yield one

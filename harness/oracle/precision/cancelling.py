@@ -1,0 +1,69 @@
+"""Problems that show in what precision a backend computes, made to amplify what rounding inside does to the result.
+
+In a spread problem an operand cut to 11 bits changes z by about 2^-12 of it, no more than a gate rounded to float16, or an
+activation that may err by 1000 u. Here the terms of a sum come in pairs, one nearly the negative of the other: the sums are as
+large as ever, their terms `LARGER` times as large. What is lost in an operand, or in a sum kept in few bits, grows with the
+terms; what is promised to be lost after the sum does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from lstm_parity.backends import LSTMState
+from lstm_parity.backends.problem import Array
+
+from ...problems.problem import Problem
+
+LARGER = 32.0
+"""Terms are about so many times as large as their sum."""
+
+SHIFT = 15
+"""As many powers of two `scaled` moves from x to W: both then leave the normal numbers of float16, and of no other format."""
+
+
+def first_step(problem: Problem) -> Problem:
+    """The problem's first step alone: nothing has been rounded on the way to it."""
+    return problem.first_rows_and_steps(problem.batch, 1)
+
+
+def still(problem: Problem) -> Problem:
+    """One step without products: x, h0 and b are 0, every gate is 1/2 exactly, and c is c0 / 2."""
+    found = first_step(problem).with_weights(lambda w, *_: replace(w, **{n: 0 * a for n, a in w.items() if n[0] == "b"}))
+    s = found.inputs.state
+    return found.with_inputs(x=0 * found.inputs.x, state=LSTMState(0 * s.h, s.c))
+
+
+def cancelling(problem: Problem, name: str, seed: int) -> Problem:
+    """One step in which the terms of W x (name "W") or U h0 (name "U") cancel; of an odd number the last stays as it is."""
+    rng, dtype = np.random.default_rng(seed), problem.spec.dtype
+    one = first_step(problem)
+    state = one.inputs.state
+    read = np.array(one.inputs.x if name == "W" else state.h, np.float64)
+    half = read.shape[2] // 2
+    field = {"W": "w_ih", "U": "w_hh"}[name]
+
+    def near(array: Array) -> Array:
+        return array + rng.standard_normal(array.shape) / LARGER
+
+    first = rng.uniform(0.5, 1.0, (*read.shape[:2], half)) * rng.choice([-0.9, 0.9], (*read.shape[:2], half))
+    read[..., :half], read[..., half : 2 * half] = first, -near(first)
+    size = LARGER / max(1, half) ** 0.5
+    matrix = np.array(getattr(one.weights.layers[0][0], field), np.float64)
+    factors = rng.uniform(0.5, 1.0, (len(matrix), half)) * rng.choice([-1.0, 1.0], (len(matrix), half))
+    matrix[:, :half], matrix[:, half : 2 * half] = size * factors, size * near(factors)
+    found = one.with_weights(lambda w, *_: replace(w, **{field: matrix.astype(dtype)}))
+    if name == "W":
+        return found.with_inputs(x=read.astype(dtype))
+    return found.with_inputs(state=LSTMState(read.astype(dtype), state.c))
+
+
+def scaled(problem: Problem) -> Problem:
+    """The same with x divided and W multiplied by 2^SHIFT, which changes no product that has the exponents of float32."""
+    x = np.ldexp(np.asarray(problem.inputs.x, np.float64), -SHIFT).astype(problem.spec.dtype)
+    found = problem.with_inputs(x=x)
+    return found.with_weights(
+        lambda w, *_: replace(w, w_ih=np.ldexp(np.asarray(w.w_ih, np.float64), SHIFT).astype(w.w_ih.dtype))
+    )

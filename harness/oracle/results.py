@@ -1,0 +1,78 @@
+"""What a backend returned, and whether it has the form that the contract asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from lstm_parity.backends import LSTMGradients, LSTMSpec, LSTMWeights
+from lstm_parity.backends.problem import Array
+
+from ..problems.values import Inputs
+from .noise import gradient_tensors
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """What a backend returned, as host arrays; of the checked rows, where only some are checked.
+
+    y [T, r, D*R], h_n [L*D, r, R], c_n [L*D, r, H]. gradients: None for inference; else x [T, r, I], h0, c0 of the checked
+    rows, and weights over the whole batch. projections: agreement.project of the weights' gradients, in place of them;
+    gradients.weights is then not read.
+    """
+
+    y: Array
+    h_n: Array
+    c_n: Array
+    gradients: LSTMGradients | None = None
+    projections: list[Array] | None = None
+
+
+class FormError(ValueError):
+    """Results of the wrong form: one line that says what is there and what was expected."""
+
+
+def named_tensors(spec: LSTMSpec, weights: LSTMWeights, inputs: Inputs, results: Results) -> dict[str, Array]:
+    """The results by name, in the order y, h_n, c_n, gradients. inputs: those of the checked rows.
+
+    Raises FormError for an array that is missing, is no plain NumPy array, has the wrong shape or dtype, or is one too many.
+    """
+    h_shape, c_shape = inputs.state.h.shape, inputs.state.c.shape
+    shapes: dict[str, tuple[int, ...]] = {"y": (*inputs.x.shape[:2], spec.output_size), "h_n": h_shape, "c_n": c_shape}
+    tensors: dict[str, Any] = {"y": results.y, "h_n": results.h_n, "c_n": results.c_n}
+    dtypes: dict[str, np.dtype[Any]] = {}
+    if inputs.grad_y is None and results.gradients is not None:
+        raise FormError("gradients are there, expected None: the problem is not a training step")
+    if inputs.grad_y is not None:
+        if results.gradients is None:
+            raise FormError("gradients are missing, expected LSTMGradients: the problem is a training step")
+        shapes |= {"gradient of x": inputs.x.shape, "gradient of h0": h_shape, "gradient of c0": c_shape}
+        of_weights = {f"gradient of {path}": array.shape for path, array in weights.items()}
+        if results.projections is None:
+            shapes |= of_weights
+            tensors |= gradient_tensors(results.gradients)
+        else:
+            tensors |= gradient_tensors(replace(results.gradients, weights=LSTMWeights(())))
+            if len(results.projections) != len(of_weights):
+                raise FormError(f"there are {len(results.projections)} projected gradients, expected {len(of_weights)}")
+            for (name, shape), array in zip(of_weights.items(), results.projections, strict=True):
+                projected = f"projected {name}"
+                tensors[projected], dtypes[projected] = array, np.dtype(np.float64)
+                shapes[projected] = shape[:1] if len(shape) > 1 else (1,)
+    for name, shape in shapes.items():
+        _check(name, tensors.get(name), shape, dtypes.get(name, spec.dtype))
+    if extra := tensors.keys() - shapes.keys():
+        raise FormError(f"{min(extra)} is there, expected None: the spec has no such weight")
+    return tensors
+
+
+def _check(name: str, array: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    expected = f"expected a NumPy array of dtype {dtype} and shape {shape}"
+    if type(array) is not np.ndarray:  # a subclass may compute its values when it is read
+        raise FormError(f"{name} is {'missing' if array is None else 'a ' + type(array).__name__}, {expected}")
+    if array.dtype != dtype:
+        raise FormError(f"{name} has dtype {array.dtype}, {expected}")
+    if array.shape != shape:
+        raise FormError(f"{name} has shape {array.shape}, {expected}")

@@ -1,0 +1,103 @@
+"""One problem that a backend is asked to solve, with all its numbers, and the problems that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lstm_parity.backends import DirectionWeights, LSTMSpec, LSTMState, LSTMWeights
+from lstm_parity.backends.problem import Array
+
+from .rows import take_rows
+from .values import Inputs
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A spec, weights and inputs. With inputs.grad_y it is a training step: forward(training=True), then backward.
+
+    regime: how the numbers were drawn, in a word or two.
+    """
+
+    spec: LSTMSpec
+    weights: LSTMWeights
+    inputs: Inputs
+    regime: str = "spread"
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return len(self.inputs.x)
+
+    @property
+    def batch(self) -> int:
+        """B."""
+        return int(self.inputs.x.shape[1])
+
+    @property
+    def training(self) -> bool:
+        """Whether gradients are asked for."""
+        return self.inputs.grad_y is not None
+
+    @property
+    def lengths(self) -> Array:
+        """Every row's length, int64 [B]."""
+        return np.full(self.batch, self.steps) if self.inputs.lengths is None else self.inputs.lengths
+
+    def in_words(self) -> str:
+        """The sizes, and whatever is not the plainest choice, as in T=3 B=2 I=4 H=5, bidirectional, float16."""
+        s = self.spec
+        parts = [f"T={self.steps} B={self.batch} I={s.input_size} H={s.hidden_size}"]
+        parts += [f"{s.num_layers} layers"] * (s.num_layers > 1) + ["bidirectional"] * s.bidirectional
+        parts += [f"projection to {s.proj_size}"] * (s.proj_size > 0)
+        parts += ["no bias"] * (not s.bias) + ["peepholes"] * s.peephole + ["training"] * self.training
+        if self.inputs.lengths is not None:
+            few = self.batch <= 8
+            parts.append(f"lengths {self.inputs.lengths.tolist()}" if few else "lengths of their own")
+        return ", ".join([*parts, s.precision, f"{self.regime} values"])
+
+    def with_inputs(self, **arrays: object) -> Problem:
+        """The same problem with some of the fields of its inputs replaced."""
+        return replace(self, inputs=replace(self.inputs, **arrays))  # type: ignore[arg-type]
+
+    def take_rows(self, rows: Sequence[int] | Array) -> Problem:
+        """The rows of the batch in this order; any of them may be left out or come twice."""
+        return replace(self, inputs=take_rows(self.inputs, np.asarray(rows)))
+
+    def first_rows_and_steps(self, rows: int, steps: int) -> Problem:
+        """The longest `rows` rows and the first `steps` steps."""
+        found = self.take_rows(np.argsort(-self.lengths, kind="stable")[:rows])
+        if steps >= self.steps:
+            return found
+        i = found.inputs
+        return found.with_inputs(
+            x=i.x[:steps],
+            lengths=None if i.lengths is None else np.minimum(i.lengths, steps),
+            grad_y=None if i.grad_y is None else i.grad_y[:steps],
+        )
+
+    def inference(self) -> Problem:
+        """The same without gradients."""
+        return self.with_inputs(grad_y=None, grad_state=None)
+
+    def with_weights(self, change: Callable[[DirectionWeights, int, int], DirectionWeights]) -> Problem:
+        """The same with change(weights, layer, direction) in place of each direction's weights."""
+        layers = tuple(tuple(change(w, l, d) for d, w in enumerate(layer)) for l, layer in enumerate(self.weights.layers))
+        return replace(self, weights=LSTMWeights(layers))
+
+    def one_layer(self, layer: int, x: Array) -> Problem:
+        """Layer `layer` alone, reading x [T, B, *]; forward only."""
+        spec = replace(self.spec, num_layers=1, input_size=x.shape[2])
+        d, state = self.spec.num_directions, self.inputs.state
+        part = slice(layer * d, (layer + 1) * d)
+        inputs = Inputs(x, LSTMState(state.h[part], state.c[part]), self.inputs.lengths)
+        return replace(self, spec=spec, weights=LSTMWeights((self.weights.layers[layer],)), inputs=inputs)
+
+    def one_direction(self, direction: int) -> Problem:
+        """One direction of a single layer as a forward LSTM on x as it is; forward only."""
+        state, part = self.inputs.state, slice(direction, direction + 1)
+        inputs = Inputs(self.inputs.x, LSTMState(state.h[part], state.c[part]), self.inputs.lengths)
+        weights = LSTMWeights(((self.weights.layers[0][direction],),))
+        return replace(self, spec=replace(self.spec, bidirectional=False), weights=weights, inputs=inputs)

@@ -1,0 +1,148 @@
+"""Regimes of values: the kinds of numbers that problems are made of. All are pure functions of a generator.
+
+Spread gates show most faults (see harness/values.py); the others show those that hide from them: an exponential that overflows,
+a zero that is taken for absence, a sum that is not compensated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from lstm_parity.backends import LSTMSpec, LSTMState, LSTMWeights
+from lstm_parity.backends.problem import Array
+
+from .problem import Problem
+from .values import Inputs, spread_inputs, spread_weights
+
+DIGITS = 3
+"""Spread values are rounded to so many significant digits: they print short, and their binary digits are as random."""
+
+Change = Callable[[Array], Array]
+
+
+def _rounded(array: Array) -> Array:
+    """To DIGITS significant digits."""
+    wide = np.asarray(array, np.float64)
+    size = np.floor(np.log10(np.where(wide == 0, 1.0, np.abs(wide))))
+    scale = 10.0 ** (DIGITS - 1 - size)
+    return np.asarray(np.round(wide * scale) / scale)
+
+
+def _map_weights(weights: LSTMWeights, dtype: Any, change: Callable[[str, Array], Array]) -> LSTMWeights:
+    layers = tuple(
+        tuple(replace(w, **{n: change(n, np.asarray(a, np.float64)).astype(dtype) for n, a in w.items()}) for w in layer)
+        for layer in weights.layers
+    )
+    return LSTMWeights(layers)
+
+
+def _map_inputs(inputs: Inputs, dtype: Any, change: Change) -> Inputs:
+    """x, h0 and c0 changed; what goes back stays."""
+
+    def of(array: Any) -> Array:
+        return np.asarray(change(np.asarray(array, np.float64))).astype(dtype)
+
+    return replace(inputs, x=of(inputs.x), state=LSTMState(of(inputs.state.h), of(inputs.state.c)))
+
+
+def _default(p: Problem, rng: np.random.Generator) -> Problem:
+    """What nn.LSTM starts from: weights and biases uniform within 1 / sqrt(H), zero state."""
+    bound = p.spec.hidden_size**-0.5
+    weights = _map_weights(p.weights, p.spec.dtype, lambda _, a: _rounded(rng.uniform(-bound, bound, a.shape)))
+    return replace(p, weights=weights).with_inputs(state=LSTMState.zeros(p.spec, p.batch))
+
+
+def _saturated(p: Problem, rng: np.random.Generator) -> Problem:
+    """A third of the gates far from zero, a third where sigmoid and tanh come to within rounding of their ends."""
+
+    def change(name: str, a: Array) -> Array:
+        if name != "b_ih" and (name != "w_ih" or p.spec.bias):
+            return a
+        far = rng.choice([-40.0, -7.0, 0.0, 0.0, 7.0, 40.0], len(a)).reshape(-1, *(1,) * (a.ndim - 1))
+        return np.asarray(a + far)
+
+    return replace(p, weights=_map_weights(p.weights, p.spec.dtype, change))
+
+
+def _tiny(p: Problem, rng: np.random.Generator) -> Problem:
+    """Inputs and weights about the smallest normal number of the dtype, subnormal ones among them."""
+    least = {"float64": -1022, "float16": -14}.get(p.spec.precision, -126)
+
+    def shrink(a: Array) -> Array:
+        return np.ldexp(a, int(least / 2) + rng.integers(-2, 2, a.shape))
+
+    def vanish(a: Array) -> Array:
+        return np.ldexp(a, least + rng.integers(-6, 6, a.shape))
+
+    weights = _map_weights(p.weights, p.spec.dtype, lambda name, a: shrink(a) if name.startswith("w_") else vanish(a))
+    return replace(p, weights=weights, inputs=_map_inputs(p.inputs, p.spec.dtype, vanish))
+
+
+def _sparse(p: Problem, rng: np.random.Generator) -> Problem:
+    """Four in five are exact zeros, every other one of them negative."""
+
+    def thin(a: Array) -> Array:
+        return np.where(rng.random(a.shape) < 0.8, rng.choice([0.0, -0.0], a.shape), a)
+
+    weights = _map_weights(p.weights, p.spec.dtype, lambda _, a: thin(a))
+    return replace(p, weights=weights, inputs=_map_inputs(p.inputs, p.spec.dtype, thin))
+
+
+def _large(p: Problem, rng: np.random.Generator) -> Problem:
+    """Weights a thousand times as large: every gate saturates."""
+    return replace(p, weights=_map_weights(p.weights, p.spec.dtype, lambda n, a: a * 1000 if n in ("w_ih", "w_hh") else a))
+
+
+def _outlier(p: Problem, rng: np.random.Generator) -> Problem:
+    """One element of x a hundred times as large, and one of c0 a thousand times: the forget gate leaves a part of it."""
+    x, c = np.array(p.inputs.x), np.array(p.inputs.state.c)
+    for array, factor in ((x, 100), (c, 1000)):
+        at = tuple(rng.integers(0, n) for n in array.shape)
+        array[at] = array[at] * array.dtype.type(factor)
+    return p.with_inputs(x=x, state=LSTMState(p.inputs.state.h, c))
+
+
+def _mixed(p: Problem, rng: np.random.Generator) -> Problem:
+    """Inputs of all magnitudes from a millionth up."""
+    return replace(p, inputs=_map_inputs(p.inputs, p.spec.dtype, lambda a: _rounded(a * 10.0 ** rng.uniform(-6, 0, a.shape))))
+
+
+FORWARD_ONLY = ("tiny", "large")
+"""Their gradients underflow or explode."""
+
+REGIMES: dict[str, Callable[[Problem, np.random.Generator], Problem]] = {
+    "default": _default,
+    "saturated": _saturated,
+    "tiny": _tiny,
+    "sparse": _sparse,
+    "large": _large,
+    "outlier": _outlier,
+    "mixed": _mixed,
+}
+"""Beside "spread", which every one of them starts from."""
+
+
+def draw_problem(
+    spec: LSTMSpec,
+    steps: int,
+    batch: int,
+    seed: int,
+    *,
+    lengths: Array | None = None,
+    training: bool = False,
+    regime: str = "spread",
+    weights: LSTMWeights | None = None,
+) -> Problem:
+    """The problem of these sizes that the seed draws. weights: in place of drawn ones."""
+    rng = np.random.default_rng(seed)
+    drawn = spread_weights(spec, rng) if weights is None else weights
+    inputs = spread_inputs(spec, steps, batch, rng, training=training)
+    if weights is None:
+        drawn = _map_weights(drawn, spec.dtype, lambda _, a: _rounded(a))
+    inputs = replace(_map_inputs(inputs, spec.dtype, _rounded), lengths=lengths)
+    problem = Problem(spec, drawn, inputs, regime)
+    return REGIMES[regime](problem, rng) if regime in REGIMES else problem

@@ -1,0 +1,41 @@
+"""Rows of a batch: they are independent of each other, so a result can be checked on a few; and where each of them ends."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lstm_parity.backends import LSTMSpec, LSTMState
+from lstm_parity.backends.problem import Array
+
+from .values import Inputs
+
+
+def take_rows(inputs: Inputs, rows: Array) -> Inputs:
+    """The inputs of these rows [r] of the batch, in this order."""
+
+    def take(array: Array) -> Array:
+        return np.asarray(array)[:, rows]
+
+    def state(whole: LSTMState) -> LSTMState:
+        return LSTMState(take(whole.h), take(whole.c))
+
+    return Inputs(
+        take(inputs.x),
+        state(inputs.state),
+        None if inputs.lengths is None else inputs.lengths[rows],
+        None if inputs.grad_y is None else take(inputs.grad_y),
+        None if inputs.grad_state is None else state(inputs.grad_state),
+    )
+
+
+def last_outputs(spec: LSTMSpec, inputs: Inputs, y: Array) -> Array:
+    """What the last layer's h_n [D, B, R] must be, given y [T, B, D*R]: y at the last valid step of each row.
+
+    At the first, for the reverse direction; the initial state, for rows of length 0.
+    """
+    steps, batch, r = len(y), y.shape[1], spec.state_size
+    lengths = np.full(batch, steps) if inputs.lengths is None else inputs.lengths
+    ends = (np.maximum(lengths - 1, 0), np.zeros(batch, np.int64))[: spec.num_directions]
+    h0 = inputs.state.h[-spec.num_directions :]
+    outputs = [y[end, np.arange(batch), d * r : (d + 1) * r] for d, end in enumerate(ends)]
+    return np.where((lengths > 0)[None, :, None], np.stack(outputs), h0).astype(np.float64)

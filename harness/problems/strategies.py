@@ -1,0 +1,220 @@
+"""Which problems are drawn: sizes, features, lengths, values. Hypothesis shrinks towards the first and smallest of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from lstm_parity.backends import Capabilities, LSTMSpec, LSTMWeights
+from lstm_parity.backends.numpy_reference import EXACT, Trace, backward, forward
+from lstm_parity.backends.problem import STORAGE, Array
+
+from .problem import Problem
+from .regimes import FORWARD_ONLY, REGIMES, draw_problem
+
+SMALL = 9
+"""Sizes up to this one are drawn for the axes that are not at a border."""
+
+BORDERS = tuple(sorted({n + d for n in (4, 8, 16, 32, 64, 128) for d in (-1, 0, 1)} | {100, 101, 256, 257}))
+"""Sizes around which tiles, warps, blocks and vector registers end."""
+
+LONG = (*BORDERS, 1000)
+"""Numbers of steps, where nothing else is large."""
+
+AT_BORDER: tuple[tuple[str, ...], ...] = (
+    (),
+    *combinations(("steps", "batch", "input", "hidden"), 1),
+    *combinations(("steps", "batch", "input", "hidden"), 2),
+)
+"""Which axes of a problem may be at a border at once: any one, any two."""
+
+EQUAL = ("", "", "", "", "batch to steps", "batch to hidden", "input to hidden", "input to gates")
+"""Which size is made equal to another one: a transposed or mistaken axis passes unseen, or shows, only there. gates: 4H."""
+
+USUAL_STEPS = 65
+"""The most steps where a check says nothing else: a tolerance is measured step by step."""
+
+FILE_VALUES = 1 << 16
+"""With weights from a file, T * B * H is about this at most: their sizes are not ours to choose."""
+
+COARSE = ("tf32", "float16", "bfloat16")
+ONE_LAYER = ("large",)
+"""Regimes that a stack in a coarse precision is not drawn in: with weights in the thousands, a gate near its threshold falls to
+either side by rounding alone, and the layers above read another sequence. No tolerance that a few noisy runs measure covers
+that; one layer has the certificate.
+"""
+
+LARGEST_GRADIENT = 2.0**10
+"""grad_y is scaled so that the reference's gradients stay below this: float16 ends at 65504."""
+
+LENGTHS = ("full", "ragged", "equal", "with zeros", "all zero")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a check needs of its problems. None: as it comes, where the backend promises it.
+
+    several_layers: more than one (False: exactly one). lengths: rows of different lengths. least_*: smallest sizes.
+    regimes: names of regimes.REGIMES, or "spread"; "file" counts as "spread". small: no size is at a border.
+    """
+
+    precision: str | None = None
+    several_layers: bool | None = None
+    bidirectional: bool | None = None
+    projection: bool | None = None
+    peephole: bool | None = None
+    bias: bool | None = None
+    lengths: bool | None = None
+    training: bool | None = None
+    least_steps: int = 1
+    least_batch: int = 1
+    least_hidden: int = 1
+    most_steps: int = USUAL_STEPS
+    regimes: tuple[str, ...] = ("spread", *REGIMES)
+    small: bool = False
+
+    def unmet(self, capabilities: Capabilities) -> str | None:
+        """The first need that the backend does not promise, in words; None if it promises all."""
+        precisions = capabilities.precisions
+        precision: Any = self.precision or next((p for p in STORAGE if p in precisions), "float32")
+        hidden = max(self.least_hidden, 1 + bool(self.projection))
+        spec = LSTMSpec(
+            1,
+            hidden,
+            num_layers=1 + bool(self.several_layers),
+            bidirectional=bool(self.bidirectional),
+            proj_size=int(bool(self.projection)),
+            peephole=bool(self.peephole),
+            bias=self.bias is not False,
+            precision=precision,
+        )
+        return capabilities.why_unsupported(spec, lengths=bool(self.lengths), gradients=bool(self.training))
+
+    def fits(self, spec: LSTMSpec) -> bool:
+        """Whether a spec, that of a file, is of the wished kind; its precision aside."""
+        features = (
+            (self.several_layers, spec.num_layers > 1),
+            (self.bidirectional, spec.bidirectional),
+            (self.projection, spec.proj_size > 0),
+            (self.peephole, spec.peephole),
+            (self.bias, spec.bias),
+        )
+        return all(wish in (None, has) for wish, has in features) and spec.hidden_size >= self.least_hidden
+
+
+@st.composite
+def problems(draw: st.DrawFn, capabilities: Capabilities, wish: Wish, file_weights: LSTMWeights | None = None) -> Problem:
+    """Problems that the backend promises to solve and that the check needs. wish.unmet(capabilities) must be None."""
+    precision: Any = wish.precision or draw(st.sampled_from([p for p in _order() if p in capabilities.precisions]))
+    regimes = [r for r in wish.regimes if not (wish.training and r in FORWARD_ONLY)]
+    training = _flag(draw, wish.training, capabilities.gradients, rarely=True)
+    if training:
+        regimes = [r for r in regimes if r not in FORWARD_ONLY]
+    usual = [r for r in regimes if r == "spread"] * (len(regimes) + 1)  # half of all, and the first
+    from_file = file_weights is not None and wish.fits(file_weights.infer_spec()) and "spread" in regimes
+    regime = draw(st.sampled_from([*usual, *regimes, *["file"] * (from_file * len(regimes))]))
+    at_border = () if wish.small else draw(st.sampled_from(AT_BORDER))
+
+    steps = draw(_size("steps", at_border, wish.least_steps, wish.most_steps))
+    batch = draw(_size("batch", at_border, wish.least_batch))
+    equal = draw(st.sampled_from(EQUAL))
+    weights = None
+    if regime == "file" and file_weights is not None:
+        spec = replace(file_weights.infer_spec(), precision=precision)
+        weights = file_weights.astype(spec.dtype)
+        batch = max(wish.least_batch, min(batch, FILE_VALUES // spec.hidden_size))
+        steps = max(wish.least_steps, min(steps, FILE_VALUES // (spec.hidden_size * batch)))
+    else:
+        spec = _spec(draw, capabilities, wish, precision, at_border)
+        if regime in ONE_LAYER and spec.num_layers > 1 and precision in COARSE:
+            regime = "spread"
+        room = SMALL if len(at_border) > 1 else BORDERS[-1]  # two large sizes are enough
+        if equal == "batch to steps" and wish.least_batch <= steps <= room:
+            batch = steps
+        elif equal == "batch to hidden" and wish.least_batch <= spec.hidden_size <= room:
+            batch = spec.hidden_size
+        elif equal == "input to hidden" and spec.hidden_size <= room:
+            spec = replace(spec, input_size=spec.hidden_size)
+        elif equal == "input to gates" and 4 * spec.hidden_size <= BORDERS[-1] and spec.hidden_size <= room:
+            spec = replace(spec, input_size=4 * spec.hidden_size)
+    lengths = None
+    if _flag(draw, wish.lengths, capabilities.lengths):
+        kinds = LENGTHS if capabilities.zero_lengths else LENGTHS[:3]
+        lengths = _lengths(draw(st.sampled_from(kinds)), steps, batch, draw(st.integers(0, 2**16 - 1)))
+    seed = draw(st.integers(0, 2**16 - 1))
+    return draw_problem(spec, steps, batch, seed, lengths=lengths, training=training, regime=regime, weights=weights)
+
+
+def _order() -> Iterator[str]:
+    """Precisions, the plainest first."""
+    return iter(("float32", "float64", "tf32", "float16", "bfloat16"))
+
+
+def _flag(draw: st.DrawFn, wished: bool | None, promised: bool, *, rarely: bool = False) -> bool:
+    if wished is not None:
+        return wished
+    return promised and draw(st.sampled_from([False, False, False, True]) if rarely else st.booleans())
+
+
+def _size(axis: str, at_border: tuple[str, ...], least: int = 1, most: int | None = None) -> st.SearchStrategy[int]:
+    borders = LONG if at_border == ("steps",) else BORDERS
+    sizes = [n for n in borders if n >= least and (most is None or n <= most)]
+    if axis in at_border and sizes:
+        return st.sampled_from(sizes)
+    return st.integers(least, max(least, min(SMALL, most or SMALL)))
+
+
+def _spec(draw: st.DrawFn, capabilities: Capabilities, wish: Wish, precision: Any, at_border: tuple[str, ...]) -> LSTMSpec:
+    hidden = draw(_size("hidden", at_border, wish.least_hidden, capabilities.max_hidden_size))
+    input_size = draw(_size("input", at_border))
+    layers = 1
+    most = capabilities.num_layers or 3
+    if wish.several_layers or (wish.several_layers is None and most > 1 and draw(st.sampled_from([False, False, True]))):
+        layers = draw(st.integers(2, min(3, most)))
+    bidirectional = _flag(draw, wish.bidirectional, capabilities.bidirectional)
+    projection = 0
+    if hidden > 1 and _flag(draw, wish.projection, capabilities.projection, rarely=True):
+        projection = draw(st.integers(1, hidden - 1))
+    peephole = _flag(draw, wish.peephole, capabilities.peephole, rarely=True)
+    bias = wish.bias if wish.bias is not None else not _flag(draw, None, capabilities.no_bias, rarely=True)
+    return LSTMSpec(input_size, hidden, layers, bidirectional, projection, bias, peephole, precision)
+
+
+def _lengths(kind: str, steps: int, batch: int, seed: int) -> Array:
+    rng = np.random.default_rng(seed)
+    match kind:
+        case "full":
+            return np.full(batch, steps)
+        case "ragged":
+            return np.asarray(rng.integers(1, steps + 1, batch))
+        case "equal":
+            return np.full(batch, rng.integers(1, steps + 1))
+        case "with zeros":
+            return np.asarray(rng.integers(0, steps + 1, batch))
+    return np.zeros(batch, np.int64)
+
+
+def with_bounded_gradients(problem: Problem) -> Problem:
+    """grad_y and grad_state times a power of two such that no gradient passes LARGEST_GRADIENT."""
+    spec, weights, inputs = problem.spec, problem.weights, problem.inputs
+    trace = Trace()
+    forward(spec, weights, inputs.x, inputs.state, inputs.lengths, EXACT, trace)
+    assert inputs.grad_y is not None
+    assert inputs.grad_state is not None
+    found = backward(spec, weights, trace, inputs.grad_y, inputs.grad_state)
+    arrays = [found.x, found.h0, found.c0, *(a for _, a in found.weights.items())]
+    largest = max(float(np.abs(a).max(initial=0.0)) for a in arrays)
+    if not np.isfinite(largest) or largest <= LARGEST_GRADIENT:
+        return problem
+    factor = 2.0 ** np.floor(np.log2(LARGEST_GRADIENT / largest))
+
+    def scaled(array: Array) -> Array:
+        return np.asarray((np.asarray(array, np.float64) * factor).astype(spec.dtype))
+
+    state = replace(inputs.grad_state, h=scaled(inputs.grad_state.h), c=scaled(inputs.grad_state.c))
+    return problem.with_inputs(grad_y=scaled(inputs.grad_y), grad_state=state)

@@ -1,0 +1,73 @@
+"""A problem with what the backend made of it, to be held against the equations and against variations of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from lstm_parity.backends.problem import Array
+
+from ...oracle.agreement import Expected, Judgement
+from ...oracle.location import error_ratio
+from ...oracle.results import Results
+from ...oracle.tolerance import Tolerance
+from ...problems.problem import Problem
+from ..isolation.execute import Program, tensors_of
+from ..trial import BackendFaultError, Executor
+
+FORWARD = ("y", "h_n", "c_n")
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One call. ulps: the backend's activation_ulps."""
+
+    problem: Problem
+    results: Results
+    ulps: float
+
+    @cached_property
+    def expected(self) -> Expected:
+        """What the results are compared with."""
+        return Expected(self.problem.spec, self.problem.weights, self.problem.inputs, activation_ulps=self.ulps)
+
+    @cached_property
+    def judgement(self) -> Judgement:
+        """Whether the results agree with the equations."""
+        return self.expected.judge(self.results)
+
+    @cached_property
+    def got(self) -> dict[str, Array]:
+        """The results in float64, by name."""
+        return {name: np.asarray(a).astype(np.float64) for name, a in tensors_of(self.results).items()}
+
+    @property
+    def tolerances(self) -> dict[str, Tolerance]:
+        """What may differ, by name."""
+        return self.expected.tolerances(self.ulps)
+
+    def matches(self, tensors: Mapping[str, Array] | None) -> bool:
+        """Whether the results are these, to within the problem's tolerance, pooled over each tensor and grown with its size."""
+        if tensors is None:
+            return False
+        for name, array in tensors.items():
+            got, right = self.got.get(name), self.tolerances[name]
+            if got is None or got.shape != array.shape:
+                return False
+            sizes = [float(np.abs(a[np.isfinite(a)]).max(initial=0.0)) for a in (array, right.reference)]
+            allowed = float(np.max(right.allowed, initial=0.0)) * max(1.0, sizes[0] / sizes[1] if sizes[1] else 1.0)
+            if (error_ratio(got, np.asarray(array), np.asarray(allowed)) > 1).any():
+                return False
+        return True
+
+
+def run_case(executor: Executor, problem: Problem, ulps: float) -> Case | None:
+    """The problem as the one call of a new instance; None where the backend gives no results."""
+    try:
+        ran = executor.run(Program(((problem.spec, problem.weights),), ((0, problem.inputs),)))
+    except BackendFaultError:
+        return None
+    return Case(problem, ran.results[0], ulps) if ran.results else None

@@ -1,0 +1,1 @@
+"""A backend run in a process of its own, or in this one."""

@@ -1,0 +1,98 @@
+"""Runs programs in a process of the backend's own, which may crash, hang or end without taking the suite with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...worker.client import WorkerClient, WorkerError
+from ...worker.messages import Describe, Description
+from ..trial import BackendFaultError
+from .execute import Program, Ran
+from .server import VerifyServer
+from .steady import LIMIT_S
+
+IMPORT_S = 60.0
+"""Seconds for starting a process and importing the backend in it, beside the limit of a call."""
+
+
+class NotThereError(Exception):
+    """The backend cannot be imported or found, or not run on this machine. The message says why."""
+
+
+class RemoteExecutor:
+    """One backend by name. timeout_s: limit of one program."""
+
+    def __init__(self, backend: str, threads: int, timeout_s: float) -> None:
+        self._backend, self._threads, self._timeout_s = backend, threads, timeout_s
+        self._client: WorkerClient | None = None
+
+    def describe(self) -> Description:
+        """What the backend promises. Raises NotThereError, or BackendFaultError for a class that is no backend."""
+        try:
+            found: Description = self._ask(Describe(), self._timeout_s + IMPORT_S)
+        except WorkerError as error:
+            if error.status == "UNAVAILABLE" or not self._alive:
+                raise NotThereError(error.reason) from error
+            raise BackendFaultError("raised", error.reason) from error
+        why: object = found.unavailable
+        if why is not None and not (isinstance(why, str) and why.strip()):
+            raise BackendFaultError(
+                "form", f"unavailable() returned {why!r}, expected None, or in words why it cannot run here"
+            )
+        if why is not None:
+            raise NotThereError(str(why))
+        return found
+
+    def run(self, program: Program) -> Ran:
+        """See trial.Executor. A repeated call is made in a fresh process, whose memory no other program has used, and by one
+        thread: calls so small gain nothing by more, which only spin beside the other checks.
+        """
+        if not program.repeat:
+            return self._run(program)
+        alone = RemoteExecutor(self._backend, 1, self._timeout_s + LIMIT_S)
+        try:
+            return alone._run(program)
+        finally:
+            alone.close()
+
+    def _run(self, program: Program) -> Ran:
+        try:
+            if not self._alive:
+                self._ask(Describe(), self._timeout_s + IMPORT_S)
+            ran: Ran = self._ask(program, self._timeout_s)
+        except WorkerError as error:
+            raise self._fault(error) from error
+        return ran
+
+    def close(self) -> None:
+        """End the process."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    @property
+    def _alive(self) -> bool:
+        return self._client is not None and self._client.alive
+
+    def _ask(self, message: Any, limit_s: float) -> Any:
+        if not self._alive:
+            self.close()
+            # arrays at the same places each time: what a seed draws again must round as it did before
+            self._client = WorkerClient(VerifyServer, self._backend, self._threads, layout=0)
+        assert self._client is not None
+        return self._client.ask(message, limit_s)
+
+    def _fault(self, error: WorkerError) -> BackendFaultError:
+        match error.status:
+            case "WRONG":
+                return BackendFaultError("form", error.reason)
+            case "TIMEOUT":
+                return BackendFaultError("hung", f"no result within {self._timeout_s:g} s; --timeout gives a slow backend more")
+            case "OUT_OF_MEMORY":
+                return BackendFaultError("out of memory", f"{error.reason}, expected (y, LSTMState(h_n, c_n))")
+            case "UNSUPPORTED" | "UNAVAILABLE":
+                raised = f"the backend refused what its capabilities promise: {error.reason}"
+                return BackendFaultError("raised", raised)
+        if not self._alive:
+            return BackendFaultError("ended", f"{error.reason}, expected (y, LSTMState(h_n, c_n))")
+        return BackendFaultError("raised", f"the backend raised {error.reason}, expected (y, LSTMState(h_n, c_n))")

@@ -1,0 +1,64 @@
+"""LSTM backends behind one interface: verify that their numbers agree, and measure how fast they are.
+
+Names are imported when they are first used (PEP 562), so that `lstm-parity --help` loads none of them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .backends.interface import Capabilities as Capabilities
+    from .backends.interface import LSTMBackend as LSTMBackend
+    from .backends.interface import UnavailableError as UnavailableError
+    from .backends.interface import UnsupportedError as UnsupportedError
+    from .backends.problem import DirectionWeights as DirectionWeights
+    from .backends.problem import LSTMGradients as LSTMGradients
+    from .backends.problem import LSTMSpec as LSTMSpec
+    from .backends.problem import LSTMState as LSTMState
+    from .backends.problem import LSTMWeights as LSTMWeights
+    from .backends.registry import backend_names as backend_names
+    from .backends.registry import load_backend as load_backend
+    from .backends.weights import load_weights as load_weights
+
+_HOME = {
+    "Capabilities": "backends.interface",
+    "DirectionWeights": "backends.problem",
+    "LSTMBackend": "backends.interface",
+    "LSTMGradients": "backends.problem",
+    "LSTMSpec": "backends.problem",
+    "LSTMState": "backends.problem",
+    "LSTMWeights": "backends.problem",
+    "UnavailableError": "backends.interface",
+    "UnsupportedError": "backends.interface",
+    "backend_names": "backends.registry",
+    "load_backend": "backends.registry",
+    "load_weights": "backends.weights",
+}
+"""The module that defines each public name."""
+
+__all__ = [
+    "Capabilities",
+    "DirectionWeights",
+    "LSTMBackend",
+    "LSTMGradients",
+    "LSTMSpec",
+    "LSTMState",
+    "LSTMWeights",
+    "UnavailableError",
+    "UnsupportedError",
+    "backend_names",
+    "load_backend",
+    "load_weights",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
