@@ -21,9 +21,9 @@ from .cell import Cell
 from .control import CONTROL_CELL
 from .inputs import call_key, draw_batch, draw_weights
 from .ledger import Ledger
-from .messages import Check, Memory, Open
+from .messages import CheckRequest, Memory, Open
 from .peaks import Peaks
-from .sampling import CHECKED_ROWS, Audit, Contestant, Sampler
+from .sampling import CHECKED_ROWS, Contestant, OutputCheck, Sampler
 from .verdict import State
 
 AUDITS = 8
@@ -118,13 +118,15 @@ def measure_cell(
     if running:
         with ledger.spend("setup"):
             weights = context.load_weights(cell, weights_seed)
-            check = Check(rows, projection_seed, call_key(seed, 0))
+            check = CheckRequest(rows, projection_seed, call_key(seed, 0))
             for backend, client in running.items():
                 states[backend].checked = _ask(states[backend], client, check, limit_s)
         checks_before = ledger.spent("checks")
         with ledger.spend("checks"):
             first = {b: s.checked.results for b, s in states.items() if s.checked is not None}
-            _judge(cell, weights, seed, 0, ring_size, Audit(0, rows, projection_seed, first), states, promises, first=True)
+            _judge(
+                cell, weights, seed, 0, ring_size, OutputCheck(0, rows, projection_seed, first), states, promises, first=True
+            )
         one_check = ledger.spent("checks") - checks_before
         audits = int(np.clip(AUDIT_SHARE * context.budget_s / max(one_check, 1e-9), LEAST_AUDITS, AUDITS))
         contestants = []
@@ -205,7 +207,7 @@ def _judge(
     seed: int,
     call: int,
     ring_size: int,
-    audit: Audit,
+    audit: OutputCheck,
     states: dict[str, State],
     promises: Mapping[str, Capabilities],
     *,

@@ -46,7 +46,7 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class Check:
+class CheckRequest:
     """Run call number 0 untimed, on inputs drawn from `key`, for the given batch rows."""
 
     answer: ClassVar[type] = Checked

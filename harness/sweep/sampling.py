@@ -78,7 +78,7 @@ class Contestant:
 
 
 @dataclass(frozen=True, eq=False)
-class Audit:
+class OutputCheck:
     """What contestants returned from one timed call, to be judged when sampling is over."""
 
     call: int
@@ -109,7 +109,7 @@ class Sampler:
         self._everyone = (*contestants, *controls)
         # who computes on a GPU needs a core to launch from, whatever threads others were given
         self._cores = threads if any(c.device_kind == "cpu" for c in contestants) else 1
-        self.audits: list[Audit] = []
+        self.audits: list[OutputCheck] = []
         self.disturbed_s = 0.0
         self._disturbed = False
         self._highest_mhz: float | None = None
@@ -128,7 +128,7 @@ class Sampler:
         controls_before = self._ledger.spent("control")
         start = perf_counter()
         in_samples, block = 0.0, 0
-        kept: list[list[Audit]] = []
+        kept: list[list[OutputCheck]] = []
         window = self._open_window()
         while True:
             active = [c for c in self._contestants if c.failure is None]
@@ -183,12 +183,12 @@ class Sampler:
 
     def _block(
         self, active: list[Contestant], controls: list[Contestant], block: int, audit: bool, ring_size: int
-    ) -> tuple[float, list[Audit]]:
+    ) -> tuple[float, list[OutputCheck]]:
         """One sample of each, in random order; returns the seconds inside those of the backends, and what is to be judged."""
         inside = 0.0
         # Where contestants make the same calls, they are checked on the same inputs, so that what is expected is computed once.
         seed = int(self._rng.integers(2**31))
-        groups: dict[int, Audit] = {}
+        groups: dict[int, OutputCheck] = {}
         members = [*active, *controls]
         for position, index in enumerate(self._rng.permutation(len(members))):
             contestant = members[index]
@@ -206,7 +206,7 @@ class Sampler:
                 chosen = int(self._rng.integers(calls))
                 call = first + chosen
                 if call not in groups:
-                    groups[call] = Audit(call, self._draw_rows(call, ring_size), seed, {})
+                    groups[call] = OutputCheck(call, self._draw_rows(call, ring_size), seed, {})
                 with self._ledger.spend("checks"):
                     answer = self._ask(contestant, Fetch(chosen, groups[call].rows, seed))
                 if answer is not None:

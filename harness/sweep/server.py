@@ -28,7 +28,7 @@ class SweepServer(Server):
 
         return super().handlers() | {
             m.Open: self._open,
-            m.Check: lambda x: self._opened().check(x),
+            m.CheckRequest: lambda x: self._opened().check(x),
             m.Prepare: lambda x: self._opened().prepare(x),
             m.Go: lambda _: self._opened().go(),
             m.Fetch: lambda x: self._opened().fetch(x),

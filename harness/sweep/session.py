@@ -17,7 +17,7 @@ from ..worker.inherit import peak_memory_bytes
 from .device import Index, Stopwatch, Values, stopwatch
 from .hooks import Hooks
 from .inputs import InputRing, draw_weights
-from .messages import Check, Checked, Fetch, MemoryUsed, Open, Opened, Prepare, Ready, Sample
+from .messages import Checked, CheckRequest, Fetch, MemoryUsed, Open, Opened, Prepare, Ready, Sample
 
 LONGEST_REMARK = 300
 """Characters of what a backend says of itself."""
@@ -56,7 +56,7 @@ class Session:
         self._reader = HostReader(self._backend, cell.spec)
         self.opened = Opened(self.setup_s, self._stopwatch.device_name())
 
-    def check(self, message: Check) -> Checked:
+    def check(self, message: CheckRequest) -> Checked:
         """The first call, on the inputs of call 0, untimed but for set-up, and the transfers of its arrays."""
         self._ring.draw(message.key)
         start = self._clock()
