@@ -15,7 +15,6 @@ from typing import Any
 
 from ..machine.host import oom_kills, process_seconds
 from ..records import Status
-from .affinity import Affinity
 from .answers import read_answer
 from .messages import Answer, Failure
 from .server import LAYOUTS, Server, main
@@ -74,7 +73,6 @@ class WorkerClient:
         try:
             layout = secrets.randbelow(LAYOUTS) if layout is None else layout
             self._process, self._pipe = spawn(main, threads, server_class, backend, self._path, module_path, layout)
-            self._affinity = Affinity(self._process.pid or 0)
         except BaseException:
             self._output.close()
             self._path.unlink(missing_ok=True)
@@ -89,7 +87,6 @@ class WorkerClient:
         """The answer to a message. Raises WorkerError for a Failure, a crash, or no answer within limit_s (then killed)."""
         start, late = monotonic(), threading.Event()
         self._count_kills(start)
-        self._affinity.restore()
         try:
             self._pipe.send(message)
             while not self._pipe.poll(max(0.0, min(LOOK_S, start + limit_s - monotonic()))):
@@ -113,7 +110,6 @@ class WorkerClient:
             self.kill()
             what = type(message).__name__.lower()
             raise WorkerError("TIMEOUT", f"no answer to {what!r} within {limit_s:.3g} s{self._last_words()}")
-        self._affinity.note()
         self._bound_output()
         if isinstance(answer, Failure):
             raise WorkerError(_STATUS[answer.kind], answer.reason)  # what was printed may be of earlier calls
