@@ -25,7 +25,7 @@ from .problem import STORAGE, Array, LSTMGradients, LSTMSpec, LSTMState, LSTMWei
 
 
 class UnsupportedError(Exception):
-    """The backend does not compute this problem. reason: what it cannot do, in words."""
+    """The backend does not compute this problem; `reason` says what it does not support."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -33,7 +33,7 @@ class UnsupportedError(Exception):
 
 
 class UnavailableError(Exception):
-    """The backend cannot run on this machine. reason: why; hint: how to get it."""
+    """The backend cannot run on this machine; `reason` says why, `hint` how to install it."""
 
     def __init__(self, reason: str, hint: str = "") -> None:
         super().__init__(f"{reason}; {hint}" if hint else reason)
@@ -44,36 +44,48 @@ class UnavailableError(Exception):
         return type(self), (self.reason, self.hint)
 
 
-MOST_ULPS = 2**17
-"""2^-7 of what sigmoid and tanh reach; the coarsest tanh of hardware is off by 2^-11 (PTX ISA, tanh.approx.f32)."""
+MAX_ACTIVATION_ULPS = 2**17
+"""An absolute error of 2^-7; the coarsest hardware tanh has an error of 2^-11 (PTX ISA, tanh.approx.f32)."""
+
+
+FLAGS = ("bidirectional", "projection", "peephole", "no_bias", "lengths", "zero_lengths", "gradients", "deterministic")
+"""The fields of Capabilities that are True or False."""
 
 
 @dataclass(frozen=True)
 class Capabilities:
     """What a backend promises. A promise that is not kept is a failure; what is not promised is skipped.
 
-    device: where its arrays live. precisions: any of "float64", "float32", "tf32", "float16", "bfloat16".
-    num_layers: the most layers, None = any. zero_lengths: rows of length 0 in `lengths`. gradients: `backward`.
-    deterministic: the same call gives the same bits. max_hidden_size: None = any. activation_ulps: absolute error allowed to
-    sigmoid and tanh, in units of the roundoff of the arithmetic (2^-53 in float64, 2^-24 in all others), at most MOST_ULPS.
+    Raises ValueError, naming the field and its value, for a value that is not one of those below.
     """
 
     device: Literal["cpu", "cuda"] = "cpu"
+    """Where its arrays are."""
     precisions: frozenset[str] = frozenset({"float32"})
+    """Any of "float64", "float32", "tf32", "float16", "bfloat16"."""
     num_layers: int | None = 1
+    """The largest number of layers; None means any."""
     bidirectional: bool = False
     projection: bool = False
     peephole: bool = False
     no_bias: bool = False
+    """bias=False."""
     lengths: bool = False
+    """Sequences of different lengths in one batch."""
     zero_lengths: bool = False
+    """Rows of length 0 in `lengths`."""
     gradients: bool = False
+    """`backward`."""
     deterministic: bool = True
+    """The same call gives the same bits."""
     max_hidden_size: int | None = None
+    """None means any."""
     activation_ulps: float = 4
+    """Absolute error of sigmoid and tanh, in units of the roundoff of the arithmetic (2^-53 in float64, 2^-24 in all others);
+    at most MAX_ACTIVATION_ULPS.
+    """
 
     def __post_init__(self) -> None:
-        """Raises ValueError, naming the field and what it is, for a promise that cannot be understood."""
         if self.device not in ("cpu", "cuda"):
             raise ValueError(f'device must be "cpu" or "cuda", not {self.device!r}')
         if not isinstance(self.precisions, (frozenset, set)) or not self.precisions or not self.precisions <= STORAGE.keys():
@@ -83,26 +95,17 @@ class Capabilities:
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise ValueError(f"{name} must be None or an integer of at least 1, not {value!r}")
-        for name in (
-            "bidirectional",
-            "projection",
-            "peephole",
-            "no_bias",
-            "lengths",
-            "zero_lengths",
-            "gradients",
-            "deterministic",
-        ):
+        for name in FLAGS:
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, not {getattr(self, name)!r}")
         ulps = self.activation_ulps
-        if isinstance(ulps, bool) or not isinstance(ulps, (int, float)) or not 0 <= ulps <= MOST_ULPS:
-            raise ValueError(f"activation_ulps must be a number from 0 to {MOST_ULPS}, not {ulps!r}")
+        if isinstance(ulps, bool) or not isinstance(ulps, (int, float)) or not 0 <= ulps <= MAX_ACTIVATION_ULPS:
+            raise ValueError(f"activation_ulps must be a number from 0 to {MAX_ACTIVATION_ULPS}, not {ulps!r}")
 
     def why_unsupported(
         self, spec: LSTMSpec, *, lengths: bool = False, zero_lengths: bool = False, gradients: bool = False
     ) -> str | None:
-        """The first promise that the problem needs and the backend does not make, in words; None if it makes all."""
+        """Names the first promise that the problem needs and the backend does not make; None if it makes all."""
         layers = self.num_layers if self.num_layers is not None else spec.num_layers
         width = self.max_hidden_size if self.max_hidden_size is not None else spec.hidden_size
         needs = (
@@ -166,11 +169,11 @@ class LSTMBackend(ABC):
         return np.asarray(array)
 
     def remark(self) -> str:
-        """What a reader of the last call's time should know of how it was computed, in a few words. Default: nothing."""
+        """How the last call was computed, for whoever reads its time: a few words, such as the plan. Default: nothing."""
         return ""
 
-    def synchronize(self) -> None:  # noqa: B027  a backend whose calls return when the work is done has nothing to wait for
+    def synchronize(self) -> None:  # noqa: B027  calls that return when the work is done have nothing to wait for
         """Wait until the work of every earlier call is done. Default: nothing."""
 
     def close(self) -> None:  # noqa: B027
-        """Give back what the backend holds. Default: nothing."""
+        """Release what the backend holds. Default: nothing."""

@@ -1,128 +1,42 @@
-"""What an LSTM problem is made of: the specification, the weights, the state, the gradients.
-
-Axis letters, here and in every docstring of the project:
-
-    T  time steps            B  batch                 I  input size
-    H  hidden size           P  projection size       R  width of the recurrent state: P, or H without projection
-    L  layers                D  directions (1 or 2)
+"""The data of an LSTM problem: weights, state, gradients, and the validation of inputs.
 
 Gate order in every packed array is **i, f, g, o** (that of PyTorch and cuDNN): rows 0..H-1 of a [4H, n] matrix belong to
-the input gate, the next H to the forget gate, then the candidate, then the output gate.
+the input gate, the next H to the forget gate, then the candidate, then the output gate. Axis letters: see spec.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from importlib import import_module
-from typing import Any, Literal
+from typing import Any
 
-import ml_dtypes
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
-Precision = Literal["float64", "float32", "tf32", "float16", "bfloat16"]
+from . import packings
+from .spec import STORAGE as STORAGE
+from .spec import Array as Array
+from .spec import LSTMSpec as LSTMSpec
+from .spec import Precision as Precision
 
-STORAGE: Mapping[str, np.dtype[Any]] = {
-    "float64": np.dtype(np.float64),
-    "float32": np.dtype(np.float32),
-    "tf32": np.dtype(np.float32),
-    "float16": np.dtype(np.float16),
-    "bfloat16": np.dtype(ml_dtypes.bfloat16),
-}
-"""Storage and interface dtype of each precision."""
-
-
-@dataclass(frozen=True)
-class LSTMSpec:
-    """The mathematical shape of an LSTM and the precision it is computed in; hashable.
-
-    precision: "float64"; "float32" (IEEE float32 throughout); "tf32" (float32 storage; operands of matrix products may be
-    rounded to 10 bits); "float16" and "bfloat16" (storage and interface dtype; matrix products accumulate in float32).
-
-    Raises ValueError, naming the field, for a size below 1, a proj_size outside 0..hidden_size-1, or an unknown precision;
-    TypeError for a size that is not an integer or a flag that is not a bool.
-    """
-
-    input_size: int
-    hidden_size: int
-    num_layers: int = 1
-    bidirectional: bool = False
-    proj_size: int = 0
-    bias: bool = True
-    peephole: bool = False
-    precision: Precision = "float32"
-
-    def __post_init__(self) -> None:
-        for name, least in (("input_size", 1), ("hidden_size", 1), ("num_layers", 1), ("proj_size", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-                raise TypeError(f"{name} must be an integer, not {value!r}")
-            if value < least:
-                raise ValueError(f"{name} must be at least {least}, not {value}")
-            object.__setattr__(self, name, int(value))
-        for name in ("bidirectional", "bias", "peephole"):
-            value = getattr(self, name)
-            if not isinstance(value, (bool, np.bool_)):
-                raise TypeError(f"{name} must be True or False, not {value!r}")
-            object.__setattr__(self, name, bool(value))
-        if self.proj_size >= self.hidden_size:
-            raise ValueError(f"proj_size must be below hidden_size ({self.hidden_size}), not {self.proj_size}; 0 means none")
-        if self.precision not in STORAGE:
-            raise ValueError(f"precision must be one of {', '.join(STORAGE)}, not {self.precision!r}")
-
-    @property
-    def num_directions(self) -> int:
-        """D: 2 if bidirectional, else 1."""
-        return 2 if self.bidirectional else 1
-
-    @property
-    def state_size(self) -> int:
-        """R: width of h, proj_size or, without projection, hidden_size."""
-        return self.proj_size or self.hidden_size
-
-    @property
-    def output_size(self) -> int:
-        """D*R: width of y."""
-        return self.num_directions * self.state_size
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Storage and interface dtype."""
-        return STORAGE[self.precision]
-
-    def layer_input_size(self, layer: int) -> int:
-        """Width of what a layer reads: I for layer 0, D*R above."""
-        return self.input_size if layer == 0 else self.output_size
-
-    def weight_shapes(self, layer: int) -> dict[str, tuple[int, ...] | None]:
-        """The shape of each field of a layer's DirectionWeights; None where the field must be None."""
-        four_h, r = 4 * self.hidden_size, self.state_size
-        return {
-            "w_ih": (four_h, self.layer_input_size(layer)),
-            "w_hh": (four_h, r),
-            "b_ih": (four_h,) if self.bias else None,
-            "b_hh": (four_h,) if self.bias else None,
-            "w_hr": (self.proj_size, self.hidden_size) if self.proj_size else None,
-            "peephole": (3, self.hidden_size) if self.peephole else None,
-        }
+_STORED_PRECISIONS: tuple[Precision, ...] = ("float64", "float32", "float16", "bfloat16")
 
 
 @dataclass(frozen=True, eq=False)
 class DirectionWeights:
-    """Weights of one direction of one layer, in the storage dtype.
-
-    w_ih [4H, I or D*R], w_hh [4H, R], b_ih [4H], b_hh [4H] (both None where bias=False), w_hr [P, H] (None without
-    projection), peephole [3, H] in order i, f, o (None without peepholes).
-    """
+    """Weights of one direction of one layer, in the storage dtype."""
 
     w_ih: Array
+    """[4H, I] in the first layer, [4H, D*R] in those above."""
     w_hh: Array
+    """[4H, R]."""
     b_ih: Array | None = None
+    """[4H]; None where bias=False."""
     b_hh: Array | None = None
+    """[4H]; None where bias=False."""
     w_hr: Array | None = None
+    """[P, H]; None without projection."""
     peephole: Array | None = None
+    """[3, H] in the order i, f, o; None without peepholes."""
 
     def items(self) -> Iterator[tuple[str, Array]]:
         """(field name, array) of every weight that is present."""
@@ -138,9 +52,10 @@ class DirectionWeights:
 
 @dataclass(frozen=True, eq=False)
 class LSTMWeights:
-    """All weights of an LSTM: layers[l][d] is the DirectionWeights of layer l, direction d (0 forward, 1 reverse)."""
+    """All weights of an LSTM."""
 
     layers: tuple[tuple[DirectionWeights, ...], ...]
+    """layers[l][d]: layer l, direction d (0 forward, 1 reverse)."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(tuple(layer) for layer in self.layers))
@@ -155,6 +70,25 @@ class LSTMWeights:
     def astype(self, dtype: Any) -> LSTMWeights:
         """The same weights in another dtype; arrays that have it already are shared."""
         return LSTMWeights(tuple(tuple(d.astype(dtype) for d in layer) for layer in self.layers))
+
+    @property
+    def storage_precision(self) -> Precision:
+        """The precision whose storage dtype the weights have: float64, float32, float16 or bfloat16 (never tf32).
+
+        Raises ValueError where they have several dtypes, or another one.
+        """
+        dtypes = {array.dtype for _, array in self.items()}
+        for precision in _STORED_PRECISIONS:
+            if dtypes == {STORAGE[precision]}:
+                return precision
+        raise ValueError(f"weights have dtype {', '.join(sorted(map(str, dtypes))) or 'none'}, expected one storage dtype")
+
+    def widened(self) -> LSTMWeights:
+        """The weights in one dtype: their own where they share one, else float64 if any is float64, else float32."""
+        dtypes = {array.dtype for _, array in self.items()}
+        if len(dtypes) == 1:
+            return self
+        return self.astype(np.float64 if np.dtype(np.float64) in dtypes else np.float32)
 
     def validate(self, spec: LSTMSpec) -> None:
         """Raise ValueError, naming the field with its shape and dtype, unless these are weights for `spec`."""
@@ -192,7 +126,7 @@ class LSTMWeights:
     def from_gates(
         cls, w_c: Array, w_u: Array, w_f: Array, w_o: Array, b_c: Array, b_u: Array, b_f: Array, b_o: Array
     ) -> LSTMWeights:
-        """One layer, one direction, from the lecture's matrices, one a gate, over the concatenation [a<t-1>, x<t>].
+        """One layer, one direction, from one matrix a gate over the concatenation [a<t-1>, x<t>] (the lecture's form).
 
         w_c, w_u, w_f, w_o [H, R + I]: candidate, update (input), forget, output; columns 0..R-1 act on a<t-1> (that is h'),
         the rest on x<t>; R = H. b_* [H] or [H, 1]. The result has b_hh = 0. Raises ValueError, naming the matrix.
@@ -214,42 +148,57 @@ class LSTMWeights:
         return cls(((DirectionWeights(packed[:, h:].copy(), packed[:, :h].copy(), b_ih, np.zeros_like(b_ih)),),))
 
     def to_gates(self, layer: int = 0, direction: int = 0) -> tuple[Array, ...]:
-        """The lecture's eight: w_c, w_u, w_f, w_o [H, R + I], b_c, b_u, b_f, b_o [H], the two biases summed.
+        """The inverse of from_gates: w_c, w_u, w_f, w_o [H, R + I], b_c, b_u, b_f, b_o [H], the two biases summed.
 
-        Raises ValueError for weights with projection or peepholes, which the lecture's form cannot say.
+        Raises ValueError for weights with projection or peepholes, which this form does not have.
         """
         w = self.layers[layer][direction]
         if w.w_hr is not None or w.peephole is not None:
-            raise ValueError("the lecture's per-gate form has neither projection nor peepholes")
+            raise ValueError("the form with one matrix a gate has neither projection nor peepholes")
         u, f, c, o = np.split(np.concatenate([w.w_hh, w.w_ih], axis=1), 4)
         bias = np.zeros(len(w.w_ih), w.w_ih.dtype) if w.b_ih is None or w.b_hh is None else w.b_ih + w.b_hh
         b_u, b_f, b_c, b_o = np.split(bias, 4)
         return c, u, f, o, b_c, b_u, b_f, b_o
 
-    # conversions.py imports this module, so it is imported by name and only when it is asked for.
     @classmethod
     def from_state_dict(cls, state_dict: Mapping[str, Any], prefix: str = "") -> LSTMWeights:
-        """The weights of an nn.LSTM or nn.LSTMCell in a state dict: see conversions.from_state_dict."""
-        weights: LSTMWeights = import_module("lstm_parity.backends.weights.conversions").from_state_dict(state_dict, prefix)
-        return weights
+        """The weights of the nn.LSTM or nn.LSTMCell whose entries are called `prefix` + weight_ih_l0, ...
+
+        Values keep their dtype. Raises ValueError, naming the entry: see packings.from_state_dict.
+        """
+        layers = packings.from_state_dict(state_dict, prefix)
+        return cls(tuple(tuple(DirectionWeights(**arrays) for arrays in layer) for layer in layers))
 
     def to_state_dict(self, prefix: str = "") -> dict[str, Array]:
-        """The weights under nn.LSTM's names: see conversions.to_state_dict."""
-        state_dict: dict[str, Array] = import_module("lstm_parity.backends.weights.conversions").to_state_dict(self, prefix)
-        return state_dict
+        """The weights under nn.LSTM's names, in nn.LSTM's order; arrays are shared, not copied.
+
+        Raises ValueError for weights with peepholes, which nn.LSTM does not have, and for weights that do not fit together.
+        """
+        if self.infer_spec(self.storage_precision).peephole:
+            raise ValueError("nn.LSTM has no peepholes, so a state dict cannot hold these weights")
+        return packings.to_state_dict([[dict(d.items()) for d in layer] for layer in self.layers], prefix)
 
     @classmethod
     def from_onnx(cls, W: Any, R: Any, B: Any = None, P: Any = None) -> LSTMWeights:
-        """One layer from the tensors of an ONNX LSTM node, W [D, 4H, I], R [D, 4H, H], ...: see conversions.from_onnx."""
-        weights: LSTMWeights = import_module("lstm_parity.backends.weights.conversions").from_onnx(W, R, B, P)
-        return weights
+        """One layer of D directions from the tensors of an ONNX LSTM node.
+
+        W [D, 4H, I], R [D, 4H, H], B [D, 8H] or None, P [D, 3H] or None. Raises ValueError, naming the tensor and its shape:
+        see packings.from_onnx.
+        """
+        return cls((tuple(DirectionWeights(**arrays) for arrays in packings.from_onnx(W, R, B, P)),))
 
     def to_onnx(self, layer: int = 0) -> tuple[Array, Array, Array | None, Array | None]:
-        """One layer as the tensors W, R, B, P of an ONNX LSTM node: see conversions.to_onnx."""
-        tensors: tuple[Array, Array, Array | None, Array | None] = import_module(
-            "lstm_parity.backends.weights.conversions"
-        ).to_onnx(self, layer)
-        return tensors
+        """One layer as the inputs W [D, 4H, I or D*H], R [D, 4H, H], B [D, 8H] or None and P [D, 3H] or None of an ONNX LSTM.
+
+        Raises ValueError for weights with projection, which ONNX's LSTM does not have, or that do not fit together, and for a
+        layer outside 0..L-1.
+        """
+        spec = self.infer_spec(self.storage_precision)
+        if spec.proj_size:
+            raise ValueError("ONNX's LSTM has no projection, so it cannot hold these weights")
+        if not 0 <= layer < spec.num_layers:
+            raise ValueError(f"layer must lie in 0..{spec.num_layers - 1}, not {layer}")
+        return packings.to_onnx([dict(direction.items()) for direction in self.layers[layer]])
 
 
 def _check_field(path: str, array: Any, shape: tuple[int, ...] | None, dtype: np.dtype[Any]) -> None:
@@ -266,10 +215,12 @@ def _check_field(path: str, array: Any, shape: tuple[int, ...] | None, dtype: np
 
 @dataclass(frozen=True, eq=False)
 class LSTMState:
-    """Hidden state h [L*D, B, R] and cell state c [L*D, B, H]; index = layer * D + direction."""
+    """The state of all layers and directions; index = layer * D + direction."""
 
     h: Any
+    """Hidden state [L*D, B, R]."""
     c: Any
+    """Cell state [L*D, B, H]."""
 
     @classmethod
     def zeros(cls, spec: LSTMSpec, batch_size: int) -> LSTMState:
@@ -283,15 +234,16 @@ class LSTMState:
 
 @dataclass(frozen=True, eq=False)
 class LSTMGradients:
-    """Gradients of sum(y * grad_y) + sum(h_n * grad_h) + sum(c_n * grad_c), in the storage dtype.
-
-    x [T, B, I], h0 [L*D, B, R], c0 [L*D, B, H], weights: shaped like the weights (its arrays may be device arrays).
-    """
+    """Gradients of sum(y * grad_y) + sum(h_n * grad_h) + sum(c_n * grad_c), in the storage dtype."""
 
     x: Any
+    """[T, B, I]."""
     h0: Any
+    """[L*D, B, R]."""
     c0: Any
+    """[L*D, B, H]."""
     weights: LSTMWeights
+    """Shaped like the weights; its arrays may be device arrays."""
 
 
 def validate_inputs(spec: LSTMSpec, x: Array, state: LSTMState, lengths: Array | None = None, dtype: Any = None) -> None:

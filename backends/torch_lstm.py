@@ -1,11 +1,11 @@
-"""torch-cpu and torch-cudnn: the LSTM of PyTorch, `torch.nn.LSTM`, with every hidden switch of it made explicit.
+"""torch-cpu and torch-cudnn: `torch.nn.LSTM`, with all process-wide switches that affect it set explicitly.
 
-PyTorch packs gates as this project does (i, f, g, o) and keeps both biases, so weights are copied as they are; `weight_hr` is
-w_hr. It has no peepholes. What is decided here rather than left to its defaults:
+PyTorch packs gates as this project does (i, f, g, o) and keeps both biases, so weights are copied unchanged; `weight_hr` is
+w_hr. It has no peepholes. Set here and not left to PyTorch's defaults:
 
-- precision: TF32 is off for "float32" and on for "tf32" while a call runs, whatever the process has set, and put back after it.
+- precision: TF32 is off for "float32" and on for "tf32" while a call runs; the process's own setting is restored after it.
   PyTorch's own default for cuDNN's recurrent layers is TF32.
-- lengths: sequences are packed; packing wants lengths above 0, so rows of length 0 stay out of the run.
+- lengths: sequences are packed; packing needs lengths above 0, so rows of length 0 are left out of the call.
 - training: what `forward` returns is a copy of what autograd saved, so that the caller may overwrite it before `backward`.
 
 torch is imported when a backend is constructed, not before: `capabilities` and `unavailable()` need no torch.
@@ -24,20 +24,18 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from .driver import why_no_device
 from .interface import Capabilities, LSTMBackend, UnavailableError, UnsupportedError
+from .nvidia_driver import why_no_device
+from .packings import STATE_DICT_NAMES
 from .problem import Array, DirectionWeights, LSTMGradients, LSTMSpec, LSTMState, LSTMWeights
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
-
-PARAMETERS = {"w_ih": "weight_ih", "w_hh": "weight_hh", "b_ih": "bias_ih", "b_hh": "bias_hh", "w_hr": "weight_hr"}
-"""Fields of DirectionWeights and what nn.LSTM calls them."""
 
 ALL_PRECISIONS = frozenset({"float64", "float32", "tf32", "float16", "bfloat16"})
 
 
 class _TorchLSTM(LSTMBackend):
-    """What the two devices share. Arrays are torch tensors on `capabilities.device`, in the storage dtype."""
+    """Common to both devices. Arrays are torch tensors on `capabilities.device`, in the storage dtype."""
 
     _switches: list[tuple[Any, str, Any]]
     """(object, attribute, value it must have while a call runs)."""
@@ -55,7 +53,7 @@ class _TorchLSTM(LSTMBackend):
         self._torch = torch
         self._spec = spec
         self._graph: tuple[list[Any], list[Any]] | None = None
-        # from "meta": initial weights that nobody wants would be drawn from, and so advance, the process's random generator
+        # on "meta": drawing initial weights, which are overwritten, would advance the process's random generator
         module = torch.nn.LSTM(
             spec.input_size,
             spec.hidden_size,
@@ -67,7 +65,7 @@ class _TorchLSTM(LSTMBackend):
             dtype=getattr(torch, spec.dtype.name),
         )
         self._module: Any = module.to_empty(device=self.capabilities.device)
-        self._module.flatten_parameters()  # one block of memory for cuDNN; nothing on a CPU
+        self._module.flatten_parameters()  # one block of memory for cuDNN; does nothing on a CPU
         with torch.no_grad():
             for (_, array), parameter in zip(weights.items(), self._parameters(), strict=True):
                 parameter.copy_(self.to_device(array))
@@ -77,11 +75,11 @@ class _TorchLSTM(LSTMBackend):
         torch = self._torch
         h, c = state.h, state.c
         if training:
-            # detach: the same memory under another tensor, so that the caller's own does not start to require gradients
+            # detach: a new tensor over the same memory, so that the caller's own does not start to require gradients
             x, h, c = (tensor.detach().requires_grad_() for tensor in (x, h, c))
         if self._module.training != training:
             self._module.train(training)  # cuDNN keeps what its backward needs only in this mode
-        # no_grad, not inference_mode: the tensors of the latter refuse to be written to by their owner
+        # no_grad, not inference_mode: tensors made in the latter cannot be written to in place
         with self._flags(), torch.set_grad_enabled(training):
             y, h_n, c_n = self._run(x, h, c, lengths)
         if not training:
@@ -129,11 +127,11 @@ class _TorchLSTM(LSTMBackend):
         return host
 
     def close(self) -> None:
-        """Drop the weights and what a backward would have needed."""
+        """Drop the weights and the saved graph."""
         self._module = self._graph = None
 
     def _run(self, x: Any, h: Any, c: Any, lengths: Array | None) -> tuple[Any, Any, Any]:
-        """y [T, B, D*R], h_n [L*D, B, R], c_n [L*D, B, H], in memory of their own."""
+        """y [T, B, D*R], h_n [L*D, B, R], c_n [L*D, B, H], which share no memory with the inputs."""
         if lengths is None:
             y, (h_n, c_n) = self._module(x, (h, c))
             return y, h_n, c_n
@@ -152,7 +150,7 @@ class _TorchLSTM(LSTMBackend):
         return y, h_n, c_n
 
     def _run_packed(self, x: Any, h: Any, c: Any, lengths: Array) -> tuple[Any, Any, Any]:
-        """The same for lengths that are all above 0; steps past a row's length are neither read nor run."""
+        """The same for lengths that are all above 0; steps past a row's length are neither read nor computed."""
         rnn = self._torch.nn.utils.rnn
         packed = rnn.pack_padded_sequence(x, self._torch.tensor(lengths), enforce_sorted=False)
         packed, (h_n, c_n) = self._module(packed, (h, c))
@@ -167,11 +165,11 @@ class _TorchLSTM(LSTMBackend):
         """nn.LSTM's parameters, in the order of LSTMWeights.items()."""
         directions = ("", "_reverse")[: self._spec.num_directions]
         suffixes = [f"_l{layer}{direction}" for layer in range(self._spec.num_layers) for direction in directions]
-        return [getattr(self._module, PARAMETERS[name] + suffix) for suffix in suffixes for name in self._fields()]
+        return [getattr(self._module, STATE_DICT_NAMES[name] + suffix) for suffix in suffixes for name in self._fields()]
 
     @contextmanager
     def _flags(self) -> Iterator[None]:
-        """PyTorch's process-wide switches as this spec needs them, put back afterwards.
+        """PyTorch's process-wide switches as this spec needs them, restored afterwards.
 
         Of PyTorch's two sets of precision switches only `fp32_precision` is used: a process that mixes them gets an error.
         """
@@ -186,7 +184,7 @@ class _TorchLSTM(LSTMBackend):
 
 
 class TorchCPULSTM(_TorchLSTM):
-    """nn.LSTM on the CPU: oneDNN for plain float32 and bfloat16 without projection, ATen's own loop for everything else.
+    """nn.LSTM on the CPU: oneDNN for float32 and bfloat16 without projection, ATen's own loop for everything else.
 
     Not promised: peepholes, which nn.LSTM lacks. tf32 may be computed in float32, which the contract allows.
     """
@@ -213,10 +211,10 @@ class TorchCPULSTM(_TorchLSTM):
         super().__init__(spec, weights)
         torch = self._torch
         precision = "tf32" if spec.precision == "tf32" else "ieee"
-        mkldnn = torch.backends.mkldnn  # `rnn` rules the oneDNN layer, `matmul` the products of ATen's loop
+        mkldnn = torch.backends.mkldnn  # `rnn` controls the oneDNN layer, `matmul` the products of ATen's loop
         self._switches = [(mkldnn.rnn, "fp32_precision", precision), (mkldnn.matmul, "fp32_precision", precision)]
         if spec.proj_size:
-            # PyTorch says once a process, at the first projected call, that oneDNN has no projection: it says so here, unheard.
+            # PyTorch warns once a process, at the first projected call, that oneDNN has no projection: suppressed here.
             with warnings.catch_warnings(), torch.no_grad():
                 warnings.filterwarnings("ignore", message="LSTM with projections is not supported with oneDNN")
                 torch.nn.LSTM(1, 2, proj_size=1, device="meta").to_empty(device="cpu")(torch.zeros(1, 1, 1))
@@ -225,7 +223,7 @@ class TorchCPULSTM(_TorchLSTM):
 CUDNN_ACTIVATION_ULPS = 136
 """cuDNN's small persistent kernel, which nn.LSTM gets up to H = 192, has a tanh within 2^-17 of the right one. On an H200 with
 cuDNN 9.19, float32, arguments from -20 to 20: the worst is 128.0 units of 2^-24 (near 1.22), above H = 192 it is 1.6; the
-sigmoid's is 1.9 everywhere, and in float64 both are within 2 units. What is allowed has a sixteenth more."""
+sigmoid's is 1.9 everywhere, and in float64 both are within 2 units. The constant is the worst value and a sixteenth of it."""
 
 
 class TorchCuDNNLSTM(_TorchLSTM):
@@ -251,7 +249,7 @@ class TorchCuDNNLSTM(_TorchLSTM):
 
     @classmethod
     def unavailable(cls) -> str | None:
-        """Why cuDNN cannot be reached through torch here; None if nothing speaks against it. Imports no torch."""
+        """Why cuDNN cannot be used through torch here; None if no obstacle is found. Does not import torch."""
         found = importlib.util.find_spec("torch")
         if found is None or found.origin is None:
             return "torch is not installed"
@@ -264,7 +262,7 @@ class TorchCuDNNLSTM(_TorchLSTM):
 
         if not (torch.cuda.is_available() and torch.backends.cudnn.is_available()):
             raise UnavailableError("torch finds no CUDA device with cuDNN", "see `lstm-parity backends`")
-        # nn.LSTM would go on without cuDNN there, and the time of another library would be taken for cuDNN's
+        # nn.LSTM would use another implementation there, whose time would be reported as cuDNN's
         if spec.precision == "bfloat16" and torch.cuda.get_device_capability() < (8, 0):
             raise UnsupportedError("precision bfloat16 is not promised below compute capability 8.0")
         precision = "tf32" if spec.precision == "tf32" else "ieee"
@@ -281,18 +279,18 @@ class TorchCuDNNLSTM(_TorchLSTM):
         self._torch.cuda.current_stream().synchronize()
 
     def close(self) -> None:
-        """Drop the weights, and give the memory that torch keeps in reserve back to the device."""
+        """Drop the weights, and return the memory that torch caches to the device."""
         super().close()
         self._torch.cuda.empty_cache()
 
 
 def _unshared(gradients: Any, given: tuple[Any, ...]) -> list[Any]:
-    """The gradients, copied where autograd hands on what it was given: a row of length 0 does, for its state."""
+    """The gradients, copied where autograd returns a tensor that it was given, as it does for the state of rows of length 0."""
     foreign = {tensor.untyped_storage().data_ptr() for tensor in given}
     return [g.clone() if g.untyped_storage().data_ptr() in foreign else g for g in gradients]
 
 
 def _built_for_cuda(version_file: Path) -> bool:
-    """Whether torch's version.py, read as text, names a CUDA version."""
+    """Whether torch's version.py, parsed as text, names a CUDA version."""
     found = re.search(r"^cuda\b.*=\s*(.+)$", version_file.read_text(encoding="utf-8"), re.MULTILINE)
     return found is not None and found[1].strip() != "None"

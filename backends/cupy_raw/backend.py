@@ -13,8 +13,8 @@ from zlib import crc32
 
 import numpy as np
 
-from ..driver import why_no_device
 from ..interface import Capabilities, LSTMBackend, UnsupportedError
+from ..nvidia_driver import why_no_device
 from ..problem import STORAGE, Array, LSTMGradients, LSTMSpec, LSTMState, LSTMWeights, validate_inputs
 from .emulator.emulator import Emulator
 from .lstm import RawLSTM

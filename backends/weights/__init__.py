@@ -1,6 +1,6 @@
-"""LSTM weights from the files that people have: safetensors, checkpoints saved by torch, and ONNX models.
+"""LSTM weights from model files: safetensors, checkpoints saved by torch, and ONNX models.
 
-`load_weights("FILE")` or `load_weights("FILE#name")` reads one LSTM; `list_lstms("FILE")` says which there are.
+`load_weights("FILE")` or `load_weights("FILE#name")` reads one LSTM; `list_lstms("FILE")` lists them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is found in a model file, what is handed out, and the one error for everything that cannot be read."""
+"""The LSTMs found in a model file, the one that is loaded, and the errors of reading."""
 
 from __future__ import annotations
 
@@ -11,66 +11,69 @@ import numpy as np
 
 from ..interface import UnavailableError
 from ..problem import STORAGE, Array, LSTMSpec, LSTMWeights, Precision
-from .conversions import storage_precision
 
 
 class WeightsFileError(ValueError):
-    """A file from which no LSTM weights can be taken; the message is one line: which file, what is wrong, how to mend it."""
+    """A file from which no LSTM weights can be read; the message is one line: which file, what is wrong, how to fix it."""
 
     def __init__(self, message: str) -> None:
         super().__init__(_printable(message))  # names in a damaged file may hold anything
 
 
 class RefusedError(ValueError):
-    """Why one LSTM of a file is not taken, in words that begin after "FILE: NAME: "."""
+    """Why one LSTM of a file is refused: the text that follows "FILE: NAME: "."""
 
 
 @dataclass(frozen=True, eq=False)
 class FoundLSTM:
-    """One LSTM of a file. name: what `FILE#name` picks it by; full_name: with every container around it, picks it as well.
-
-    weights: in the dtype of the file, or None where the LSTM is there but not taken; `refused` then says why.
-    """
+    """One LSTM of a file."""
 
     name: str
+    """What `FILE#name` selects it by."""
     weights: LSTMWeights | None = field(repr=False)
+    """In the dtype of the file; None where the LSTM cannot be used, and `refused` says why."""
     refused: str = ""
     full_name: str = ""
+    """The name with the keys of all enclosing containers; `FILE#full_name` selects it, too."""
 
     @property
     def sizes(self) -> str:
         """Sizes in the axis letters, such as "I=40 H=256 L=3 D=1 float32", or "refused"."""
         if self.weights is None:
             return "refused"
-        spec = self.weights.infer_spec(storage_precision(self.weights))
-        words = [f"I={spec.input_size} H={spec.hidden_size} L={spec.num_layers} D={spec.num_directions}"]
-        words += [f"P={spec.proj_size}"] * bool(spec.proj_size) + ["no bias"] * (not spec.bias) + ["peepholes"] * spec.peephole
-        return " ".join([*words, spec.precision])
+        spec = self.weights.infer_spec(self.weights.storage_precision)
+        parts = [f"I={spec.input_size} H={spec.hidden_size} L={spec.num_layers} D={spec.num_directions}"]
+        parts += [f"P={spec.proj_size}"] * bool(spec.proj_size) + ["no bias"] * (not spec.bias) + ["peepholes"] * spec.peephole
+        return " ".join([*parts, spec.precision])
 
 
 @dataclass(frozen=True)
 class Contents:
-    """All of a file. lstms: in the file's order. others: recurrent cells that are no LSTM, such as "GRU decoder"."""
+    """Everything recurrent in a file."""
 
     lstms: list[FoundLSTM] = field(default_factory=list)
+    """In the file's order."""
     others: list[str] = field(default_factory=list)
+    """Recurrent cells other than LSTMs, such as "GRU decoder"."""
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """One LSTM of a file. name: its name in the file. weights: in the dtype of the file (bfloat16: ml_dtypes)."""
+    """The weights of one LSTM of a file."""
 
     name: str
+    """Its name in the file."""
     path: Path
     weights: LSTMWeights = field(repr=False)
+    """In the dtype of the file (bfloat16: ml_dtypes)."""
 
     @property
     def precision(self) -> Precision:
         """The precision in which the file stores the weights: float64, float32, float16 or bfloat16."""
-        return storage_precision(self.weights)
+        return self.weights.storage_precision
 
     def spec(self, precision: Precision) -> LSTMSpec:
-        """The LSTM that the file describes, to be computed in `precision`."""
+        """The spec of the LSTM in the file, to be computed in `precision`."""
         return replace(self.weights.infer_spec(self.precision), precision=precision)
 
     def weights_for(self, precision: Precision) -> LSTMWeights:
@@ -104,7 +107,7 @@ def check_finite(name: str, array: Array) -> None:
 
 @contextmanager
 def foreign_reader(what: str) -> Iterator[None]:
-    """Turn whatever another library raises on damaged bytes into a RefusedError of one line that begins with `what`."""
+    """Turn whatever another library raises on damaged bytes into a one-line RefusedError that begins with `what`."""
     try:
         yield
     except (RefusedError, KeyboardInterrupt, SystemExit):
@@ -126,7 +129,7 @@ def _printable(text: str) -> str:
 
 @contextmanager
 def extra(name: str, what: str) -> Iterator[None]:
-    """Import an optional library inside this; one that is missing becomes an UnavailableError that says which extra has it."""
+    """Import an optional library within this; where it is missing, an UnavailableError names the extra that installs it."""
     try:
         yield
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Which kind of model file it is, by what is in it and never by its suffix."""
+"""The kind of a model file, recognised by its content and never by its suffix."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from .contents import RefusedError
 
 Kind = Literal["safetensors", "torch", "onnx"]
 
-# Number: wire type of the fields of ModelProto, in onnx.proto: 0 a varint, 2 a length and that many bytes.
+# Field number -> wire type of ModelProto in onnx.proto: 0 is a varint, 2 a length followed by that many bytes.
 _MODEL_FIELDS = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}
 _IR_VERSION, _GRAPH = 1, 7
-_LONGEST_HEADER = 100_000_000  # bytes; safetensors refuses a longer one
+_MAX_HEADER_BYTES = 100_000_000  # safetensors refuses a longer header
 
 
 def file_kind(path: Path) -> Kind:
-    """The kind of a regular file. Raises RefusedError for one that is empty or of no kind that is read; OSError."""
+    """The kind of a regular file. Raises RefusedError for a file that is empty or of another kind; OSError."""
     size = path.stat().st_size
     if size == 0:
         raise RefusedError("the file is empty")
@@ -25,7 +25,7 @@ def file_kind(path: Path) -> Kind:
         head = file.read(9)
         if head[:4] == b"PK\x03\x04":
             return _zip_kind(path)
-        if head[8:] == b"{" and int.from_bytes(head[:8], "little") <= _LONGEST_HEADER:
+        if head[8:] == b"{" and int.from_bytes(head[:8], "little") <= _MAX_HEADER_BYTES:
             return "safetensors"
         if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
             return "torch"  # a pickle: what torch wrote before its zip archives
@@ -44,7 +44,7 @@ def _zip_kind(path: Path) -> Kind:
     inner = {name.partition("/")[2] for name in names}
     if "constants.pkl" in inner or any(name.startswith("code/") for name in inner):
         raise RefusedError(
-            "is a TorchScript archive, which holds code, and no code of a file is run here; "
+            "is a TorchScript archive, which contains code, and code from a file is never run; "
             "save its weights alone: torch.save(torch.jit.load(FILE).state_dict(), NEW)"
         )
     if "data.pkl" not in inner:

@@ -10,10 +10,10 @@ from .kind import file_kind
 
 
 def load_weights(text: str) -> LoadedModel:
-    """The LSTM that `FILE`, or `FILE#name` where the file has several, names. A text that exists as a file is the file.
+    """Load one LSTM: `FILE`, or `FILE#name` where the file has several. A text that exists as a file is the file.
 
-    The kind of file is told by its content: safetensors, a checkpoint saved by torch (loaded with weights_only=True), or an
-    ONNX model. Names are those of `list_lstms`. Raises WeightsFileError for a file or LSTM that cannot be taken, and
+    The kind of file is recognised by its content: safetensors, a checkpoint saved by torch (loaded with weights_only=True), or
+    an ONNX model. Names are those of `list_lstms`. Raises WeightsFileError for a file or LSTM that cannot be used, and
     UnavailableError where the library that reads the file is not installed.
     """
     path, name = _split(text)
@@ -44,7 +44,7 @@ def list_lstms(path: str | Path) -> list[FoundLSTM]:
 def _contents(path: Path) -> Contents:
     try:
         if "\0" in str(path):
-            raise RefusedError("is no path, it has a null character")
+            raise RefusedError("is not a path: it contains a null character")
         if path.is_dir():
             raise RefusedError("is a directory, not a file")
         if path.exists() and not path.is_file():

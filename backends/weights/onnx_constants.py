@@ -1,7 +1,7 @@
 """The value of a tensor of an ONNX graph where it is a constant: an initializer, or computed from constants alone.
 
-Only the operators in FOLDED are computed (by onnx's own reference evaluator, one node at a time); everything else counts as run
-time. A subgraph (a branch of If, the body of Loop or Scan) sees the names of the graphs around it.
+Only the operators in FOLDED are computed (by onnx's own reference evaluator, one node at a time); everything else is taken to
+be computed at run time. A subgraph (a branch of If, the body of Loop or Scan) sees the names of the enclosing graphs.
 """
 
 from __future__ import annotations
@@ -26,18 +26,19 @@ _REST = "Add Cast CastLike Constant ConstantOfShape Div Mul Neg Pow Shape Size S
 FOLDED = frozenset(f"{_MOVES} {_REST}".split())
 """The operators of ONNX's own domain whose results are constants where their inputs are."""
 
-_LARGEST = 2**29  # elements that ConstantOfShape and Expand may make of a few bytes
+_MAX_ELEMENTS = 2**29  # of a result of ConstantOfShape or Expand, which can be large in a file of a few bytes
 
 
 @dataclass
 class Scope:
-    """One graph and the scope that it stands in. made_by: tensor name -> index of the node that has it as an output."""
+    """One graph and the scope that encloses it."""
 
     graph: Any
     outer: Scope | None = None
     depth: int = 0
     initializers: dict[str, Any] = field(default_factory=dict)
     made_by: dict[str, int] = field(default_factory=dict)
+    """Tensor name -> index of the node that has it as an output."""
 
     def __post_init__(self) -> None:
         _check_text(self.graph)
@@ -56,13 +57,14 @@ class Scope:
 
 @dataclass(frozen=True)
 class Constants:
-    """Computes constants of one model. folder: where the files of its external data lie."""
+    """Computes constants of one model."""
 
     model: Any
     folder: Path
+    """Contains the files of the model's external data."""
 
     def value(self, name: str, scope: Scope) -> Array:
-        """The tensor's value. Raises RefusedError, in words, where it is no constant, quantised, or cannot be computed."""
+        """The tensor's value. Raises RefusedError where it is not a constant, is quantised, or cannot be computed."""
         values: dict[tuple[int, str], Array] = {}
         needed: dict[tuple[int, int], tuple[Any, Scope]] = {}
         left = [(name, scope)]
@@ -98,8 +100,11 @@ class Constants:
         tensor = next((a.t for a in node.attribute if a.name == "value"), None) if node.op_type == "Constant" else None
         if tensor is not None:
             return {node.output[0]: self._array(tensor)}
-        if node.op_type in ("ConstantOfShape", "Expand") and math.prod(map(int, inputs[node.input[-1]].ravel())) > _LARGEST:
-            raise RefusedError(f"{node.output[0]} has more than {_LARGEST} elements")
+        if (
+            node.op_type in ("ConstantOfShape", "Expand")
+            and math.prod(map(int, inputs[node.input[-1]].ravel())) > _MAX_ELEMENTS
+        ):
+            raise RefusedError(f"{node.output[0]} has more than {_MAX_ELEMENTS} elements")
         untyped = [helper.make_tensor_value_info(each, onnx.TensorProto.UNDEFINED, None) for each in inputs]
         results = [helper.make_tensor_value_info(each, onnx.TensorProto.UNDEFINED, None) for each in node.output if each]
         graph = helper.make_graph([node], "constants", untyped, results)

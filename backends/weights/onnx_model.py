@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ..packings import host_array
 from ..problem import Array, LSTMWeights
 from .contents import Contents, FoundLSTM, RefusedError, check_finite, extra, foreign_reader, unused_name
-from .conversions import from_onnx, host_array, storage_precision, widen
 
 _DEFAULT_ACTIVATIONS = ("sigmoid", "tanh", "tanh")
 _POSITIONS = {"W": 1, "R": 2, "B": 3, "P": 7}  # inputs of the operator LSTM
@@ -61,8 +61,8 @@ def _weights(node: Any, scope: Any, constants: Any) -> LSTMWeights:
     for letter in ("W", "R"):
         if tensors[letter] is None:
             raise RefusedError(f"it has no {letter}")
-    weights = widen(from_onnx(**tensors))
-    spec = weights.infer_spec(storage_precision(weights))
+    weights = LSTMWeights.from_onnx(**tensors).widened()
+    spec = weights.infer_spec(weights.storage_precision)
     if spec.bidirectional != (direction == "bidirectional"):
         raise RefusedError(f"its W has {spec.num_directions} directions, which contradicts direction={direction}")
     hidden_size = attributes.get("hidden_size", spec.hidden_size)

@@ -1,11 +1,11 @@
-"""LSTMs among named tensors: the entries of a checkpoint, whatever they are nested in.
+"""Finds LSTMs among named tensors: the entries of a checkpoint, nested in any way.
 
 An entry's path is the keys of the containers around it and then its own key; the key's last part is nn.LSTM's or
 nn.LSTMCell's name of the weight, what comes before it is the module.
 
-Naming: an LSTM is called by its module (`encoder.rnn` for {"state_dict": {"encoder.rnn.weight_ih_l0": ...}}); one that is
-itself the whole dict is called by the dict's key, or `lstm` where there is none. Keys of the containers around are put in front
-only where two LSTMs would share a name. The full name, with all of them, picks it as well.
+Naming: an LSTM is named after its module (`encoder.rnn` for {"state_dict": {"encoder.rnn.weight_ih_l0": ...}}); one that is
+itself the whole dict is named after the dict's key, or `lstm` where there is none. Keys of enclosing containers are prefixed
+only where two LSTMs would share a name. The full name, with all of them, selects it as well.
 """
 
 from __future__ import annotations
@@ -15,32 +15,37 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..packings import host_array, recurrent_kind
 from ..problem import Array, LSTMWeights
 from .contents import Contents, FoundLSTM, RefusedError, check_finite, unused_name
-from .conversions import from_state_dict, host_array, recurrent_kind, widen
 
-# module, plain name, and what a reparametrised or quantised module puts behind it: weight_hh_l0_raw, weight_ih_l0.absmax
+# module, plain name, and the suffix of a reparametrised or quantised module: weight_hh_l0_raw, weight_ih_l0.absmax
 _KEY = re.compile(r"(?:(.*)\.)?((?:weight|bias)_(?:ih|hh|hr)(?:_l\d{1,4}(?:_reverse)?)?)([._].*)?", re.DOTALL)
 _FLOATS = {"float64", "float32", "float16", "bfloat16", "f64", "f32", "f16", "bf16"}
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """An entry of a checkpoint. dtype: in the file's own word, lower case. read: gives what host_array takes."""
+    """An entry of a checkpoint."""
 
     shape: tuple[int, ...]
     dtype: str
+    """The file's own name of the dtype, in lower case."""
     read: Callable[[], Any]
+    """Returns something that packings.host_array accepts."""
 
 
 @dataclass
 class _Module:
-    """The entries of one module. plain: by nn.LSTM's name. beside: those stored otherwise, by (plain name, rest of the key)."""
+    """The entries of one module."""
 
     around: tuple[str, ...]
+    """Keys of the enclosing containers."""
     module: str
     plain: dict[str, Tensor] = field(default_factory=dict)
-    beside: dict[tuple[str, str], Tensor] = field(default_factory=dict)
+    """By nn.LSTM's name."""
+    transformed: dict[tuple[str, str], Tensor] = field(default_factory=dict)
+    """Entries stored in another form, by (plain name, rest of the key)."""
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -52,7 +57,7 @@ class _Module:
 
 
 def find_lstms(entries: Iterable[tuple[tuple[str, ...], Tensor]]) -> Contents:
-    """Every nn.LSTM and nn.LSTMCell among the entries (path, tensor); GRUs and plain RNNs are told apart by their shapes."""
+    """Every nn.LSTM and nn.LSTMCell among the entries (path, tensor); GRUs and plain RNNs are distinguished by their shapes."""
     modules = _modules(entries)
     _join_weight_drop(modules)
     contents = Contents()
@@ -85,7 +90,7 @@ def _modules(entries: Iterable[tuple[tuple[str, ...], Tensor]]) -> dict[tuple[st
         owner = (match[1] or "").removesuffix("parametrizations").removesuffix(".")
         module = modules.setdefault((*around, "", owner), _Module(tuple(around), owner))
         if rest or owner != (match[1] or ""):
-            module.beside[name, rest] = tensor
+            module.transformed[name, rest] = tensor
         else:
             module.plain[name] = tensor
     return modules
@@ -94,23 +99,23 @@ def _modules(entries: Iterable[tuple[tuple[str, ...], Tensor]]) -> dict[tuple[st
 def _join_weight_drop(modules: dict[tuple[str, ...], _Module]) -> None:
     """Weight drop keeps the true weight_hh_l0 as weight_hh_l0_raw, in the LSTM or in a wrapper whose `module` is the LSTM.
 
-    What is beside it under the plain name is the copy with some weights dropped, of the last training step, if any.
+    An entry with the plain name is then the copy of the last training step, in which some weights are dropped.
     """
     for key, wrapper in list(modules.items()):
-        raw = {name: tensor for (name, rest), tensor in wrapper.beside.items() if rest == "_raw"}
+        raw = {name: tensor for (name, rest), tensor in wrapper.transformed.items() if rest == "_raw"}
         lstm = wrapper if wrapper.plain else modules.get((*key[:-1], f"{key[-1]}.module".removeprefix(".")))
         if raw and lstm:
             lstm.plain.update(raw)
-            wrapper.beside = {k: tensor for k, tensor in wrapper.beside.items() if k[1] != "_raw"}
-            if not wrapper.plain and not wrapper.beside:
+            wrapper.transformed = {k: tensor for k, tensor in wrapper.transformed.items() if k[1] != "_raw"}
+            if not wrapper.plain and not wrapper.transformed:
                 del modules[key]
 
 
 def _weights(module: _Module) -> LSTMWeights:
     prefix = module.module + "." if module.module else ""
-    for (name, rest), tensor in module.beside.items():
+    for (name, rest), tensor in module.transformed.items():
         raise RefusedError(
-            f"{prefix}{name} is not stored plainly but with {name}{rest} ({tensor.dtype}), as quantisation, weight_norm, "
+            f"{prefix}{name} is not stored plainly but as {name}{rest} ({tensor.dtype}), as quantisation, weight_norm, "
             "pruning and other parametrizations do; save the plain weights"
         )
     arrays: dict[str, Array] = {}
@@ -119,7 +124,7 @@ def _weights(module: _Module) -> LSTMWeights:
             raise RefusedError(f"{prefix}{name} is stored as {tensor.dtype}: a quantised LSTM, which is not read")
         arrays[prefix + name] = host_array(prefix + name, tensor.read())
         check_finite(prefix + name, arrays[prefix + name])
-    return widen(from_state_dict(arrays, prefix))
+    return LSTMWeights.from_state_dict(arrays, prefix).widened()
 
 
 def _names(paths: list[tuple[str, ...]], around: list[int]) -> list[str]:

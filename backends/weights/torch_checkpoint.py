@@ -1,4 +1,4 @@
-"""The tensors of a checkpoint saved by torch, whatever dicts and lists they are nested in. No pickled code is run."""
+"""The tensors of a checkpoint saved by torch, in any nesting of dicts and lists. No pickled code is run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _why_refused(path: Path, message: str) -> str:
     if needs:
         return (
             f"torch cannot load it with weights_only=True because it needs {needs[1]}, and pickled code is not executed here; "
-            "save the weights alone: torch.save(model.state_dict(), FILE)"
+            "save only the weights: torch.save(model.state_dict(), FILE)"
         )
     detail = message.partition("WeightsUnpickler error:")[2].strip().splitlines()
     return f"cannot be read as a checkpoint saved by torch{': ' + detail[0] if detail else ''}"
@@ -52,7 +52,7 @@ def _pickle(path: Path) -> bytes:
 
 
 def _tensors(checkpoint: Any, file_size: int) -> Iterator[tuple[tuple[str, ...], Tensor]]:
-    """(path, tensor) in the checkpoint's order. What is reached twice (shared, or part of itself) is listed once."""
+    """(path, tensor) in the checkpoint's order; a container that is reached twice (shared, or part of itself) counts once."""
     import torch
 
     seen: set[int] = set()

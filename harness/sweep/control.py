@@ -60,7 +60,7 @@ class CudaControl(NumpyControl):
         """Why it cannot run: no CuPy, or no device."""
         from importlib.util import find_spec
 
-        from lstm_parity.backends.driver import why_no_device
+        from lstm_parity.backends.nvidia_driver import why_no_device
 
         return why_no_device() if find_spec("cupy") else "the extra cupy13 or cupy12 is not installed"
 

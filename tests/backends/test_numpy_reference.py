@@ -2,7 +2,6 @@
 
 import itertools
 
-import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +10,9 @@ from hypothesis import strategies as st
 from lstm_parity.backends import DirectionWeights, LSTMSpec, LSTMState, LSTMWeights, load_backend
 from lstm_parity.backends.numpy_reference import Trace, backward, forward, sigmoid
 from lstm_parity.backends.problem import STORAGE
+from lstm_parity.harness.oracle.agreement import judge
+from lstm_parity.harness.oracle.results import Results
+from lstm_parity.harness.problems.values import Inputs
 
 
 def draw_weights(spec, rng, dtype=np.float64):
@@ -140,31 +142,16 @@ def test_gradients_are_central_differences(extra, ragged):
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(SPECS), st.sampled_from(list(STORAGE)), st.booleans(), st.integers(0, 2**32 - 1))
-def test_backend_stays_near_the_truth_in_every_precision(extra, precision, ragged, seed):
+def test_the_backend_agrees_with_the_reference_in_every_precision(extra, precision, ragged, seed):
     spec = LSTMSpec(3, 4, precision=precision, **extra)
     rng = np.random.default_rng(seed)
     weights, x, state, lengths = draw_problem(spec, 6, 3, rng, ragged)
     grad_y = rng.standard_normal((6, 3, spec.output_size)).astype(spec.dtype)
     backend = load_backend("numpy")(spec, weights)
     y, last = backend.forward(x, state, lengths, training=True)
-    got = backend.backward(grad_y, state)
-    trace = Trace()
-    want_y, want_last = forward(spec, weights, x, state, lengths, trace=trace)
-    want = backward(spec, weights, trace, grad_y, state)
-    unit = float(ml_dtypes.finfo(spec.dtype).eps)
-    for a, b in [
-        (y, want_y),
-        (last.h, want_last.h),
-        (last.c, want_last.c),
-        (got.x, want.x),
-        (got.h0, want.h0),
-        (got.c0, want.c0),
-    ]:
-        assert a.dtype == spec.dtype
-        assert np.abs(a.astype(np.float64) - b).max() <= 64 * unit * max(1.0, np.abs(b).max())
-    for (name, a), (_, b) in zip(got.weights.items(), want.weights.items(), strict=True):
-        assert a.dtype == spec.dtype
-        assert np.abs(a.astype(np.float64) - b).max() <= 64 * unit * max(1.0, np.abs(b).max()), name
+    gradients = backend.backward(grad_y, state)
+    judgement = judge(spec, weights, Inputs(x, state, lengths, grad_y, state), Results(y, last.h, last.c, gradients))
+    assert judgement.agrees, judgement.reason
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -190,8 +177,7 @@ def test_nan_in_the_padding_changes_nothing(bidirectional):
 
 
 @pytest.mark.parametrize("precision", STORAGE)
-def test_a_saturated_forget_gate_holds_c_for_10000_steps(precision):
-    """The lecture: remembering for long periods is its default behaviour."""
+def test_c_is_preserved_over_10000_steps_with_f_1_and_i_0(precision):
     spec = LSTMSpec(1, 3, precision=precision)
     bias = np.repeat([-1e4, 1e4, 0.5, 0.0], 3).astype(spec.dtype)
     w = DirectionWeights(np.zeros((12, 1), spec.dtype), np.zeros((12, 3), spec.dtype), bias, np.zeros(12, spec.dtype))

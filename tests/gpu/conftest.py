@@ -2,7 +2,7 @@
 
 import pytest
 
-from lstm_parity.backends.driver import why_no_device
+from lstm_parity.backends.nvidia_driver import why_no_device
 from lstm_parity.harness.machine.host import gpu_names
 
 

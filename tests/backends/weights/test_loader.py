@@ -111,7 +111,7 @@ def test_a_torchscript_archive_is_not_run(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("net/data.pkl", b"\x80\x02N.")
         archive.writestr("net/constants.pkl", b"\x80\x02).")
-    assert "is a TorchScript archive, which holds code" in refusal(path)
+    assert "is a TorchScript archive, which contains code" in refusal(path)
 
 
 def test_torchs_quantised_lstm_is_refused(tmp_path: Path) -> None:

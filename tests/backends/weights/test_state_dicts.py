@@ -91,7 +91,7 @@ def test_other_recurrent_cells_are_told_apart(drawn_weights: Draw) -> None:
         ({"bias_hh_l0": np.full(12, np.nan)}, "^rnn.bias_hh_l0 holds NaN"),
         ({"weight_ih_l0": np.full((12, 2), -np.inf)}, "^rnn.weight_ih_l0 holds infinity"),
         ({"weight_ih_l0": np.zeros((12, 2), np.int8)}, "^rnn.weight_ih_l0 is stored as int8: a quantised LSTM"),
-        ({"weight_ih_l0.absmax": np.zeros(3)}, r"^rnn.weight_ih_l0 is not stored plainly but with weight_ih_l0.absmax"),
+        ({"weight_ih_l0.absmax": np.zeros(3)}, r"^rnn.weight_ih_l0 is not stored plainly but as weight_ih_l0.absmax"),
         ({"weight_hh_l0": None, "weight_hh_l0_g": np.zeros(1), "weight_hh_l0_v": np.zeros(1)}, "weight_hh_l0_g .* weight_norm"),
         ({"parametrizations.weight_hh_l0.original0": np.zeros(1)}, "weight_hh_l0.original0 .* parametrizations"),
     ],

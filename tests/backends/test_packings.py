@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lstm_parity.backends import DirectionWeights, LSTMSpec, LSTMState, LSTMWeights, load_backend
+from lstm_parity.backends.packings import recurrent_kind
 from lstm_parity.backends.problem import Precision
-from lstm_parity.backends.weights.conversions import recurrent_kind, widen
 
 TWO_PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 SPECS = [
@@ -285,12 +285,12 @@ def test_onnx_computes_the_equations_with_peepholes() -> None:
 def test_widen_loses_nothing() -> None:
     half, brain = np.float16(1 / 3), np.array(3e38, ml_dtypes.bfloat16)
     mixed = LSTMWeights(((DirectionWeights(np.full((4, 1), half), np.full((4, 1), brain)),),))
-    wide = widen(mixed).layers[0][0]
+    wide = mixed.widened().layers[0][0]
     assert wide.w_ih.dtype == wide.w_hh.dtype == np.float32
     assert wide.w_ih[0, 0] == np.float32(half)
     assert wide.w_hh[0, 0] == np.float32(brain)
     same = LSTMWeights(((DirectionWeights(np.full((4, 1), half), np.full((4, 1), half)),),))
-    assert widen(same) is same
+    assert same.widened() is same
 
 
 def test_the_lectures_gates_there_and_back():

@@ -1,4 +1,4 @@
-"""LSTM weights in the packings of PyTorch and ONNX, to and from this project's.
+"""The packings of PyTorch and ONNX, to and from this project's, as plain arrays by field of DirectionWeights.
 
     PyTorch   names weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, weight_hr_l0, then `_reverse` for the second direction
               and l1, l2 ... for the layers above (`nn.LSTMCell`: weight_ih, weight_hh, bias_ih, bias_hh); gates i, f, g, o
@@ -10,13 +10,16 @@ ONNX's orders are converted here and nowhere else. Sources: the documentation of
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
-from ..problem import STORAGE, Array, DirectionWeights, LSTMSpec, LSTMWeights, Precision
+from .spec import STORAGE, Array, LSTMSpec
+
+Fields = dict[str, Array]
+"""The arrays of one direction by their field in DirectionWeights; a field that is None there is missing here."""
 
 STATE_DICT_NAMES: Mapping[str, str] = {
     "w_ih": "weight_ih",
@@ -32,7 +35,7 @@ STATE_DICT_ENTRY = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh|weight_hr)(
 
 _FROM_ONNX_GATES = (0, 2, 3, 1)  # i, o, f, c -> i, f, c, o
 _TO_ONNX_GATES = (0, 3, 1, 2)
-_PEEPHOLES = (0, 2, 1)  # i, o, f <-> i, f, o: the same exchange both ways
+_PEEPHOLES = (0, 2, 1)  # i, o, f <-> i, f, o: its own inverse
 
 
 def host_array(name: str, value: Any) -> Array:
@@ -54,26 +57,6 @@ def host_array(name: str, value: Any) -> Array:
     return np.array(array, array.dtype.newbyteorder("="), order="C")
 
 
-def storage_precision(weights: LSTMWeights) -> Precision:
-    """The precision whose storage dtype the weights have: float64, float32, float16 or bfloat16 (never tf32).
-
-    Raises ValueError where they have several dtypes, or another one.
-    """
-    dtypes = {array.dtype for _, array in weights.items()}
-    for precision in ("float64", "float32", "float16", "bfloat16"):
-        if dtypes == {STORAGE[precision]}:
-            return precision
-    raise ValueError(f"weights have dtype {', '.join(sorted(map(str, dtypes))) or 'none'}, expected one storage dtype")
-
-
-def widen(weights: LSTMWeights) -> LSTMWeights:
-    """The weights in one dtype: theirs where they have only one, else the narrowest of float32 and float64 that holds all."""
-    dtypes = {array.dtype for _, array in weights.items()}
-    if len(dtypes) == 1:
-        return weights
-    return weights.astype(np.float64 if np.dtype(np.float64) in dtypes else np.float32)
-
-
 def recurrent_kind(w_hh: tuple[int, ...], w_hr: tuple[int, ...] | None = None) -> str:
     """Which recurrent cell has weight_hh [rows, R] (and weight_hr [P, H]) of these shapes: "LSTM", "GRU", "RNN" or "".
 
@@ -86,8 +69,10 @@ def recurrent_kind(w_hh: tuple[int, ...], w_hr: tuple[int, ...] | None = None) -
     return kinds.get(rows // hidden, "") if hidden and rows % hidden == 0 else ""
 
 
-def from_state_dict(state_dict: Mapping[str, Any], prefix: str = "") -> LSTMWeights:
-    """The weights of the nn.LSTM or nn.LSTMCell whose entries are called `prefix` + weight_ih_l0, ...; other entries are left.
+def from_state_dict(state_dict: Mapping[str, Any], prefix: str = "") -> list[list[Fields]]:
+    """[layer][direction] of the nn.LSTM or nn.LSTMCell whose entries are called `prefix` + weight_ih_l0, ...
+
+    Other entries are ignored.
 
     Shapes as in `nn.LSTM`: weight_ih [4H, I or D*R], weight_hh [4H, R], bias_ih [4H], bias_hh [4H], weight_hr [P, H]. Values
     are copied and keep their dtype; they may be NumPy arrays, CPU tensors or anything that numpy.asarray takes. A dot is added
@@ -107,18 +92,17 @@ def from_state_dict(state_dict: Mapping[str, Any], prefix: str = "") -> LSTMWeig
         has = f"; there is one at prefix {', '.join(map(repr, there))}" if there else ""
         raise ValueError(f"no {prefix}weight_ih_l0 in the state dict{has}")
     spec = _state_dict_spec(found, prefix, cell)
-    layers = []
-    for l in range(spec.num_layers):
-        layer = []
-        for suffix in _suffixes(l, spec.num_directions, cell):
-            arrays = {}
-            for field, shape in spec.weight_shapes(l).items():
-                if shape is not None:
-                    name = STATE_DICT_NAMES[field] + suffix
-                    arrays[field] = _entry(found, prefix, name, shape)
-            layer.append(DirectionWeights(**arrays))
-        layers.append(tuple(layer))
-    return LSTMWeights(tuple(layers))
+    return [
+        [
+            {
+                field: _entry(found, prefix, STATE_DICT_NAMES[field] + suffix, shape)
+                for field, shape in spec.weight_shapes(l).items()
+                if shape is not None
+            }
+            for suffix in _suffixes(l, spec.num_directions, cell)
+        ]
+        for l in range(spec.num_layers)
+    ]
 
 
 def _state_dict_spec(found: Mapping[str, Array], prefix: str, cell: bool) -> LSTMSpec:
@@ -157,18 +141,12 @@ def _entry(found: Mapping[str, Array], prefix: str, name: str, shape: tuple[int,
     return found[name]
 
 
-def to_state_dict(weights: LSTMWeights, prefix: str = "") -> dict[str, Array]:
-    """The weights under the names of `nn.LSTM` (those of from_state_dict), in nn.LSTM's order; arrays are shared, not copied.
-
-    Raises ValueError for weights with peepholes, which nn.LSTM does not have, and for weights that do not fit together.
-    """
-    spec = weights.infer_spec(storage_precision(weights))
-    if spec.peephole:
-        raise ValueError("nn.LSTM has no peepholes, so a state dict cannot say these weights")
+def to_state_dict(layers: Sequence[Sequence[Fields]], prefix: str = "") -> Fields:
+    """[layer][direction] under the names of nn.LSTM, in nn.LSTM's order; arrays are shared, not copied."""
     return {
         _with_dot(prefix) + STATE_DICT_NAMES[field] + suffix: array
-        for l, layer in enumerate(weights.layers)
-        for direction, suffix in zip(layer, _suffixes(l, spec.num_directions), strict=True)
+        for l, layer in enumerate(layers)
+        for direction, suffix in zip(layer, _suffixes(l, len(layer)), strict=True)
         for field, array in direction.items()
     }
 
@@ -181,8 +159,8 @@ def _with_dot(prefix: str) -> str:
     return prefix if not prefix or prefix.endswith(".") else prefix + "."
 
 
-def from_onnx(W: Any, R: Any, B: Any = None, P: Any = None) -> LSTMWeights:
-    """The weights of an ONNX LSTM node, as one layer of D directions.
+def from_onnx(W: Any, R: Any, B: Any = None, P: Any = None) -> list[Fields]:
+    """The D directions of an ONNX LSTM node.
 
     W [D, 4H, I], R [D, 4H, H], gates i, o, f, c; B [D, 8H], input biases then recurrent ones, or None for bias=False;
     P [D, 3H], peepholes i, o, f, or None. D = 1 is a forward node and D = 2 a bidirectional one: a node of direction
@@ -197,37 +175,28 @@ def from_onnx(W: Any, R: Any, B: Any = None, P: Any = None) -> LSTMWeights:
     for name, array, shape in (("R", r, (d, 4 * h, h)), ("B", b, (d, 8 * h)), ("P", p, (d, 3 * h))):
         if array is not None and array.shape != shape:
             raise ValueError(f"{name} has shape {array.shape}, expected {shape} beside W of shape {w.shape}")
-    return LSTMWeights((tuple(_direction_from_onnx(h, k, w, r, b, p) for k in range(d)),))
+    return [_direction_from_onnx(h, k, w, r, b, p) for k in range(d)]
 
 
-def _direction_from_onnx(h: int, k: int, w: Array, r: Array, b: Array | None, p: Array | None) -> DirectionWeights:
-    return DirectionWeights(
-        w_ih=_reordered(w[k], _FROM_ONNX_GATES),
-        w_hh=_reordered(r[k], _FROM_ONNX_GATES),
-        b_ih=None if b is None else _reordered(b[k, : 4 * h], _FROM_ONNX_GATES),
-        b_hh=None if b is None else _reordered(b[k, 4 * h :], _FROM_ONNX_GATES),
-        peephole=None if p is None else _reordered(p[k], _PEEPHOLES).reshape(3, h),
-    )
+def _direction_from_onnx(h: int, k: int, w: Array, r: Array, b: Array | None, p: Array | None) -> Fields:
+    fields = {"w_ih": _reordered(w[k], _FROM_ONNX_GATES), "w_hh": _reordered(r[k], _FROM_ONNX_GATES)}
+    if b is not None:
+        fields["b_ih"] = _reordered(b[k, : 4 * h], _FROM_ONNX_GATES)
+        fields["b_hh"] = _reordered(b[k, 4 * h :], _FROM_ONNX_GATES)
+    if p is not None:
+        fields["peephole"] = _reordered(p[k], _PEEPHOLES).reshape(3, h)
+    return fields
 
 
-def to_onnx(weights: LSTMWeights, layer: int = 0) -> tuple[Array, Array, Array | None, Array | None]:
-    """One layer as the inputs W [D, 4H, I or D*H], R [D, 4H, H], B [D, 8H] or None and P [D, 3H] or None of an ONNX LSTM.
-
-    Raises ValueError for weights with projection, which ONNX's LSTM does not have, or that do not fit together, and for a
-    layer outside 0..L-1.
-    """
-    spec = weights.infer_spec(storage_precision(weights))
-    if spec.proj_size:
-        raise ValueError("ONNX's LSTM has no projection, so it cannot say these weights")
-    if not 0 <= layer < spec.num_layers:
-        raise ValueError(f"layer must lie in 0..{spec.num_layers - 1}, not {layer}")
-    directions = weights.layers[layer]
-    w = np.stack([_reordered(each.w_ih, _TO_ONNX_GATES) for each in directions])
-    r = np.stack([_reordered(each.w_hh, _TO_ONNX_GATES) for each in directions])
-    biases = [_reordered(bias, _TO_ONNX_GATES) for each in directions for bias in (each.b_ih, each.b_hh) if bias is not None]
-    peepholes = [each.peephole[list(_PEEPHOLES)] for each in directions if each.peephole is not None]
-    b = np.stack(biases).reshape(len(directions), -1) if biases else None
-    p = np.stack(peepholes).reshape(len(directions), -1) if peepholes else None
+def to_onnx(directions: Sequence[Fields]) -> tuple[Array, Array, Array | None, Array | None]:
+    """W [D, 4H, n], R [D, 4H, H], B [D, 8H] or None, P [D, 3H] or None of an ONNX LSTM node with these directions."""
+    w = np.stack([_reordered(d["w_ih"], _TO_ONNX_GATES) for d in directions])
+    r = np.stack([_reordered(d["w_hh"], _TO_ONNX_GATES) for d in directions])
+    b = p = None
+    if "b_ih" in directions[0]:
+        b = np.stack([np.concatenate([_reordered(d[name], _TO_ONNX_GATES) for name in ("b_ih", "b_hh")]) for d in directions])
+    if "peephole" in directions[0]:
+        p = np.stack([d["peephole"][list(_PEEPHOLES)].reshape(-1) for d in directions])
     return w, r, b, p
 
 

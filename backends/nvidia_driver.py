@@ -1,4 +1,4 @@
-"""NVIDIA's driver, asked without any GPU library: is there a device?"""
+"""Asks NVIDIA's driver, without any GPU library, whether there is a device."""
 
 from __future__ import annotations
 
