@@ -103,7 +103,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _mutants(arguments: argparse.Namespace) -> int:
-    from .commands.verify import score_mutants
+    from .commands.mutants import score_mutants
 
     return score_mutants(arguments.json, arguments.store)
 

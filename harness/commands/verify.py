@@ -22,7 +22,7 @@ from ..verify.check import Check
 from ..verify.checks import CHECKS
 from ..verify.formatting import check_as_text, lead, skips_as_text
 from ..verify.isolation.remote import NotThereError, RemoteExecutor
-from ..verify.keep import check_store, keep_score
+from ..verify.keep import check_store
 from ..verify.known import load_known_failures
 from ..verify.suite import DEFAULT_EXAMPLES, DEFAULT_TIMEOUT_S, BackendResult, Options
 from ..verify.trial import BackendFaultError
@@ -130,25 +130,6 @@ def exit_code(results: Sequence[BackendResult]) -> int:
     """1 if any verdict is FAIL, else 2 if any is UNVERIFIED, else 0."""
     verdicts = {result.verdict for result in results}
     return 1 if "FAIL" in verdicts else 2 if "UNVERIFIED" in verdicts else 0
-
-
-def score_mutants(json: Path | None, store: Path | None = None) -> int:
-    """Try every mutant, print the score and the kill matrix as Markdown; returns the exit code.
-
-    json, store: files that the score is written to.
-    """
-    from ..faults.mutants.score import as_json, as_markdown, count, measure_score
-
-    check_writable("--json", json)
-    check_store(store)
-    with _bar("mutants", count()) as show:
-        score = measure_score(lambda o: show("" if bool(o.killed_by) == (o.family != "right") else o.name))
-    if json is not None:
-        json.write_text(as_json(score), encoding="utf-8")
-    if store is not None:
-        keep_score(store, score)
-    say(as_markdown(score), sys.stdout)
-    return int(bool(score.survivors or score.false_alarms))
 
 
 def say(text: str, stream: TextIO | None = None) -> None:

@@ -1,20 +1,17 @@
-"""Verdicts and the suite's own score in a store, from which the report takes them."""
+"""Verdicts in a store, from which the report takes them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..machine.host import fingerprint, machine_id
-from ..records import MutationScore, Verdict, now
+from ..machine.host import machine_id
+from ..records import Verdict, now
 from ..store import Store
 from .formatting import checks_as_data, rounded_bits
 from .suite import BackendResult, Options
-
-if TYPE_CHECKING:
-    from ..faults.mutants.score import Score
 
 
 def check_store(path: Path | None) -> None:
@@ -43,17 +40,3 @@ def keep_verdicts(path: Path, results: Sequence[BackendResult], machine: dict[st
     ]
     with Store(path, create=True) as store:
         store.add_verdicts(verdicts)
-
-
-def keep_score(path: Path, score: Score) -> None:
-    """Write the score."""
-    kept = MutationScore(
-        total=len(score.wrong),
-        killed=len(score.wrong) - len(score.survivors),
-        survivors=json.dumps([o.name for o in score.survivors]),
-        false_alarms=json.dumps([o.name for o in score.false_alarms]),
-        git_commit=fingerprint()["git_commit"],
-        finished_at=now(),
-    )
-    with Store(path, create=True) as store:
-        store.add_mutation_score(kept)

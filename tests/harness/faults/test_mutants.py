@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from lstm_parity.harness.commands.mutants import try_mutant
 from lstm_parity.harness.faults.mutants import right, wrong
-from lstm_parity.harness.faults.mutants.score import Outcome, Score, as_json, as_markdown, try_mutant
+from lstm_parity.harness.faults.score import FaultResult, Score, as_json, as_markdown
 from lstm_parity.harness.verify.checks import CHECKS
 from lstm_parity.harness.verify.isolation.local import LocalExecutor
 from lstm_parity.harness.verify.search import search
@@ -132,8 +133,8 @@ def test_every_gate_swap_is_found(precision):
 
 
 def test_an_error_of_a_hundred_thousandth_on_one_forget_gate_is_found():
-    outcome = try_mutant(WRONG["forget-bias-slightly-off"], 30, first_only=True)
-    assert outcome.killed_by == ("forward-float32",), outcome
+    result = try_mutant(WRONG["forget-bias-slightly-off"], 30, first_only=True)
+    assert result.killed_by == ("forward-float32",), result
 
 
 @pytest.mark.parametrize(
@@ -154,9 +155,9 @@ def test_products_of_another_precision_are_named(name, named):
 
 
 def test_the_score_in_words():
-    killed = Outcome("a", "gates", "What a does.", "pytorch 1", ("form", "bounded"), ("form", "bounded"), "form: why")
-    survivor = Outcome("b", "gates", "What b does.", "", (), ("form",), "")
-    alarm = Outcome("c", "right", "What c does.", "", ("form",), ("form",), "form: why")
+    killed = FaultResult("a", "gates", "What a does.", "pytorch 1", ("form", "bounded"), ("form", "bounded"), "form: why")
+    survivor = FaultResult("b", "gates", "What b does.", "", (), ("form",), "")
+    alarm = FaultResult("c", "right", "What c does.", "", ("form",), ("form",), "form: why")
     score = Score((killed, survivor), (alarm,))
     found = json.loads(as_json(score))
     assert {name: found[name] for name in ("schema", "total", "killed", "survivors", "false_alarms")} == {
@@ -166,7 +167,7 @@ def test_the_score_in_words():
         "survivors": ["b"],
         "false_alarms": ["c"],
     }
-    text = as_markdown(score)
+    text = as_markdown(score, ["form", "bounded"])
     assert "1 of 2 wrong ones killed; 1 of 1 right ones flagged." in text
     assert "**Survivor**: `b`" in text
     assert "| gates | `a` (after pytorch 1) | What a does. | form, bounded |" in text

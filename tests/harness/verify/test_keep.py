@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lstm_parity.harness.cli import main
-from lstm_parity.harness.faults.mutants.score import Outcome, Score
+from lstm_parity.harness.faults.score import FaultResult, Score
 from lstm_parity.harness.machine.host import fingerprint, machine_id
 from lstm_parity.harness.store import Store
 from lstm_parity.harness.verify.suite import BackendResult, CheckResult
@@ -100,7 +100,7 @@ def test_nothing_is_kept_unless_asked_for(in_folder, monkeypatch):
 def test_a_store_that_cannot_be_one_is_refused_before_anything_runs(in_folder, capsys, command, monkeypatch):
     ran = []
     monkeypatch.setattr("lstm_parity.harness.commands.verify.verify_all", lambda *_: ran.append(1) or [])
-    monkeypatch.setattr("lstm_parity.harness.faults.mutants.score.measure_score", lambda _: ran.append(1))
+    monkeypatch.setattr("lstm_parity.harness.commands.mutants.measure_score", lambda: ran.append(1))
     Path("text").write_text("this is a diary, not a database, and it is long enough to be read as one\n" * 20)
     assert "is no SQLite file" in refused([*command, "--store", "text"], capsys)
     assert "does its folder exist" in refused([*command, "--store", "nowhere/s.sqlite"], capsys)
@@ -114,11 +114,11 @@ def test_a_part_of_the_checks_is_no_verdict_for_a_report(in_folder, capsys):
 
 
 def test_a_score_is_kept(in_folder, monkeypatch, capsys):
-    killed = Outcome("a", "gates", "What a does.", "", ("form",), ("form",), "form: why")
-    survivor = Outcome("b", "gates", "What b does.", "", (), ("form",), "")
-    alarm = Outcome("c", "right", "What c does.", "", ("form",), ("form",), "form: why")
+    killed = FaultResult("a", "gates", "What a does.", "", ("form",), ("form",), "form: why")
+    survivor = FaultResult("b", "gates", "What b does.", "", (), ("form",), "")
+    alarm = FaultResult("c", "right", "What c does.", "", ("form",), ("form",), "form: why")
     score = Score((killed, survivor), (alarm,))
-    monkeypatch.setattr("lstm_parity.harness.faults.mutants.score.measure_score", lambda _: score)
+    monkeypatch.setattr("lstm_parity.harness.commands.mutants.measure_score", lambda: score)
     assert main(["mutants", "--store", "s.sqlite"]) == 1
     (kept,) = frames().mutation_scores.to_dict("records")
     assert (kept["total"], kept["killed"]) == (2, 1)

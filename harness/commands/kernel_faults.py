@@ -1,0 +1,85 @@
+"""`python -m lstm_parity.harness.faults.kernels`: every planted fault.
+
+What the emulator finds, and what value tests alone would have said.
+
+The value tests are the property suite with the emulator's detectors off: the kernels run under the same schedules, and only
+numbers are looked at. Exit code 1 if the detectors miss a fault.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from lstm_parity.backends.cupy_raw.emulator.schedule import KINDS, Schedule
+
+from ..faults.kernels.catalogue import FAULTS
+from ..faults.kernels.fault import Fault
+from ..verify.checks import CHECKS
+from ..verify.isolation.remote import RemoteExecutor
+from ..verify.suite import Options, run_check
+from .emulate import emulate
+
+BACKEND = """\
+from pathlib import Path
+from lstm_parity.backends.cupy_raw.forced import {name}
+
+class Faulty({name}):
+    kernels = Path({kernels!r})
+    most_checked = 0
+"""
+
+FIRST = ("forward-float32", "row-alone")
+"""Checks that are tried first: they find most."""
+
+
+def main() -> int:
+    """Print the table, a line as each fault is done, and the score."""
+    parser = argparse.ArgumentParser(prog="python -m lstm_parity.harness.faults.kernels", description=__doc__)
+    parser.add_argument("--examples", type=int, default=5, help="drawn problems a check of the property suite (default: 5)")
+    arguments = parser.parse_args()
+    missed = unseen = 0
+    print("| fault | file | the emulator finds | the property suite, detectors off |\n|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for fault in FAULTS:
+            kernels = fault.plant(Path(folder))
+            found, failed = ", ".join(_findings(fault, kernels)), _first_failure(fault, kernels, arguments.examples)
+            missed, unseen = missed + (not found), unseen + (failed is None)
+            print(f"| {fault.name} | {fault.file} | {found or 'MISSED'} | {failed or 'nothing'} |", flush=True)
+    count = len(FAULTS)
+    print(f"\n{count} faults: the emulator finds {count - missed}, value tests alone {count - unseen}.")
+    return int(missed > 0)
+
+
+def _findings(fault: Fault, kernels: Path) -> Iterator[str]:
+    """The kinds of finding, with the places that they name."""
+    under = [Schedule(kind, number) for number, kind in enumerate(KINDS)]
+    seen = set()
+    for _, finding in emulate(fault.problem(), under, kernels, fault.path).findings:
+        if finding.kind not in seen:
+            seen.add(finding.kind)
+            yield f"{finding.kind} at {finding.file}:{finding.line}"
+
+
+def _first_failure(fault: Fault, kernels: Path, examples: int) -> str | None:
+    """The first check of the property suite that fails without the detectors; None where all pass."""
+    name = "PersistentEmulated" if fault.path == "persistent" else "StepwiseEmulated"
+    file = kernels / "faulty.py"
+    file.write_text(BACKEND.format(name=name, kernels=str(kernels)), encoding="utf-8")
+    executor = RemoteExecutor(f"{file}:Faulty", 1, 60.0)
+    try:
+        promises = executor.describe().capabilities
+        for check in sorted(CHECKS, key=lambda check: check.name not in FIRST):
+            result = run_check(check, f"{file}:Faulty", executor, promises, Options(examples=examples, shrink=False))
+            if result.status == "FAIL":
+                return check.name
+    finally:
+        executor.close()
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""Ctrl-C ends the commands that try mutants at once: exit code 130, and no process is left."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+COMMANDS = {
+    "mutants": ["lstm_parity", "mutants"],
+    "false alarms": ["lstm_parity.harness.commands.false_alarms", "--state", "tried.jsonl"],
+}
+
+
+def processes_of_group(group):
+    """The ids of the processes in a process group."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_ctrl_c_ends_the_command_and_its_workers(name, tmp_path):
+    command = [sys.executable, "-m", *COMMANDS[name]]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=tmp_path, env=environment, process_group=0
+    ) as process:
+        try:
+            assert process.stderr.readline().strip(), "no progress"
+            assert len(processes_of_group(process.pid)) > 1
+            begun = time.monotonic()
+            os.killpg(process.pid, signal.SIGINT)
+            said = process.stderr.read()
+            assert process.wait(10) == 130
+            assert time.monotonic() - begun < 5
+            assert "Traceback" not in said
+            assert "interrupted" in said
+            assert processes_of_group(process.pid) == []
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
