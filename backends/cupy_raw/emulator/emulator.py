@@ -20,7 +20,7 @@ from ...problem import STORAGE
 from ..source import KERNELS
 from .compiler import NAMES, CompileError, compile_library, compiler, default_cache, source_texts
 from .findings import Access, EmulationError, Finding
-from .library import ArrayRecord, Deed, Kernel, KernelFile, Runtime
+from .library import AccessRecord, ArrayRecord, Kernel, KernelFile, Runtime
 from .schedule import KINDS, Schedule
 
 FOLDER = Path(__file__).parent
@@ -55,7 +55,7 @@ class Emulator:
         if command is None:
             return f"no C++ compiler: install one ({', '.join(NAMES)}) or the Python package ziglang"
         try:
-            compile_library(FOLDER / "probe.cpp", (FOLDER,), (), default_cache())
+            compile_library(FOLDER / "runtime" / "probe.cpp", (), (), default_cache())
         except CompileError as error:
             return f"the C++ compiler {' '.join(command)} does not work: {[*str(error).splitlines(), ''][1]}"
         return None
@@ -144,7 +144,7 @@ def _load(source: Path, precision: str, cache: Path) -> KernelFile:
     if not source.is_file():
         raise ValueError(f"there is no kernel file {source}")
     _runtime(cache)
-    include = (source.parent, KERNELS, FOLDER)
+    include = (source.parent, KERNELS, FOLDER / "device")
     stamps = _stamps(source_texts(source, include))
     if any(time.time_ns() - changed < UNSETTLED for _, changed, _ in stamps):
         stamps = ()
@@ -175,7 +175,7 @@ def _runtime(cache: Path) -> Runtime:
         reason = Emulator.unavailable()
         if reason is not None:
             raise UnavailableError(*reason.split(": ", 1))
-        _runtimes.append(Runtime(compile_library(FOLDER / "runtime.cpp", (FOLDER,), (), cache)))
+        _runtimes.append(Runtime(compile_library(FOLDER / "runtime" / "runtime.cpp", (FOLDER,), (), cache)))
     return _runtimes[0]
 
 
@@ -238,18 +238,18 @@ def _set_record(record: ArrayRecord, array: np.ndarray[Any, Any], address: int) 
 
 
 def _finding(record: Any, kernel: str, names: Sequence[str]) -> Finding:
-    deed, other = record.deed, record.other
+    other = record.other
 
     def named(match: re.Match[str]) -> str:
         number = int(match[1]) - 1
         return names[number] if number < len(names) else match[0]
 
     message = re.sub(r"\bargument (\d+)\b", named, record.message.decode())
-    access = Access(*_place(other), is_write=record.access == 2) if record.access else None
-    return Finding(record.kind.decode(), message, kernel, *_place(deed), access, record.count)
+    access = Access(*_place(other), is_write=record.other_kind == 2) if record.other_kind else None
+    return Finding(record.kind.decode(), message, kernel, *_place(record.access), access, record.count)
 
 
-def _place(deed: Deed) -> tuple[str, int, tuple[int, int, int], int, int | None]:
-    file = Path(deed.site.file.decode()).name if deed.site.file else ""
-    x, y, z = deed.block
-    return file, deed.site.line, (x, y, z), deed.thread, deed.step if deed.step >= 0 else None
+def _place(record: AccessRecord) -> tuple[str, int, tuple[int, int, int], int, int | None]:
+    file = Path(record.site.file.decode()).name if record.site.file else ""
+    x, y, z = record.block
+    return file, record.site.line, (x, y, z), record.thread, record.step if record.step >= 0 else None

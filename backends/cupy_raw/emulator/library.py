@@ -9,32 +9,32 @@ from typing import Any
 
 
 class Site(ctypes.Structure):
-    """calls.h: Site."""
+    """device/calls.h: Site."""
 
     _fields_ = (("file", ctypes.c_char_p), ("line", ctypes.c_int))
 
 
-class Deed(ctypes.Structure):
-    """findings.h: Deed."""
+class AccessRecord(ctypes.Structure):
+    """runtime/findings.h: Access."""
 
     _fields_ = (("site", Site), ("block", ctypes.c_uint * 3), ("thread", ctypes.c_int), ("step", ctypes.c_int))
 
 
 class FindingRecord(ctypes.Structure):
-    """findings.h: Finding."""
+    """runtime/findings.h: Finding."""
 
     _fields_ = (
         ("kind", ctypes.c_char * 24),
         ("message", ctypes.c_char * 640),
-        ("deed", Deed),
-        ("other", Deed),
-        ("access", ctypes.c_int),
+        ("access", AccessRecord),
+        ("other", AccessRecord),
+        ("other_kind", ctypes.c_int),
         ("count", ctypes.c_ulonglong),
     )
 
 
 class ArrayRecord(ctypes.Structure):
-    """state.h: Array."""
+    """runtime/state.h: Array."""
 
     _fields_ = (
         ("address", ctypes.c_size_t),
@@ -47,7 +47,7 @@ class ArrayRecord(ctypes.Structure):
 
 
 class Request(ctypes.Structure):
-    """state.h: Request."""
+    """runtime/state.h: Request."""
 
     _fields_ = (
         ("kernel", ctypes.c_char_p),
@@ -67,7 +67,7 @@ class Request(ctypes.Structure):
 
 
 class SizeEntry(ctypes.Structure):
-    """calls.h: SizeEntry."""
+    """device/calls.h: SizeEntry."""
 
 
 SizeEntry._fields_ = (

@@ -1,19 +1,18 @@
-// The life of a launch's threads: blocks begin, their threads run as fibers until all have ended.
+// How a launch's threads run: blocks begin, and their threads run as fibers until all have ended.
 #pragma once
 
-#include "races.h"
+#include "races/detector.h"
 #include "scheduler.h"
 
 namespace emulator {
 
 inline StackPool stacks;
-inline void* caller;  // the stack pointer of who launched
-inline char* overflown;
+inline void* caller;  // the stack pointer of emulator_launch
 
 void thread_ended(Thread& thread);
-[[noreturn]] void nothing_can_go_on();
+[[noreturn]] void report_deadlock();
 
-[[noreturn]] inline void abandon() {
+[[noreturn]] inline void abort_launch() {
     void* unused;
     emulator_switch(&unused, caller);
     __builtin_unreachable();
@@ -21,12 +20,12 @@ void thread_ended(Thread& thread);
 
 [[noreturn]] void run_thread();
 
-// What `thread` sees of itself.
-inline void become(Thread& thread) {
+// `thread` is the one that runs: sets threadIdx and blockIdx.
+inline void set_current(Thread& thread) {
     launch.current = &thread;
-    thread.doing = Doing::computing;
+    thread.wait_state = WaitState::running;
     threadIdx.x = thread.number;
-    blockIdx = thread.block->place;
+    blockIdx = thread.block->index;
 }
 
 [[noreturn]] inline void report_overflow(const Thread& thread) {
@@ -35,7 +34,7 @@ inline void become(Thread& thread) {
                STACK_BYTES - STACK_RESERVE));
 }
 
-// Gets `thread` ready to be switched to.
+// Prepares the switch to `thread`; its stack pointer.
 inline void* prepare(Thread& thread) {
     ++launch.switches;
     if (!thread.stack) {
@@ -46,31 +45,31 @@ inline void* prepare(Thread& thread) {
             if (other.stack == thread.stack + STACK_BYTES) report_overflow(other);
         }
     }
-    become(thread);
+    set_current(thread);
     return thread.stack_pointer;
 }
 
 inline void switch_to(Thread* next) {
-    if (sets.wants_collection()) collect_sets();
+    if (sets.needs_collection()) collect_sets();
     Thread& me = self();
     if (static_cast<char*>(__builtin_frame_address(0)) < me.stack + STACK_RESERVE) report_overflow(me);
-    if (!next) nothing_can_go_on();
+    if (!next) report_deadlock();
     if (next == &me) {
         ++launch.switches;
-        me.doing = Doing::computing;
+        me.wait_state = WaitState::running;
         return;
     }
     void* to = prepare(*next);
-    emulator_switch(&me.stack_pointer, to);  // a tail call: the processor would not foresee a return
+    emulator_switch(&me.stack_pointer, to);  // a tail call: the return address predictor would mispredict a return
 }
 
-// Another thread may go on; this one can, too.
+// Lets the schedule choose another thread; this one stays runnable.
 inline void yield() { switch_to(scheduler.pick()); }
 
-// This thread cannot go on until it is woken.
-inline void wait(Doing doing, Site site) {
+// This thread is not runnable until it is woken.
+inline void wait(WaitState wait_state, Site site) {
     Thread& me = self();
-    me.doing = doing;
+    me.wait_state = wait_state;
     me.site = site;
     scheduler.sleep(*me.warp, me.bit);
     switch_to(scheduler.pick());
@@ -88,13 +87,13 @@ inline void wake_all(Block& block) {
 }
 
 inline void begin_block(Block& block, unsigned number) {
-    const unsigned floor = block.begun ? block.latest + 1 : launch.base;
+    const unsigned min_clock = block.begun ? block.max_clock + 1 : launch.start_clock;
     block.number = number;
-    block.place = place_of(number);
+    block.index = index_of(number);
     block.first_warp_number = number * launch.warps_a_block;
     block.ended = block.arrived = 0;
-    block.first_there = nullptr;
-    block.base = block.latest = block.start = floor;
+    block.first_arrived = nullptr;
+    block.barrier_clock = block.max_clock = block.start_clock = min_clock;
     block.begun = true;
     const std::uint64_t seed = launch.request->seed;
     scheduler.begin_block(block, unsigned(seed % launch.blocks),
@@ -110,9 +109,9 @@ inline void begin_block(Block& block, unsigned number) {
             Thread& thread = warp.first[lane];
             thread.stack = nullptr;
             thread.warp_number = block.first_warp_number + w;
-            thread.clock = floor;
+            thread.clock = min_clock;
             thread.step = thread.copies = -1;
-            thread.doing = Doing::computing;
+            thread.wait_state = WaitState::running;
             thread.site = {nullptr, 0};
             thread.awaited = nullptr;
         }
@@ -120,7 +119,7 @@ inline void begin_block(Block& block, unsigned number) {
     }
 }
 
-// Which cluster of the grid is the next to begin: a schedule that favours a block, or a warp, begins with it.
+// The next cluster of the grid to begin: a schedule that favours a block, or has a slow warp, begins with it.
 inline unsigned next_group(unsigned begun) {
     const Request& request = *launch.request;
     const auto schedule = Schedule(request.schedule);
@@ -131,7 +130,7 @@ inline unsigned next_group(unsigned begun) {
     const std::uint64_t block = request.seed % (std::uint64_t(launch.blocks) * warps) / warps;
     return (unsigned(block / launch.cluster) + begun) % launch.groups;
 }
-// They take the place of those of a resident cluster.
+// Its blocks take the places of those of a resident cluster that has ended.
 inline void begin_cluster(std::size_t resident) {
     const unsigned group = next_group(launch.groups_begun++);
     launch.cluster_arrived[resident] = launch.cluster_ended[resident] = 0;
@@ -142,14 +141,14 @@ inline void begin_cluster(std::size_t resident) {
 
 inline void end_thread(Thread& thread) {
     if (canary_below(thread.stack) != CANARY) report_overflow(thread);
-    thread.doing = Doing::ended;
+    thread.wait_state = WaitState::ended;
     thread.warp->ended |= thread.bit;
     scheduler.sleep(*thread.warp, thread.bit);
     launch.idle = 0;
     thread_ended(thread);
 }
 
-// The body of every fiber: a thread, and then those that begin where one ends, on the same stack.
+// The body of every fiber: a thread, then others that start on the same stack when it has ended.
 [[noreturn]] inline void run_thread() {
     for (;;) {
         launch.request->run(launch.request->words);
@@ -161,15 +160,15 @@ inline void end_thread(Thread& thread) {
         if (next && !next->stack) {
             ++launch.switches;
             next->stack = stack;
-            become(*next);
+            set_current(*next);
             continue;
         }
-        stacks.release(stack);  // nothing else runs before it is left
+        stacks.release(stack);  // it is not used again before the switch below
         if (!next) {
             for (Block& block : launch.resident) {
-                if (block.ended != launch.threads_a_block) nothing_can_go_on();
+                if (block.ended != launch.threads_a_block) report_deadlock();
             }
-            abandon();
+            abort_launch();
         }
         void* unused;
         emulator_switch(&unused, prepare(*next));

@@ -1,5 +1,5 @@
-// Which thread goes on next. All threads that could are in Warp::ready, and their warps in a bitmap; a schedule is a way to
-// choose among them. The same schedule and seed give the same run.
+// Which thread runs next. The runnable threads are in Warp::ready, and their warps in a bitmap; a schedule is a way to choose
+// among them. The same schedule and seed give the same run.
 #pragma once
 
 #include "findings.h"
@@ -17,45 +17,44 @@ public:
         schedule_ = schedule;
         state_ = seed * 0x9e3779b97f4a7c15u + 0x2545f4914f6cdd1du;
         if (state_ == 0) state_ = 1;
-        behind_ = nullptr;
-        ahead_ = nullptr;
-        patient_.clear();
-        leave_ = nullptr;
+        slow_ = nullptr;
+        favoured_ = nullptr;
+        polling_.clear();
+        start_after_ = nullptr;
         warp_ = schedule == Schedule::reversed ? &launch.warps[warps - 1] : launch.warps.data();
         lane_ = schedule == Schedule::reversed ? 0 : LANES - 1;
         draw(0);
         draw(1);
     }
-    // A block begins where another was: the favoured, and the slow, may be in it.
+    // A block takes the place of one that has ended; it may be the favoured block, or have the slow warp.
     void begin_block(Block& block, unsigned favoured_block, unsigned slow_warp) {
-        if (ahead_ == &block) ahead_ = nullptr;
-        if (behind_ && behind_->block == &block) behind_ = nullptr;
-        if (schedule_ == Schedule::block_ahead && block.number == favoured_block) ahead_ = &block;
+        if (favoured_ == &block) favoured_ = nullptr;
+        if (slow_ && slow_->block == &block) slow_ = nullptr;
+        if (schedule_ == Schedule::block_ahead && block.number == favoured_block) favoured_ = &block;
         const unsigned place = slow_warp - block.first_warp_number;
-        if (schedule_ == Schedule::warp_behind && place < launch.warps_a_block)
-            behind_ = &launch.warps[block.first_warp + place];
+        if (schedule_ == Schedule::warp_behind && place < launch.warps_a_block) slow_ = &launch.warps[block.first_warp + place];
     }
 
     void wake(Warp& warp, unsigned lanes) {
         warp.ready |= lanes;
-        if (&warp != behind_) ready_[index(warp) / 64] |= std::uint64_t(1) << index(warp) % 64;
+        if (&warp != slow_) ready_[index(warp) / 64] |= std::uint64_t(1) << index(warp) % 64;
     }
     void sleep(Warp& warp, unsigned lanes) {
         warp.ready &= ~lanes;
         if (warp.ready == 0) ready_[index(warp) / 64] &= ~(std::uint64_t(1) << index(warp) % 64);
     }
-    // A thread that polls goes on when no other can.
-    void step_back(Thread& thread) {
+    // A thread that polls runs again when no other can.
+    void defer(Thread& thread) {
         sleep(*thread.warp, thread.bit);
-        patient_.push_back(&thread);
+        polling_.push_back(&thread);
     }
     // The next choice starts after this block.
-    void leave(const Block& block) { leave_ = &block; }
+    void start_after(const Block& block) { start_after_ = &block; }
 
-    // Null if no thread can go on.
+    // Null if no thread is runnable.
     Thread* pick() {
         Warp* warp = choose_warp();
-        if (!warp) return pick_last();
+        if (!warp) return pick_deferred();
         unsigned lane;
         if (schedule_ == Schedule::random) {
             lane = lane_from(*warp, turns_[0]);
@@ -89,29 +88,30 @@ private:
         lane_ = lane;
         return warp->first + lane;
     }
-    Thread* pick_last() {
-        if (behind_ && behind_->ready) return at(behind_, static_cast<unsigned>(__builtin_ctz(behind_->ready)));
+    Thread* pick_deferred() {
+        if (slow_ && slow_->ready) return at(slow_, static_cast<unsigned>(__builtin_ctz(slow_->ready)));
         constexpr unsigned long long MANY = 1u << 20;
-        if (patient_.empty() || ++launch.idle > MANY) return nullptr;
-        Thread* thread = patient_.front();
-        patient_.erase(patient_.begin());
+        if (polling_.empty() || ++launch.idle > MANY) return nullptr;
+        Thread* thread = polling_.front();
+        polling_.erase(polling_.begin());
         wake(*thread->warp, thread->bit);
         return at(thread->warp, thread->lane);
     }
 
-    bool ready(const Warp* warp) const { return warp->ready != 0 && warp != behind_; }
+    bool ready(const Warp* warp) const { return warp->ready != 0 && warp != slow_; }
 
     Warp* choose_warp() {
         const std::size_t here = index(*warp_), first = warp_->block->first_warp, end = first + launch.warps_a_block;
-        const Block* left = leave_;
-        leave_ = nullptr;
+        const Block* left = start_after_;
+        start_after_ = nullptr;
         if (schedule_ == Schedule::random) {
             return found(up(froms_[0], warps_), up(0, froms_[0]));
         }
-        if (schedule_ == Schedule::block_ahead && ahead_) {
-            const std::size_t a = ahead_->first_warp, b = a + launch.warps_a_block;
-            if (warp_->block == ahead_ && ready(warp_)) return warp_;
-            if (Warp* warp = warp_->block == ahead_ ? found(up(here + 1, b), up(a, here)) : found(up(a, b), NONE)) return warp;
+        if (schedule_ == Schedule::block_ahead && favoured_) {
+            const std::size_t a = favoured_->first_warp, b = a + launch.warps_a_block;
+            if (warp_->block == favoured_ && ready(warp_)) return warp_;
+            if (Warp* warp = warp_->block == favoured_ ? found(up(here + 1, b), up(a, here)) : found(up(a, b), NONE))
+                return warp;
         }
         if (schedule_ == Schedule::reversed) {
             if (left) return found(down(0, first), down(first, warps_));
@@ -124,8 +124,8 @@ private:
         if (Warp* warp = found(up(here + 1, end), up(first, here))) return warp;
         return found(up(end, warps_), up(0, first));
     }
-    // Numbers are drawn two choices ahead: where many threads take turns at random, each is out of the caches by then, and what
-    // it needs can be on its way. That the threads that can go on may change meanwhile does no harm.
+    // Random numbers are drawn two choices ahead, so that the likely next threads, which are no longer in the caches, can be
+    // prefetched. A prediction that turns out wrong does no harm.
     void look_ahead() {
         froms_[0] = froms_[1];
         turns_[0] = turns_[1];
@@ -153,7 +153,7 @@ private:
         const std::size_t at = one != NONE ? one : other;
         return at == NONE ? nullptr : &launch.warps[at];
     }
-    // The first, or the last, warp in [from, to) with a thread that can go on.
+    // The first, or the last, warp in [from, to) with a runnable thread.
     std::size_t up(std::size_t from, std::size_t to) const {
         while (from < to) {
             const std::uint64_t rest = ready_[from / 64] >> from % 64;
@@ -178,16 +178,16 @@ private:
     }
 
     std::vector<std::uint64_t> ready_;
-    std::vector<Thread*> patient_;
+    std::vector<Thread*> polling_;
     std::size_t warps_ = 0;
     Schedule schedule_ = Schedule::in_order;
     std::uint64_t state_ = 1;
-    std::size_t froms_[2] = {};  // of the random choices to come: the first warp, and the first lane, to look at
+    std::size_t froms_[2] = {};  // of the next random choices: the first warp, and the first lane, to try
     unsigned turns_[2] = {};
-    Warp* behind_ = nullptr;
-    Block* ahead_ = nullptr;
-    const Block* leave_ = nullptr;
-    Warp* warp_ = nullptr;  // the choice before
+    Warp* slow_ = nullptr;
+    Block* favoured_ = nullptr;
+    const Block* start_after_ = nullptr;
+    Warp* warp_ = nullptr;  // the last choice
     unsigned lane_ = 0;
 };
 

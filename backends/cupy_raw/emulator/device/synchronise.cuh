@@ -1,4 +1,4 @@
-// Barriers, flags, atomics, clusters and asynchronous copies: each a call of the runtime, which may switch to another thread.
+// Barriers, flags, atomics, clusters and asynchronous copies: each calls the runtime, which may switch to another thread.
 #pragma once
 
 inline void at_step(int step) { emulator_at_step(step); }
@@ -48,7 +48,7 @@ inline emulator::View<T, Axes, true> neighbour(emulator::View<T, Axes, true> min
     return mine;
 }
 
-// N elements from global to shared memory; they are there once this thread has waited.
+// Copies N elements from global to shared memory; they have arrived once this thread has waited.
 template <int N, class To, class From>
 inline void copy_async(emulator::Pointer<To> to, emulator::Pointer<From> from, EMULATOR_HERE) {
     constexpr unsigned bytes = N * sizeof(To);

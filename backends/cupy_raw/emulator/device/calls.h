@@ -1,41 +1,41 @@
-// What a compiled kernel and the emulator's runtime know of each other. The runtime is one shared library, compiled once;
-// every kernel file is another, which finds these names in it. Everything here must stay light: it is read for each kernel.
+// The interface between a compiled kernel file and the emulator's runtime. The runtime is one shared library, compiled once;
+// every kernel file is another one, which imports these names. Keep it small: it is compiled with each kernel file.
 #pragma once
 
 #define EMULATOR_CALL extern "C" __attribute__((visibility("default")))
 
 namespace emulator {
 
-using Word = unsigned long long;  // any operand of a warp operation, any kernel argument
+using Word = unsigned long long;  // an operand of a warp operation, or a kernel argument
 
 struct Index {
     unsigned x, y, z;
 };
 
-// Where in a kernel's source something is done.
+// A line of a kernel's source.
 struct Site {
     const char* file;
     int line;
 };
 
-// A stretch of memory that is watched: an allocation, or an array carved from a block's shared memory.
+// A range of memory whose accesses are checked: an allocation, or an array carved from a block's shared memory.
 struct Region;
 
 enum class WarpOperation { synchronise, shuffle, vote, multiply };
 enum class Order { relaxed, ordered };  // ordered: a release if it stores, an acquire if it loads
 
-// One lane's part in a warp operation. It stands on the lane's stack until all lanes of the mask are there.
+// One lane's part in a warp operation. It is on the lane's stack until all lanes of the mask have arrived.
 struct LanePart {
     WarpOperation operation;
     unsigned mask;
-    Word value;  // what the lane brings; in a multiplication, its fragments' address
+    Word value;  // the lane's operand; in a multiplication, the address of its fragments
     int source;  // the lane that a shuffle reads
     void (*multiply)(const Word* of_lanes);
     Site site;
     Word result;  // a shuffle's value, a vote's ballot
 };
 
-// A kernel file's size by its name, which is set before a launch.
+// A SIZE of a kernel file, which is set before a launch.
 struct SizeEntry {
     const char* name;
     int* value;
@@ -44,7 +44,7 @@ struct SizeEntry {
 
 }  // namespace emulator
 
-// The place of the running thread, set at every switch.
+// Of the running thread, set at every switch.
 EMULATOR_CALL emulator::Index threadIdx, blockIdx, blockDim, gridDim;
 // 1: accesses are checked; 0: they are plain loads and stores.
 EMULATOR_CALL int emulator_detect;
@@ -52,7 +52,7 @@ EMULATOR_CALL int emulator_detect;
 EMULATOR_CALL emulator::Region* emulator_region(const void* address);
 EMULATOR_CALL void emulator_outside(long long index, int axis, int extent, emulator::Site site);
 EMULATOR_CALL void emulator_null(emulator::Site site);
-// Each of these says whether the access may be done.
+// Each returns whether the access may be carried out.
 EMULATOR_CALL bool emulator_read(emulator::Region* region, const void* address, unsigned bytes, emulator::Site site);
 EMULATOR_CALL bool emulator_write(emulator::Region* region, const void* address, unsigned bytes, emulator::Site site);
 
@@ -68,7 +68,7 @@ EMULATOR_CALL unsigned emulator_cluster_rank();
 EMULATOR_CALL unsigned emulator_cluster_size();
 EMULATOR_CALL void emulator_warp(emulator::LanePart* part);
 
-// Flags and atomics: `address` is null where the index was outside.
+// Flags and atomics: `address` is null where the index is outside the array.
 EMULATOR_CALL void emulator_store(emulator::Region* region, unsigned* address, unsigned value, emulator::Order order,
                                   emulator::Site site);
 EMULATOR_CALL unsigned emulator_load(emulator::Region* region, const unsigned* address, emulator::Order order,

@@ -1,4 +1,4 @@
-// A launch while it runs: its blocks, warps and threads, and what each is doing.
+// The state of a running launch: its blocks, warps and threads, and what each thread waits for.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "calls.h"
+#include "device/calls.h"
 
 namespace emulator {
 
@@ -16,11 +16,11 @@ constexpr unsigned ALL_LANES = 0xffffffffu;
 
 struct Block;
 struct Warp;
-struct Phases;
-struct Exceptions;
+struct VectorClock;
+struct LaneClocks;
 
-enum class Doing : unsigned char {
-    computing,
+enum class WaitState : unsigned char {
+    running,
     block_barrier,
     cluster_barrier,
     grid_barrier,
@@ -37,20 +37,20 @@ struct alignas(64) Thread {
     Block* block;
     unsigned number;  // threadIdx.x
     unsigned lane, bit;
-    Doing doing;  // what it waits for, if it does
-    Site site;    // where it waits
-    // what a switch needs is above, in one cache line
+    WaitState wait_state;
+    Site site;  // where it waits
+    // the fields that a switch needs are above, in one cache line
     unsigned warp_number;  // of its warp in the whole grid
-    unsigned clock;        // knowledge.h
-    Phases* phases;
-    Exceptions* exceptions;
+    unsigned clock;        // races/vector_clocks.h
+    VectorClock* vector_clock;
+    LaneClocks* lane_clocks;
     int step;                 // -1 before the first at_step
-    int copies;               // the latest asynchronous copy that is not waited for; -1: none
-    const unsigned* awaited;  // the flag that it waits for, or that it polls
-    unsigned value;           // the least that the flag must become, or what was read of it last
+    int copies;               // the latest asynchronous copy that it has not waited for; -1: none
+    const unsigned* awaited;  // the flag that it waits for or polls
+    unsigned value;           // the least value that it waits for, or the last one that it read
     int index;                // the flag's
-    int polls;                // how often the same was read of `awaited`
-    Thread* next;             // who waits for a flag as well
+    int polls;                // how often it has read the same value of `awaited`
+    Thread* next;             // the next one that waits for a flag
 };
 
 struct alignas(64) Warp {
@@ -58,32 +58,32 @@ struct alignas(64) Warp {
     Thread* first;
     unsigned existing;  // lanes that the block has
     unsigned ready, ended;
-    unsigned waiting;  // lanes in a warp operation, each with its part
+    unsigned waiting;  // lanes in a warp operation, each with its part of it
     LanePart* parts[LANES];
 };
 
 struct Block {
-    Index place;
+    Index index;          // blockIdx
     unsigned number;      // in the grid
     unsigned first_warp;  // in Launch::warps
     unsigned first_warp_number;
-    unsigned ended;    // threads
-    unsigned arrived;  // threads at the block's present barrier
-    Doing barrier;     // which kind that is
-    Thread* first_there;
-    unsigned base;    // a block barrier: whatever has a smaller clock is before it
-    unsigned latest;  // the largest clock of a thread
-    unsigned start;   // base when it began
+    unsigned ended;     // threads
+    unsigned arrived;   // threads at the block's current barrier
+    WaitState barrier;  // its kind
+    Thread* first_arrived;
+    unsigned barrier_clock;  // of its last barrier: accesses of the block with a smaller clock happen before it
+    unsigned max_clock;      // of its threads
+    unsigned start_clock;    // barrier_clock when it began
     bool begun;
     char* shared;
     std::vector<Region*> carved;
     std::size_t cells_used;
 };
 
-// What Python asks for.
+// A launch as Python requests it; library.py has the same structures.
 struct Array {
-    char* address;  // what the kernel gets
-    char* first;    // the memory that this is a part of
+    char* address;  // what is passed to the kernel
+    char* first;    // of the memory that it is a part of
     unsigned long long bytes;
     unsigned itemsize;
     int is_const;
@@ -110,7 +110,7 @@ struct Launch {
     unsigned blocks, threads_a_block, warps_a_block;
     unsigned cluster, groups, groups_begun;
     unsigned arrived_blocks;  // at the grid's barrier
-    unsigned base;            // of the clocks: every earlier launch is before it
+    unsigned start_clock;     // accesses of earlier launches have smaller clocks
     std::size_t shared_stride;
     std::vector<Thread> threads;  // of the resident blocks, a whole number of warps for each
     std::vector<Warp> warps;
@@ -118,7 +118,7 @@ struct Launch {
     std::vector<unsigned> cluster_arrived, cluster_ended;  // blocks, for each resident cluster
     Thread* current;
     unsigned long long switches;
-    unsigned long long idle;  // turns of polling threads since anything else happened
+    unsigned long long idle;  // turns of polling threads since anything else has happened
 };
 
 inline Launch launch;
@@ -130,7 +130,7 @@ inline std::size_t resident_cluster(const Block& block) {
     return static_cast<std::size_t>(&block - launch.resident.data()) / launch.cluster;
 }
 
-inline Index place_of(unsigned block) {
+inline Index index_of(unsigned block) {
     const unsigned* grid = launch.request->grid;
     return {block % grid[0], block / grid[0] % grid[1], block / grid[0] / grid[1]};
 }

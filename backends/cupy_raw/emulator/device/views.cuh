@@ -1,18 +1,18 @@
-// Checked views of arrays in global and in shared memory. An index that is outside is reported and yields null: what would
-// have been read is 0, what would have been written is dropped, and the launch goes on.
+// Checked views of arrays in global and in shared memory. An index outside an array is reported and yields a null address: a
+// read there gives 0, a write is dropped, and the launch continues.
 #pragma once
 
 namespace emulator {
 
-// What `&a(i, j)` gives.
+// The value of `&a(i, j)`.
 template <class T>
 struct Pointer {
     T* address;
     Region* region;
 };
 
-// An element that may be written. It converts to its value only where it is used at once, so that `auto` cannot carry a
-// reference on where a GPU's compiler makes a copy.
+// An element that may be written. It converts to its value only as a temporary, so that `auto v = a(i)` does not compile: it
+// would be a reference here, and a copy on a GPU.
 template <class T>
 class Ref {
 public:
@@ -54,7 +54,7 @@ private:
     Site site_;
 };
 
-// An element of an array of constants: the value, and its place for a copy.
+// An element of a const array: its value, and its address for an asynchronous copy.
 template <class T>
 class Value {
 public:
@@ -80,7 +80,7 @@ struct Element<const T> {
     using Type = Value<T>;
 };
 
-// The type that a template on a GPU would have been given.
+// The type that a template parameter has on a GPU.
 template <class T>
 struct Plain {
     using Type = T;

@@ -1,44 +1,52 @@
-// Barriers of a block, of a cluster and of the grid. All threads of a block must come to the same one.
+// Barriers of a block, of a cluster and of the grid. All threads of a block must reach the same one.
 #pragma once
 
-#include "threads.h"
+#include "runtime/threads.h"
 
 namespace emulator {
 
-inline const char* name_of(Doing barrier) {
+inline const char* name_of(WaitState barrier) {
     switch (barrier) {
-        case Doing::block_barrier: return "__syncthreads()";
-        case Doing::cluster_barrier: return "cluster_barrier()";
-        case Doing::grid_barrier: return "grid_barrier()";
-        case Doing::warp_operation: return "a warp operation";
-        case Doing::flag: return "a flag";
-        case Doing::polling: return "a polled flag";
-        case Doing::computing: return "a switch";
-        default: return "its end";
+        case WaitState::block_barrier:
+            return "__syncthreads()";
+        case WaitState::cluster_barrier:
+            return "cluster_barrier()";
+        case WaitState::grid_barrier:
+            return "grid_barrier()";
+        case WaitState::warp_operation:
+            return "a warp operation";
+        case WaitState::flag:
+            return "a flag";
+        case WaitState::polling:
+            return "a polled flag";
+        case WaitState::running:
+            return "a switch";
+        default:
+            return "its end";
     }
 }
-// What a thread that is not where it should be does instead.
-inline std::string whereabouts(const Thread& thread) {
-    if (thread.doing == Doing::ended) return "has ended";
-    return text("is at %s in %s", name_of(thread.doing), name_of(thread.site).c_str());
+// Where a thread is that did not reach a barrier.
+inline std::string describe_state(const Thread& thread) {
+    if (thread.wait_state == WaitState::ended) return "has ended";
+    return text("is at %s in %s", name_of(thread.wait_state), name_of(thread.site).c_str());
 }
 
-[[noreturn]] inline void fatal_barrier(const Thread& there, const Thread& missing) {
-    fatal("barrier", there, there.site,
+[[noreturn]] inline void fatal_barrier(const Thread& arrived, const Thread& missing) {
+    fatal("barrier", arrived, arrived.site,
           text("%s waits at %s, but %s of the same block %s: all threads of a block must come to the same barrier",
-               name_of(there).c_str(), name_of(there.doing), text("thread %u", missing.number).c_str(),
-               whereabouts(missing).c_str()));
+               name_of(arrived).c_str(), name_of(arrived.wait_state), text("thread %u", missing.number).c_str(),
+               describe_state(missing).c_str()));
 }
 
 inline void open_cluster(std::size_t cluster) {
     Block* first = &launch.resident[cluster * launch.cluster];
-    std::vector<Block*> there;
+    std::vector<Block*> arrived;
     for (Block* block = first; block < first + launch.cluster; ++block) {
-        if (block->arrived == launch.threads_a_block && block->barrier == Doing::cluster_barrier) there.push_back(block);
+        if (block->arrived == launch.threads_a_block && block->barrier == WaitState::cluster_barrier) arrived.push_back(block);
     }
     launch.cluster_arrived[cluster] = 0;
-    if (launch.request->detect && !there.empty()) meet_blocks(there.data(), there.size());
-    for (Block* block : there) {
+    if (launch.request->detect && !arrived.empty()) join_blocks(arrived.data(), arrived.size());
+    for (Block* block : arrived) {
         block->arrived = 0;
         wake_all(*block);
     }
@@ -52,7 +60,7 @@ inline void open_grid() {
     if (launch.request->detect) {
         std::vector<Block*> all;
         for (Block& block : launch.resident) all.push_back(&block);
-        meet_blocks(all.data(), all.size());
+        join_blocks(all.data(), all.size());
     }
     for (Block& block : launch.resident) {
         block.arrived = 0;
@@ -60,30 +68,30 @@ inline void open_grid() {
     }
 }
 
-inline void come_to(Doing barrier, Site site) {
+inline void arrive(WaitState barrier, Site site) {
     Thread& me = self();
     Block& block = *me.block;
-    me.doing = barrier;
+    me.wait_state = barrier;
     me.site = site;
     if (block.arrived == 0) {
         block.barrier = barrier;
-        block.first_there = &me;
-    } else if (block.barrier != barrier || !same_place(block.first_there->site, site)) {
-        fatal_barrier(*block.first_there, me);
+        block.first_arrived = &me;
+    } else if (block.barrier != barrier || !same_site(block.first_arrived->site, site)) {
+        fatal_barrier(*block.first_arrived, me);
     }
     if (block.ended) {
         const Thread* threads = threads_of(block);
-        while (threads->doing != Doing::ended) ++threads;
+        while (threads->wait_state != WaitState::ended) ++threads;
         fatal_barrier(me, *threads);
     }
     scheduler.sleep(*me.warp, me.bit);
     if (++block.arrived == launch.threads_a_block) {
-        if (barrier == Doing::block_barrier) {
+        if (barrier == WaitState::block_barrier) {
             Block* one = &block;
-            if (launch.request->detect) meet_blocks(&one, 1);
+            if (launch.request->detect) join_blocks(&one, 1);
             block.arrived = 0;
             wake_all(block);
-        } else if (barrier == Doing::cluster_barrier) {
+        } else if (barrier == WaitState::cluster_barrier) {
             ++launch.cluster_arrived[resident_cluster(block)];
             open_cluster_if_complete(resident_cluster(block));
         } else if (++launch.arrived_blocks == launch.blocks) {
@@ -93,7 +101,7 @@ inline void come_to(Doing barrier, Site site) {
     switch_to(scheduler.pick());
 }
 
-inline void come_to_grid_barrier(Region* region, unsigned* counter, int generation, Site site) {
+inline void arrive_at_grid_barrier(Region* region, unsigned* counter, int generation, Site site) {
     Thread& me = self();
     if (!launch.request->cooperative) {
         fatal("grid barrier", me, site,
@@ -101,7 +109,8 @@ inline void come_to_grid_barrier(Region* region, unsigned* counter, int generati
     }
     if (!counter) fatal("grid barrier", me, site, "the counter of grid_barrier() is not there");
     if (me.number == 0) {
-        if (launch.request->detect && !checked_atomic(region, counter, sizeof *counter, me, Access::atomic_write, true, site)) {
+        if (launch.request->detect &&
+            !checked_atomic(region, counter, sizeof *counter, me, AccessKind::atomic_write, true, site)) {
             fatal("grid barrier", me, site, "the counter of grid_barrier() is not there");
         }
         const unsigned before = launch.blocks * static_cast<unsigned>(generation - 1);
@@ -113,7 +122,7 @@ inline void come_to_grid_barrier(Region* region, unsigned* counter, int generati
         }
         ++*counter;
     }
-    come_to(Doing::grid_barrier, site);
+    arrive(WaitState::grid_barrier, site);
 }
 
 }  // namespace emulator

@@ -1,8 +1,8 @@
 // Fibers: stacks from one pool, and the switch from one to another.
 //
-// A launch may have tens of thousands of fibers, more than a process may have mappings, so no page guards each stack. A word
-// of known content lies between a stack and the one above it; it is looked at before a fiber goes on and when one ends. A
-// stack pointer that has come too low is found at the next switch.
+// A launch may have tens of thousands of fibers, more than a process may have mappings, so there is no guard page for each
+// stack. Instead a canary word is placed between a stack and the one above it, and checked before a fiber is resumed and when
+// it ends. A stack pointer that is too low is found at the next switch.
 #pragma once
 
 #include <sys/mman.h>
@@ -41,7 +41,7 @@ public:
     }
     void release(char* stack) { free_.push_back(stack); }
 
-    // Every stack is free again, also those of a launch that was left; the memory of very many is given back.
+    // Frees every stack, also those of a launch that was aborted; unmaps those above STACKS_KEPT.
     void reset() {
         const std::size_t keep = STACKS_KEPT / STACKS_AT_ONCE;
         if (free_.size() == chunks_.size() * STACKS_AT_ONCE && chunks_.size() <= keep) return;
@@ -55,7 +55,7 @@ public:
 
 private:
     static std::size_t page() { return static_cast<std::size_t>(sysconf(_SC_PAGESIZE)); }
-    // The lowest is never used, so that one which overflows there is found as any other, before it comes to the guard page.
+    // The lowest stack is never used, so that an overflow of the one above it is found like any other, not by the guard page.
     static std::size_t chunk_bytes() {
         return (page() + (STACKS_AT_ONCE + 1) * STACK_BYTES + CACHE_LINE + page() - 1) / page() * page();
     }
@@ -92,7 +92,7 @@ private:
 #endif
 
 #if defined(__x86_64__) || defined(__aarch64__)
-// Keeps the registers that a callee must keep (System V AMD64; AAPCS64), stores the stack pointer in *from, goes on at `to`.
+// Saves the callee-saved registers (System V AMD64; AAPCS64), stores the stack pointer in *from, continues on the stack `to`.
 extern "C" __attribute__((visibility("hidden"))) void emulator_switch(void** from, void* to);
 #if defined(__x86_64__)
 __asm__(".text\n.globl " EMULATOR_SYMBOL("emulator_switch") "\n" EMULATOR_HIDDEN("emulator_switch")
@@ -113,8 +113,8 @@ __asm__(".text\n.globl " EMULATOR_SYMBOL("emulator_switch") "\n" EMULATOR_HIDDEN
         "    popq %rbp\n"
         "    popq %rcx\n"
         "    jmpq *%rcx\n");
-constexpr int SAVED_WORDS = 6;        // before the address to go on at
-constexpr int ALIGNED = SAVED_WORDS;  // the word at a multiple of 16 bytes: a function begins as if it had been called
+constexpr int SAVED_WORDS = 6;        // below the return address
+constexpr int ALIGNED = SAVED_WORDS;  // the word that must be 16-byte aligned, as at the start of a called function
 #else
 __asm__(".text\n.globl " EMULATOR_SYMBOL("emulator_switch") "\n" EMULATOR_HIDDEN("emulator_switch")
         EMULATOR_SYMBOL("emulator_switch") ":\n"
@@ -161,7 +161,7 @@ inline void* fresh_stack_pointer(char* stack, void (*entry)()) {
 }
 }  // namespace emulator
 #else
-// Any other processor: the system's contexts, which are slower. A stack pointer is then a context, kept on the stack's top.
+// Any other processor: ucontext, which is slower. A "stack pointer" is then a context, stored at the top of the stack.
 #include <ucontext.h>
 
 inline void emulator_switch(void** from, void* to) {

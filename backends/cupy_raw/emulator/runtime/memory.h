@@ -1,5 +1,6 @@
-// Memory that is watched: allocations that Python has announced, the other arrays of a launch, and what blocks carve from
-// their shared memory. Each is a region: elements, whether each was ever written, and who was last at each.
+// The memory whose accesses are checked: allocations that Python has registered, the other arrays of a launch, and the arrays
+// that blocks carve from their shared memory. Each is a region of elements, with one byte that says whether an element was
+// ever written and one cell of access history each.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +9,7 @@
 
 #include "fibers.h"
 #include "findings.h"
-#include "readers.h"
+#include "races/access_history.h"
 
 namespace emulator {
 
@@ -17,15 +18,15 @@ struct Region {
     std::size_t bytes;
     unsigned shift;          // log2 of an element's bytes
     unsigned char* written;  // for each element; null: all are
-    Cell* cells;             // for each element; null: nothing can write here during the launch
-    unsigned floor;
-    int argument;  // of the kernel, from 1; 0: shared memory
-    Block* block;  // whose shared memory it is
+    Cell* cells;             // for each element; null: the kernel cannot write here
+    unsigned min_clock;      // older accesses are ignored
+    int argument;            // of the kernel, from 1; 0: shared memory
+    Block* block;            // whose shared memory it is
 };
 
 inline unsigned shift_of(unsigned itemsize) { return itemsize >= 8 ? 3 : itemsize >= 4 ? 2 : itemsize >= 2 ? 1 : 0; }
 
-// Pages that are zero until they are used, and keep what they hold.
+// An array whose elements are zero at first; it grows by being allocated anew.
 template <class T>
 class Pages {
 public:
@@ -72,7 +73,7 @@ inline std::vector<Region> regions;  // of this launch's arrays, by address
 inline Pages<Cell> array_cells;      // of arrays that are not allocations
 inline Pages<Cell> shared_cells;     // for each resident block
 inline std::vector<char> shared_written;
-constexpr std::size_t CELLS_A_BYTE = 2;              // of shared memory, enough to carve it anew with other types
+constexpr std::size_t CELLS_A_BYTE = 2;              // of shared memory: enough to carve it a second time with other types
 inline std::vector<std::unique_ptr<Region>> carved;  // regions of shared memory, used again in the next launch
 inline std::size_t carved_used;
 
@@ -92,7 +93,8 @@ inline void lay_out_arrays(const Request& request) {
     for (int i = 0; i < request.array_count; ++i) {
         const Array& array = request.arrays[i];
         if (!array.address || array.bytes == 0) continue;
-        Region region{array.first, array.bytes, shift_of(array.itemsize), nullptr, nullptr, launch.base, array.number, nullptr};
+        Region region{array.first,  array.bytes, shift_of(array.itemsize), nullptr, nullptr, launch.start_clock,
+                      array.number, nullptr};
         if (const Allocation* allocation = allocation_at(array.address)) {
             region.base = allocation->base;
             region.bytes = allocation->bytes;
@@ -168,7 +170,7 @@ inline Region* carve(Block& block, std::size_t offset, std::size_t bytes, unsign
         finest = std::min(finest, old->shift);
     }
     const std::size_t slot = static_cast<std::size_t>(&block - launch.resident.data()) * launch.shared_stride * CELLS_A_BYTE;
-    Region region{block.shared + first, end - first, finest, nullptr, nullptr, block.start, 0, &block};
+    Region region{block.shared + first, end - first, finest, nullptr, nullptr, block.start_clock, 0, &block};
     const std::size_t count = elements(region.bytes, finest);
     region.cells = shared_cells.at_least(0) + slot + block.cells_used;
     region.written = reinterpret_cast<unsigned char*>(shared_written.data()) + slot + block.cells_used;
@@ -187,7 +189,7 @@ inline Region* carve(Block& block, std::size_t offset, std::size_t bytes, unsign
             region.cells[shifted + i] = old->cells[i >> finer];
             region.written[shifted + i] = old->written[i >> finer];
         }
-        *old = region;  // views of it find the common region from now on
+        *old = region;  // views of it use the common region from now on
     }
     if (carved_used == carved.size()) carved.push_back(std::make_unique<Region>());
     Region* made = carved[carved_used++].get();
@@ -196,15 +198,15 @@ inline Region* carve(Block& block, std::size_t offset, std::size_t bytes, unsign
     return made;
 }
 
-// Sets of accesses that nothing refers to any more are given up.
+// Garbage collection of the sets of accesses.
 inline void collect_sets() {
     sets.collect([](auto visit) {
         const auto visit_region = [&](const Region& region) {
             for (std::size_t i = 0; region.cells && i < elements(region.bytes, region.shift); ++i) {
                 Cell& cell = region.cells[i];
-                if (!(cell.flags & LISTED)) continue;
-                if (cell.read_clock < region.floor) {
-                    cell.flags &= static_cast<unsigned short>(~(LISTED | ATOMIC));
+                if (!(cell.flags & IN_SET)) continue;
+                if (cell.read_clock < region.min_clock) {
+                    cell.flags &= static_cast<unsigned short>(~(IN_SET | ATOMIC));
                     cell.readers = 0;
                 } else {
                     visit(cell.read_warp);
@@ -212,7 +214,7 @@ inline void collect_sets() {
             }
         };
         for (const Region& region : regions) visit_region(region);
-        std::vector<const Region*> seen;  // arrays that were carved over each other share their cells
+        std::vector<const Region*> seen;  // arrays carved over each other share their cells
         for (const Block& block : launch.resident) {
             for (const Region* region : block.carved) {
                 const auto same = [&](const Region* r) { return r->cells == region->cells; };

@@ -1,7 +1,7 @@
-// The device header on a CPU: the names of kernels/gpu.cuh, each emulated and, where the launch asks for it, checked.
+// The device header on a CPU: the names of kernels/gpu.cuh, emulated and, if the launch asks for it, checked.
 //
-// A kernel file is compiled as C++17. Each of its threads is a fiber of the runtime (runtime.cpp), so a barrier is a switch to
-// another. Sizes are plain variables here, set before a launch: one compile serves them all.
+// A kernel file is compiled as C++17. Each CUDA thread is a fiber of the runtime (runtime/runtime.cpp), so a barrier is a
+// switch to another one. Sizes are plain variables here, set before a launch: one compilation serves all sizes.
 #pragma once
 
 #include "calls.h"
@@ -16,7 +16,7 @@
 constexpr int warpSize = 32;
 inline int lane() { return int(threadIdx.x % 32); }
 
-// Passed on by everything that may be named in a finding: a default argument is evaluated where the kernel calls.
+// The line that a finding names: a default argument is evaluated at the call in the kernel.
 #define EMULATOR_HERE emulator::Site site_ = {__builtin_FILE(), __builtin_LINE()}
 
 #include "numbers.cuh"
@@ -26,7 +26,7 @@ inline int lane() { return int(threadIdx.x % 32); }
 
 #include "warps.cuh"
 
-// ---- sizes, and what Python finds in the library
+// ---- sizes, and the functions by which Python sets them and calls a kernel
 namespace emulator {
 inline const SizeEntry* sizes = nullptr;
 struct SizeName : SizeEntry {

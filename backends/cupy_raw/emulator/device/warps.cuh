@@ -1,4 +1,4 @@
-// What the 32 lanes of a warp do together: shuffles, votes, and one tile of matrix multiply-accumulate.
+// Operations of all 32 lanes of a warp: shuffles, votes, and one tile of matrix multiply-accumulate.
 #pragma once
 
 namespace emulator {
@@ -13,7 +13,7 @@ inline T shuffle(unsigned mask, T value, int source, Site site) {
     return value;
 }
 
-// The lane `to` if it is in the caller's segment of `width` lanes, else the caller itself: then a shuffle changes nothing.
+// The lane `to` if it is in the caller's segment of `width` lanes, else the caller's own lane.
 inline int within(int to, int width) {
     const int first = lane() / width * width;
     return to >= first && to < first + width ? to : lane();
@@ -69,7 +69,7 @@ inline float multiplicand(float value) { return same_bits<float>(same_bits<unsig
 inline float multiplicand(storage value) { return widen(value); }
 #endif
 
-// Who holds which element: PTX ISA, "Matrix fragments for mma.m16n8k16" and "... mma.m16n8k8". Sums are exact to a double.
+// Which lane has which element: PTX ISA, "Matrix fragments for mma.m16n8k16" and "... mma.m16n8k8". Sums are exact to a double.
 inline void multiply(const Word* of_lanes) {
     float a[16][MMA_DEPTH], b[MMA_DEPTH][8];
     double c[16][8];

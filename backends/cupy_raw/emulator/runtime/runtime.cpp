@@ -1,7 +1,8 @@
-// The emulator's runtime: what kernels call (calls.h), and how Python launches them. All of it is one translation unit.
-#include "clusters.h"
-#include "copies.h"
-#include "deadlocks.h"
+// The emulator's runtime: the functions that kernels call (device/calls.h) and those that Python calls to launch them
+// (library.py). It is compiled as one translation unit.
+#include "synchronisation/clusters.h"
+#include "synchronisation/copies.h"
+#include "synchronisation/deadlocks.h"
 
 using namespace emulator;
 
@@ -14,13 +15,13 @@ __attribute__((visibility("default"))) int emulator_detect;
 Region* emulator_region(const void* address) { return address ? array_region(static_cast<const char*>(address)) : nullptr; }
 
 void emulator_outside(long long index, int axis, int extent, Site site) {
-    if (counted("out of bounds", site, NOWHERE)) return;
+    if (already_reported("out of bounds", site, NO_SITE)) return;
     report("out of bounds", self(), site,
            text("index %lld on axis %d, which has the indices 0 to %d", index, axis, extent - 1));
 }
 void emulator_null(Site site) { report("null array", self(), site, "access through a null array"); }
 
-// A thread that never switches would never end, and nothing could be told of it: one that polls a flag by a plain read, say.
+// Ends a thread that would never switch, for example one that polls a flag by a plain read.
 static unsigned long long at_switch, accesses;
 static void one_more_access(Site site) {
     constexpr unsigned long long most = 50'000'000;
@@ -70,14 +71,14 @@ void* emulator_neighbour(const void* address, unsigned rank, Region** region, Si
 }
 
 void emulator_at_step(int step) { self().step = step; }
-void emulator_block_barrier(Site site) { come_to(Doing::block_barrier, site); }
-void emulator_cluster_barrier(Site site) { come_to(Doing::cluster_barrier, site); }
+void emulator_block_barrier(Site site) { arrive(WaitState::block_barrier, site); }
+void emulator_cluster_barrier(Site site) { arrive(WaitState::cluster_barrier, site); }
 void emulator_grid_barrier(Region* region, unsigned* counter, int generation, Site site) {
-    come_to_grid_barrier(region, counter, generation, site);
+    arrive_at_grid_barrier(region, counter, generation, site);
 }
 unsigned emulator_cluster_rank() { return self().block->number % launch.cluster; }
 unsigned emulator_cluster_size() { return launch.cluster; }
-void emulator_warp(LanePart* part) { come_to(*part); }
+void emulator_warp(LanePart* part) { arrive(*part); }
 
 void emulator_store(Region* region, unsigned* address, unsigned value, Order order, Site site) {
     store_flag(region, address, value, order, site);
@@ -89,7 +90,7 @@ void emulator_wait(Region* region, const unsigned* address, int index, unsigned 
     wait_for_flag(region, address, index, value, order, site);
 }
 bool emulator_atomic(Region* region, void* address, unsigned bytes, Site site) {
-    return !launch.request->detect || checked_atomic(region, address, bytes, self(), Access::atomic_write, true, site);
+    return !launch.request->detect || checked_atomic(region, address, bytes, self(), AccessKind::atomic_write, true, site);
 }
 void emulator_atomic_done(const void* address, bool changed, Site site) {
     end_atomic(static_cast<const unsigned*>(address), changed, site);
@@ -100,7 +101,7 @@ void emulator_copy(Region* to_region, void* to, Region* from_region, const void*
 }
 void emulator_copy_wait(Site) { wait_for_copies(); }
 
-// ---- the end of a thread, and what it ends
+// ---- the end of a thread, and of its block and cluster
 namespace emulator {
 
 static void block_ended(Block& block) {
@@ -109,7 +110,7 @@ static void block_ended(Block& block) {
         open_cluster_if_complete(cluster);
     } else {
         if (launch.groups_begun < launch.groups) begin_cluster(cluster);
-        scheduler.leave(block);
+        scheduler.start_after(block);
     }
 }
 
@@ -117,11 +118,11 @@ void thread_ended(Thread& thread) {
     Block& block = *thread.block;
     ++block.ended;
     if (thread.warp->waiting) lane_ended(thread);
-    if (block.arrived) fatal_barrier(*block.first_there, thread);
+    if (block.arrived) fatal_barrier(*block.first_arrived, thread);
     if (launch.request->detect) {
-        if (launch.cluster > 1) check_visits(thread);
-        drop(thread.phases);
-        drop(thread.exceptions);
+        if (launch.cluster > 1) check_remote_accesses(thread);
+        drop(thread.vector_clock);
+        drop(thread.lane_clocks);
     }
     if (block.ended == launch.threads_a_block) block_ended(block);
 }
@@ -179,31 +180,31 @@ static void lay_out(const Request& request) {
 }
 
 static void begin_detectors(const Request& request) {
-    if (launch.base > 0xf0000000u) {  // the clocks are about to run out: begin anew
-        launch.base = 0;
+    if (launch.start_clock > 0xf0000000u) {  // the clocks are about to overflow: start anew
+        launch.start_clock = 0;
         array_cells.clear();
         shared_cells.clear();
         for (auto& allocation : allocations) allocation.second->cells.clear();
     }
-    if (launch.base == 0) launch.base = 1;
+    if (launch.start_clock == 0) launch.start_clock = 1;
     if (sites.empty()) sites.push_back({"an unknown line", 0});
     if (sites.size() >> SITE_BITS) sites.resize(1);
     lay_out_arrays(request);
     lay_out_shared();
-    visits.assign(launch.cluster > 1 ? launch.resident.size() : 0, {});
+    remote_accesses.assign(launch.cluster > 1 ? launch.resident.size() : 0, {});
 }
 
 static void end_detectors() {
     for (const Block& block : launch.resident) {
-        if (block.begun) launch.base = std::max(launch.base, block.latest + 1);
+        if (block.begun) launch.start_clock = std::max(launch.start_clock, block.max_clock + 1);
     }
     for (Thread& thread : launch.threads) {
-        drop(thread.phases);
-        drop(thread.exceptions);
+        drop(thread.vector_clock);
+        drop(thread.lane_clocks);
     }
-    forget_copies();
+    clear_copies();
     sets.reset();
-    harmless = {};
+    ordered_set = {};
     if (array_cells.bytes() > MUCH_MEMORY) array_cells.clear();
     if (shared_cells.bytes() > MUCH_MEMORY) shared_cells.clear();
 }
@@ -226,11 +227,11 @@ EMULATOR_CALL int emulator_launch(const Request* request) {
     if (request->detect) begin_detectors(*request);
     run(*request);
     stacks.reset();
-    forget_flags();
+    clear_flags();
     if (request->detect) {
         end_detectors();
     } else {
-        forget_copies();
+        clear_copies();
     }
     return int(findings.size());
 }

@@ -1,4 +1,4 @@
-// Flags and atomics: what a release leaves at a flag, and who waits for which.
+// Flags and atomics: the clock that a release leaves at a flag, and the threads that wait for it.
 #pragma once
 
 #include <unordered_map>
@@ -7,16 +7,16 @@
 
 namespace emulator {
 
-inline std::unordered_map<const void*, Released> released;  // with detectors on
+inline std::unordered_map<const void*, ReleaseClock> release_clocks;  // by the flag's address, with detectors on
 constexpr std::size_t BUCKETS = 1024;
 inline Thread* waiting[BUCKETS];  // by the flag's address
 inline unsigned waiting_count;
 
 inline Thread*& bucket(const void* address) { return waiting[reinterpret_cast<std::uintptr_t>(address) / 4 % BUCKETS]; }
 
-inline void forget_flags() {
-    for (auto& entry : released) forget(entry.second);
-    released.clear();
+inline void clear_flags() {
+    for (auto& entry : release_clocks) clear(entry.second);
+    release_clocks.clear();
     if (waiting_count) std::memset(waiting, 0, sizeof waiting);
     waiting_count = 0;
 }
@@ -37,18 +37,18 @@ inline void wake_waiting(const void* address) {
 }
 
 inline void acquire_flag(const void* address) {
-    const auto found = released.find(address);
-    if (found != released.end()) acquire(self(), found->second);
+    const auto found = release_clocks.find(address);
+    if (found != release_clocks.end()) acquire(self(), found->second);
 }
 
 inline void store_flag(Region* region, unsigned* address, unsigned value, Order order, Site site) {
     Thread& me = self();
     if (launch.request->detect) {
-        if (!checked_atomic(region, address, sizeof value, me, Access::atomic_write, false, site)) return;
+        if (!checked_atomic(region, address, sizeof value, me, AccessKind::atomic_write, false, site)) return;
         if (order == Order::ordered) {
-            release(me, released[address]);
-        } else if (const auto old = released.find(address); old != released.end()) {
-            forget(old->second);
+            release(me, release_clocks[address]);
+        } else if (const auto old = release_clocks.find(address); old != release_clocks.end()) {
+            clear(old->second);
         }
     }
     *address = value;
@@ -56,35 +56,35 @@ inline void store_flag(Region* region, unsigned* address, unsigned value, Order 
     yield();
 }
 
-// Another thread may go on. Who has found `value` at the same address many times in a row waits until no other can.
+// Lets another thread run. A thread that has read `value` at the same address many times in a row waits until no other can.
 inline void yield_polling(const unsigned* address, unsigned value, Site site) {
     Thread& me = self();
-    constexpr int PATIENCE = 16;
+    constexpr int MAX_POLLS = 16;
     const bool again = me.awaited == address && me.value == value;
     me.polls = again ? me.polls + 1 : 0;
     me.awaited = address;
     me.value = value;
-    if (me.polls < PATIENCE) {
+    if (me.polls < MAX_POLLS) {
         yield();
         return;
     }
-    me.doing = Doing::polling;
+    me.wait_state = WaitState::polling;
     me.site = site;
-    scheduler.step_back(me);
+    scheduler.defer(me);
     switch_to(scheduler.pick());
 }
 
 inline unsigned load_flag(Region* region, const unsigned* address, Order order, Site site) {
     Thread& me = self();
-    if (launch.request->detect && !checked_atomic(region, address, sizeof *address, me, Access::atomic_read, true, site)) {
-        abandon();  // who polls what is not there would poll for ever
+    if (launch.request->detect && !checked_atomic(region, address, sizeof *address, me, AccessKind::atomic_read, true, site)) {
+        abort_launch();  // a thread that polls an element outside its array would poll for ever
     }
     yield_polling(address, *address, site);
     if (launch.request->detect && order == Order::ordered) acquire_flag(address);
     return *address;
 }
 
-// An atomic that changes nothing may be a way to poll.
+// An atomic that changes nothing may be a poll.
 inline void end_atomic(const unsigned* address, bool changed, Site site) {
     if (changed) {
         wake_waiting(address);
@@ -96,7 +96,8 @@ inline void end_atomic(const unsigned* address, bool changed, Site site) {
 
 inline void wait_for_flag(Region* region, const unsigned* address, int index, unsigned value, Order order, Site site) {
     Thread& me = self();
-    if (launch.request->detect && !checked_atomic(region, address, sizeof value, me, Access::atomic_read, true, site)) return;
+    if (launch.request->detect && !checked_atomic(region, address, sizeof value, me, AccessKind::atomic_read, true, site))
+        return;
     yield();
     while (*address < value) {
         me.awaited = address;
@@ -105,7 +106,7 @@ inline void wait_for_flag(Region* region, const unsigned* address, int index, un
         me.next = bucket(address);
         bucket(address) = &me;
         ++waiting_count;
-        wait(Doing::flag, site);
+        wait(WaitState::flag, site);
     }
     me.awaited = nullptr;
     if (launch.request->detect && order == Order::ordered) acquire_flag(address);

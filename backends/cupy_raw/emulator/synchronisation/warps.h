@@ -1,4 +1,4 @@
-// Operations of a warp: they end when all lanes of the mask have come.
+// Operations of a warp: they complete when all lanes of the mask have arrived.
 #pragma once
 
 #include "barriers.h"
@@ -7,20 +7,24 @@ namespace emulator {
 
 inline const char* name_of(WarpOperation operation) {
     switch (operation) {
-        case WarpOperation::synchronise: return "__syncwarp()";
-        case WarpOperation::shuffle: return "a shuffle";
-        case WarpOperation::vote: return "a vote";
-        default: return "mma()";
+        case WarpOperation::synchronise:
+            return "__syncwarp()";
+        case WarpOperation::shuffle:
+            return "a shuffle";
+        case WarpOperation::vote:
+            return "a vote";
+        default:
+            return "mma()";
     }
 }
 
 inline unsigned lowest(unsigned lanes) { return static_cast<unsigned>(__builtin_ctz(lanes)); }
 inline unsigned needed(const Warp& warp, const LanePart& part) { return part.mask & warp.existing & ~warp.ended; }
 
-// What each lane gets. Lanes of the mask that have ended bring zeros.
+// The result for each lane. Lanes of the mask that have ended contribute zeros.
 inline void finish(Warp& warp, unsigned lanes, WarpOperation operation) {
     if (operation == WarpOperation::synchronise) {
-        if (launch.request->detect) meet_lanes(warp, lanes);
+        if (launch.request->detect) join_lanes(warp, lanes);
     } else if (operation == WarpOperation::vote) {
         Word ballot = 0;
         for (unsigned rest = lanes; rest; rest &= rest - 1)
@@ -54,13 +58,13 @@ inline void report_ended(const Thread& thread, const LanePart& part, unsigned en
            text("the mask 0x%08x of %s names lane %u, which has ended", part.mask, name_of(part.operation), lowest(ended)));
 }
 
-// Ends the operation that `part` is of, if all its lanes are there.
+// Completes the operation that `part` belongs to, if all its lanes have arrived.
 inline bool finish_if_complete(Warp& warp, const LanePart& part) {
     const unsigned lanes = needed(warp, part);
     if (lanes & ~warp.waiting) return false;
     for (unsigned rest = lanes; rest; rest &= rest - 1) {
         const LanePart& other = *warp.parts[lowest(rest)];
-        const bool same_line = part.operation != WarpOperation::multiply || same_place(other.site, part.site);
+        const bool same_line = part.operation != WarpOperation::multiply || same_site(other.site, part.site);
         if (other.operation == part.operation && other.mask == part.mask && same_line) continue;
         const Thread& thread = warp.first[lowest(rest)];
         fatal("warp", thread, other.site,
@@ -81,7 +85,7 @@ inline bool finish_if_complete(Warp& warp, const LanePart& part) {
     return true;
 }
 
-inline void come_to(LanePart& part) {
+inline void arrive(LanePart& part) {
     Thread& me = self();
     Warp& warp = *me.warp;
     if (!(part.mask & me.bit)) {
@@ -92,19 +96,19 @@ inline void come_to(LanePart& part) {
     part.result = part.operation == WarpOperation::shuffle ? 0 : part.value;
     warp.parts[me.lane] = &part;
     warp.waiting |= me.bit;
-    me.doing = Doing::warp_operation;
+    me.wait_state = WaitState::warp_operation;
     me.site = part.site;
     scheduler.sleep(warp, me.bit);
     finish_if_complete(warp, part);
     switch_to(scheduler.pick());
 }
 
-// A lane has ended: others of its warp may have waited for it.
+// A lane has ended: others of its warp may be waiting for it.
 inline void lane_ended(const Thread& ended) {
     Warp& warp = *ended.warp;
     for (unsigned rest = warp.waiting; rest; rest &= rest - 1) {
         const unsigned lane = lowest(rest);
-        if (!(warp.waiting >> lane & 1)) continue;  // went on with another
+        if (!(warp.waiting >> lane & 1)) continue;  // completed together with another lane
         const LanePart& part = *warp.parts[lane];
         if (!(part.mask & ended.bit)) continue;
         report_ended(warp.first[lane], part, ended.bit);

@@ -1,8 +1,8 @@
-// Asynchronous copies: from when one is issued until its thread waits, nobody may touch where it goes, nor write where it
-// comes from. At the wait it counts as a write of that thread.
+// Asynchronous copies: from the issue of one until its thread waits, no thread may access the target or write the source. At
+// the wait it counts as a write by that thread.
 #pragma once
 
-#include "threads.h"
+#include "runtime/threads.h"
 
 namespace emulator {
 
@@ -12,7 +12,7 @@ struct Copy {
     const char* from;
     unsigned bytes;
     bool pending;
-    int before;  // the thread's copy that was issued before it, or the next that is free
+    int before;  // the thread's copy that was issued before it; of a free one, the next free one
     Site site;
 };
 inline std::vector<Copy> copies;
@@ -83,8 +83,8 @@ inline void wait_for_copies() {
     }
 }
 
-// Copies that nobody waited for: what they mark must not outlive the launch.
-inline void forget_copies() {
+// Copies that no thread waited for: their marks must not outlive the launch.
+inline void clear_copies() {
     for (const Copy& copy : copies) {
         if (copy.pending && launch.request->detect) mark(copy, false);
     }
