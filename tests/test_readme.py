@@ -12,8 +12,7 @@ import pytest
 from lstm_parity.backends import LSTMSpec, load_backend
 from lstm_parity.backends.cupy_raw.emulator.emulator import Emulator
 from lstm_parity.backends.cupy_raw.source import KERNELS
-from lstm_parity.harness.cli import main
-from lstm_parity.harness.commands.arguments import build_parser
+from lstm_parity.harness.cli import build_parser, main
 from lstm_parity.harness.faults.kernels.catalogue import FAULTS
 from lstm_parity.harness.oracle.agreement import Results, judge
 from lstm_parity.harness.problems.values import spread_inputs, spread_weights

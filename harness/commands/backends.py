@@ -1,34 +1,55 @@
-"""What backends there are: can each run here, else why not and how to get it; what it promises."""
+"""`lstm-parity backends`: which backends can run here, why the others cannot and how to get them, and what each promises."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lstm_parity.backends import Capabilities, UnavailableError, backend_names, load_backend
-from lstm_parity.backends.registry import BackendNotFoundError, backend_hint
+if TYPE_CHECKING:
+    from lstm_parity.backends import Capabilities
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of the sub-command."""
+    parser.add_argument("--json", action="store_true", help="as JSON on standard output")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the list of backends; returns the exit code."""
+    found = inventory()
+    print(as_json(found) if arguments.json else as_text(found))
+    return 0
 
 
 @dataclass(frozen=True)
 class Found:
-    """One registered backend. unavailable: why it cannot run here, None if it can; promises: None where unknown."""
+    """One registered backend."""
 
     name: str
     unavailable: str | None
+    """Why it cannot run here; None if it can."""
     hint: str
+    """How to get what it needs; "" where unknown."""
     promises: Capabilities | None
+    """None where the class cannot be loaded."""
 
 
 def inventory() -> list[Found]:
     """Every registered backend, sorted by name."""
-    with redirect_stdout(sys.stderr):  # what a package prints on import is no part of the answer
-        return [_look_at(name) for name in backend_names()]
+    from lstm_parity.backends import backend_names
+
+    with redirect_stdout(sys.stderr):  # a package may print when it is imported
+        return [_inspect(name) for name in backend_names()]
 
 
-def _look_at(name: str) -> Found:
+def _inspect(name: str) -> Found:
+    from lstm_parity.backends import UnavailableError, load_backend
+    from lstm_parity.backends.registry import BackendNotFoundError, backend_hint
+
     hint = backend_hint(name)
     try:
         backend = load_backend(name)
@@ -37,14 +58,11 @@ def _look_at(name: str) -> Found:
         return Found(name, error.reason, error.hint or hint, None)
     except (BackendNotFoundError, TypeError) as error:
         return Found(name, str(error), hint, None)
-    except (
-        Exception,
-        SystemExit,
-    ) as error:  # an installed package may raise anything; the others are listed
+    except (Exception, SystemExit) as error:  # an installed package may raise anything; the others are still listed
         return Found(name, f"{type(error).__name__}: {error}", hint, None)
 
 
-def promises_in_words(promises: Capabilities) -> str:
+def format_promises(promises: Capabilities) -> str:
     """One line: precisions first, then what else it can do, then what limits it."""
     order = ("float64", "float32", "tf32", "float16", "bfloat16")
     features = ("bidirectional", "projection", "peephole", "no_bias", "lengths", "zero_lengths", "gradients", "deterministic")
@@ -60,7 +78,7 @@ def promises_in_words(promises: Capabilities) -> str:
 
 
 def as_text(found: list[Found]) -> str:
-    """A paragraph a backend."""
+    """One paragraph per backend."""
     lines = []
     for backend in found:
         if backend.unavailable is None:
@@ -70,12 +88,12 @@ def as_text(found: list[Found]) -> str:
             if backend.hint:
                 lines.append(f"    to get it: {backend.hint}")
         if backend.promises is not None:
-            lines.append(f"    on {backend.promises.device}; promises {promises_in_words(backend.promises)}")
+            lines.append(f"    on {backend.promises.device}; promises {format_promises(backend.promises)}")
     return "\n".join(lines)
 
 
 def as_json(found: list[Found]) -> str:
-    """The same for programs."""
+    """The same as JSON."""
 
     def plain(backend: Found) -> dict[str, Any]:
         promises = None

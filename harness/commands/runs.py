@@ -1,19 +1,22 @@
-"""`lstm-parity runs`: what a store holds, and runs named, exported and deleted."""
+"""`lstm-parity runs`: lists the runs of a store; names, exports and deletes them."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-from lstm_parity.reports.hardware import commit_in_words, machine_in_words
+from typing import TYPE_CHECKING, Any
 
 from ..errors import CallError, check_writable
-from ..records import Run
-from ..store import NEWEST, Store
+from .options import DEFAULT_STORE, add_store
+from .parser import Parser
+
+if TYPE_CHECKING:
+    from ..records import Run
+    from ..store import Store
 
 ID = re.compile(r"\d+(T(\d+(-[0-9a-f]*)?)?)?")
 """What a run's id looks like, or its beginning: such a name would hide a run."""
@@ -21,8 +24,54 @@ LONGEST_NAME = 100
 SUFFIXES = (".sqlite", ".csv", ".parquet")
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of the sub-command; without an action it lists."""
+    add_store(parser)
+    parser.add_argument("--json", action="store_true", help="the list as JSON on standard output")
+    parser.set_defaults(action=None)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=Parser)
+    which = "an id, the beginning of one, a name, or newest"
+    name = actions.add_parser("name", help="give a run a name")
+    name.add_argument("which", metavar="RUN", help=which)
+    name.add_argument("name", nargs="?", metavar="NAME", help="what to call it")
+    name.add_argument("--clear", action="store_true", help="take its name away")
+    export = actions.add_parser("export", help="write a run to a file")
+    export.add_argument("which", metavar="RUN", help=which)
+    export.add_argument(
+        "file", type=Path, metavar="FILE", help="ends in .sqlite (a store of its own), .csv or .parquet (the rows)"
+    )
+    delete = actions.add_parser("delete", help="delete runs with all their samples")
+    delete.add_argument("which", nargs="+", metavar="RUN", help=which)
+    delete.add_argument("--unfinished", action="store_true", help="even one that is not finished: a sweep may be at work on it")
+    for action in (name, export, delete):  # after the action too, where it replaces one given before
+        action.add_argument("--store", type=Path, default=argparse.SUPPRESS, metavar="FILE", help=f"default: {DEFAULT_STORE}")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List the runs or carry out the action; returns the exit code. Raises CallError."""
+    from ..store import Store
+
+    if arguments.action is not None and arguments.json:
+        raise CallError("--json is for the list of runs alone")
+    if arguments.action == "name" and (arguments.name is None) is not arguments.clear:
+        raise CallError("runs name takes a NAME, or --clear")
+    with Store(arguments.store) as store:
+        match arguments.action:
+            case "name":
+                print(rename(store, arguments.which, arguments.name))
+            case "export":
+                print(export(store, arguments.which, arguments.file))
+            case "delete":
+                print(delete(store, arguments.which, unfinished=arguments.unfinished))
+            case _:
+                print(as_json(store) if arguments.json else as_text(store))
+    return 0
+
+
 def described(store: Store, run: Run) -> dict[str, Any]:
     """A run for programs. finished_at: None where it was not finished; cells: how many it was to measure, and has."""
+    from lstm_parity.reports.hardware import machine_in_words
+
     definition, machine = json.loads(run.definition), json.loads(run.fingerprint)
     return {
         "run_id": run.run_id,
@@ -54,6 +103,8 @@ def as_text(store: Store) -> str:
 
 
 def _paragraph(run: dict[str, Any]) -> str:
+    from lstm_parity.reports.hardware import commit_in_words
+
     title = f"{run['run_id']}  {run['name']}" if run["name"] else run["run_id"]
     statuses = ", ".join(f"{count} {status}" for status, count in run["statuses"].items()) or "no rows"
     commit = f", {said}" if (said := commit_in_words(run)) else ""
@@ -76,6 +127,8 @@ def to_the_second(text: str) -> str:
 
 def rename(store: Store, text: str, name: str | None) -> str:
     """Name a run, or take its name away (None); says so. Raises CallError for a name that would not find it alone."""
+    from ..store import NEWEST
+
     run = store.find_run(text)
     if name is not None:
         if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
@@ -120,6 +173,8 @@ def export(store: Store, text: str, target: Path) -> str:
 
 
 def _to_store(store: Store, run: Run, target: Path) -> None:
+    from ..store import Store
+
     Store(target, create=True).close()
     store.copy_run(run, target)
 

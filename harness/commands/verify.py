@@ -1,39 +1,86 @@
-"""`lstm-parity verify`: several backends one after the other, shown while they run, and what is left behind."""
+"""`lstm-parity verify`: runs the property suite on one or more backends."""
 
 from __future__ import annotations
 
+import argparse
 import secrets
 import sys
-from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TextIO
-
-from lstm_parity.backends import LSTMWeights
+from typing import TYPE_CHECKING, TextIO
 
 from ..errors import CallError, check_writable
-from ..machine.host import cpu_count
 from ..streams import discard
-from ..verify.backend import verify_backend
-from ..verify.check import Check
-from ..verify.checks import CHECKS
-from ..verify.formatting import check_as_text, lead, skips_as_text
-from ..verify.isolation.remote import NotThereError, RemoteExecutor
-from ..verify.keep import check_store
-from ..verify.known import load_known_failures
-from ..verify.suite import DEFAULT_EXAMPLES, DEFAULT_TIMEOUT_S, BackendResult, Options
-from ..verify.trial import BackendFaultError
-from .weights_file import check_precisions, read_weights
+from .options import natural, positive, seconds
 
-MANY = 100
-"""A log tells how far things are where there are so many."""
+if TYPE_CHECKING:
+    from lstm_parity.backends import LSTMWeights
+
+    from ..verify.check import Check
+    from ..verify.suite import BackendResult, Options
+
+MIN_TOTAL_TO_LOG = 100
+"""Where standard error is no terminal, progress is logged for at least this many steps."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of the sub-command."""
+    parser.add_argument("backends", nargs="*", metavar="BACKEND", help="a registered name, module:Class or file.py:Class")
+    parser.add_argument("--examples", type=positive, metavar="N", help="drawn problems a check (default: 20)")
+    parser.add_argument("--seed", type=natural, metavar="S", help="which problems are drawn (default: other ones each time)")
+    parser.add_argument("--only", action="append", metavar="CHECK", help="this check alone; may be repeated")
+    parser.add_argument("--list-checks", action="store_true", help="every check and what it claims")
+    parser.add_argument(
+        "--timeout", type=seconds, metavar="SECONDS", help="how long a backend may take to answer (default: 60)"
+    )
+    parser.add_argument("--threads", type=positive, metavar="N", help="threads for the backend (default: all cores)")
+    parser.add_argument("--weights", metavar="FILE", help="the LSTM of a model file as one more regime of values")
+    parser.add_argument("--known-failures", type=Path, metavar="FILE", help='TOML: a table a backend, check = "reason"')
+    parser.add_argument("--json", type=Path, metavar="FILE", help="the verdicts for programs")
+    parser.add_argument("--store", type=Path, metavar="FILE", help="a store that keeps the verdicts, for the report")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Verify the backends and print their verdicts; returns the exit code."""
+    from ..verify.checks import CHECKS
+    from ..worker.spawn import interrupted_once
+
+    if arguments.list_checks:
+        print(list_checks(CHECKS))
+        return 0
+    if not arguments.backends:
+        raise CallError(
+            "name a backend to verify: a registered one (`lstm-parity backends` lists them), module:Class or file.py:Class"
+        )
+    backends = tuple(dict.fromkeys(arguments.backends))
+    checks = chosen_checks(arguments.only)
+    options, known = options_of(arguments, backends)
+    results: list[BackendResult] = []
+    try:
+        with interrupted_once(to_the_end=arguments.is_process):
+            results.extend(verify_all(backends, checks, options, known))
+    finally:
+        if arguments.json is not None or arguments.store is not None:
+            from ..machine.host import fingerprint
+            from ..verify.formatting import as_json
+            from ..verify.keep import keep_verdicts
+
+            machine = fingerprint()
+            if arguments.json is not None:
+                arguments.json.write_text(as_json(results, machine, options), encoding="utf-8")
+            if arguments.store is not None:
+                keep_verdicts(arguments.store, results, machine, options)
+    say(f"seed {options.seed} draws the same problems again")
+    return exit_code(results)
 
 
 def chosen_checks(names: Sequence[str] | None) -> tuple[Check, ...]:
-    """The checks of these names in the list's order; None: all. Raises CallError for a name that is no check."""
+    """The checks of these names in the list's order; None: all. Raises CallError for an unknown name."""
+    from ..verify.checks import CHECKS
+
     known = [check.name for check in CHECKS]
     for name in names or ():
         if name not in known:
@@ -43,8 +90,14 @@ def chosen_checks(names: Sequence[str] | None) -> tuple[Check, ...]:
     return tuple(check for check in CHECKS if names is None or check.name in names)
 
 
-def options_of(arguments: Namespace, backends: Sequence[str]) -> tuple[Options, dict[str, dict[str, str]]]:
-    """The options that the words describe, and the known failures by backend. Raises CallError."""
+def options_of(arguments: argparse.Namespace, backends: Sequence[str]) -> tuple[Options, dict[str, dict[str, str]]]:
+    """The suite's options and the known failures by backend. Raises CallError."""
+    from ..machine.host import cpu_count
+    from ..verify.checks import CHECKS
+    from ..verify.keep import check_store
+    from ..verify.known import load_known_failures
+    from ..verify.suite import DEFAULT_EXAMPLES, DEFAULT_TIMEOUT_S, Options
+
     known = {}
     if arguments.known_failures is not None:
         known = load_known_failures(arguments.known_failures, backends, {check.name for check in CHECKS})
@@ -69,7 +122,11 @@ def options_of(arguments: Namespace, backends: Sequence[str]) -> tuple[Options, 
 
 
 def _promised_weights(file: str, backends: Sequence[str], threads: int, timeout_s: float) -> LSTMWeights:
-    """The file's weights. Raises CallError where a backend does not promise their spec, or a precision cannot hold them."""
+    """The file's weights. Raises CallError for a spec that is not promised, or values that do not fit a precision."""
+    from ..verify.isolation.remote import NotThereError, RemoteExecutor
+    from ..verify.trial import BackendFaultError
+    from .weights_file import check_precisions, read_weights
+
     model = read_weights(file)
     spec = model.spec("float32")
     for backend in backends:
@@ -77,7 +134,7 @@ def _promised_weights(file: str, backends: Sequence[str], threads: int, timeout_
         try:
             promises = executor.describe().capabilities
         except (NotThereError, BackendFaultError):
-            continue  # its verdict says so
+            continue  # reported by its verdict
         finally:
             executor.close()
         precisions = sorted(promises.precisions)
@@ -91,10 +148,12 @@ def _promised_weights(file: str, backends: Sequence[str], threads: int, timeout_
 def verify_all(
     backends: Sequence[str], checks: Sequence[Check], options: Options, known: Mapping[str, Mapping[str, str]]
 ) -> Iterator[BackendResult]:
-    """Verify each backend and print what became of it on standard output."""
+    """Verify each backend and print its result on standard output."""
+    from ..verify.backend import verify_backend
+
     claims = {check.name: check.claim for check in checks}
     for name in backends:
-        with _bar(name, len(checks)) as show:
+        with progress_bar(name, len(checks)) as show:
             result = verify_backend(
                 name,
                 checks,
@@ -109,19 +168,21 @@ def verify_all(
 
 def as_text(result: BackendResult, claims: Mapping[str, str]) -> str:
     """The verdict, then every check that is not PASS."""
+    from ..verify.formatting import check_as_text, lead, skips_as_text
+
     lines = [lead(result)]
     if not result.reason:
-        told = [c for c in result.checks if c.status in ("FAIL", "KNOWN", "UNVERIFIED")]
-        because = [c for c in told if not c.reason.startswith("not run")]
-        lines += [check_as_text(c, claims[c.check]) for c in because]
-        if left := [c for c in told if c not in because]:
-            lines.append(f"  UNVERIFIED the other {len(left)} checks: {left[0].reason}")
+        shown = [c for c in result.checks if c.status in ("FAIL", "KNOWN", "UNVERIFIED")]
+        ran = [c for c in shown if not c.reason.startswith("not run")]
+        lines += [check_as_text(c, claims[c.check]) for c in ran]
+        if not_run := [c for c in shown if c not in ran]:
+            lines.append(f"  UNVERIFIED the other {len(not_run)} checks: {not_run[0].reason}")
         lines += skips_as_text(result.checks)
     return "\n".join(lines)
 
 
 def list_checks(checks: Sequence[Check]) -> str:
-    """A line a check: its name and its claim."""
+    """One line per check: its name and its claim."""
     width = max(len(check.name) for check in checks)
     return "\n".join(f"{check.name:<{width}}  {check.claim}" for check in checks)
 
@@ -133,7 +194,7 @@ def exit_code(results: Sequence[BackendResult]) -> int:
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Print, on standard error where nothing else is given; whoever read it may have gone."""
+    """Print to a stream (default: standard error), whose reader may have closed it."""
     stream = stream or sys.stderr
     try:
         print(text, file=stream, flush=True)
@@ -142,7 +203,7 @@ def say(text: str, stream: TextIO | None = None) -> None:
 
 
 def database_folder() -> Path | None:
-    """Where Hypothesis keeps examples that failed, to try them first the next time; None where nothing can be written."""
+    """Where Hypothesis stores failing examples, which it tries first the next time; None if the folder cannot be created."""
     folder = Path(".hypothesis", "lstm-parity")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -152,10 +213,10 @@ def database_folder() -> Path | None:
 
 
 @contextmanager
-def _bar(name: str, total: int) -> Iterator[Callable[[str], None]]:
-    """A live bar on a terminal, moved on by each call, which may name what failed; elsewhere a line now and then."""
+def progress_bar(name: str, total: int) -> Iterator[Callable[[str], None]]:
+    """A progress bar, or a log where standard error is no terminal. A call is one step; its argument names what failed."""
     if not sys.stderr.isatty():
-        yield _plain(name, total)
+        yield _logged(name, total)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -164,23 +225,23 @@ def _bar(name: str, total: int) -> Iterator[Callable[[str], None]]:
     text = TextColumn("{task.description}", markup=False)
     with Progress(*columns, text, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(name, total=total)
-        told: list[str] = []
+        failures: list[str] = []
 
         def show(failed: str) -> None:
-            told.extend([failed] if failed else [])
-            bar.update(task, advance=1, description=f"{name}: {', '.join(told)}" if told else name)
+            failures.extend([failed] if failed else [])
+            bar.update(task, advance=1, description=f"{name}: {', '.join(failures)}" if failures else name)
 
         yield show
 
 
-def _plain(name: str, total: int) -> Callable[[str], None]:
-    """For logs: a line when a tenth more is done, where there is much to do."""
+def _logged(name: str, total: int) -> Callable[[str], None]:
+    """For logs: one line after each tenth of a long job."""
     done = 0
 
     def show(failed: str) -> None:
         nonlocal done
         done += 1
-        if total >= MANY and done * 10 // total > (done - 1) * 10 // total:
+        if total >= MIN_TOTAL_TO_LOG and done * 10 // total > (done - 1) * 10 // total:
             say(f"{name}: {done} of {total}")
 
     return show

@@ -88,7 +88,7 @@ def refused(words, capfd):
         (["--precision", "float33"], "did you mean 'float32'?"),
         (["--mode", "train"], "invalid choice: 'train'"),
         (["--threads", "0"], "'0' is not an integer above 0"),
-        (["--threads", "100000"], "cores; say that many or fewer"),
+        (["--threads", "100000"], "cores; give that many or fewer"),
         (["--backend", "numpy@HEAD"], "BACKEND@REVISION is for `lstm-parity duel`"),
         (["--backend", "none.py"], "no such file"),
         (["--budget", "nan"], "not a number of seconds above 0"),

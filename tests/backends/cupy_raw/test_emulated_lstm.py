@@ -21,7 +21,7 @@ from lstm_parity.backends.cupy_raw.lstm import RawLSTM
 from lstm_parity.backends.cupy_raw.machine import OutOfMemoryError
 from lstm_parity.backends.cupy_raw.plan.device import Device
 from lstm_parity.backends.numpy_lstm import NumpyLSTM
-from lstm_parity.harness.commands.emulate import emulate
+from lstm_parity.harness.commands.emulation import emulate
 from lstm_parity.harness.faults.kernels.fault import small_problem
 from lstm_parity.harness.oracle.agreement import Expected
 from lstm_parity.harness.oracle.results import Results

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-import lstm_parity.harness.commands.compare
+import lstm_parity.harness.commands.duel
 import lstm_parity.harness.machine.host
 from lstm_parity.harness.cli import main
 from lstm_parity.harness.compare import duel
@@ -24,7 +24,7 @@ def test_what_is_said_counts_and_else_the_duels_own(words, threads, budget_s, mo
     seen = []
     for module in (duel, lstm_parity.harness.machine.host):
         monkeypatch.setattr(module, "cpu_count", lambda: 2)
-    monkeypatch.setattr(lstm_parity.harness.commands.compare, "duel", lambda definition, *_: seen.append(definition) or 0)
+    monkeypatch.setattr(lstm_parity.harness.commands.duel, "duel", lambda definition, *_: seen.append(definition) or 0)
     assert main(["duel", "numpy", "torch-cpu", *words]) == 0
     assert [(d.threads, d.budget_s) for d in seen] == [(threads, budget_s)]
 

@@ -7,7 +7,7 @@ import pytest
 from lstm_parity.backends.cupy_raw.emulator.emulator import Emulator
 from lstm_parity.backends.cupy_raw.emulator.schedule import KINDS, Schedule
 from lstm_parity.backends.cupy_raw.source import KERNELS
-from lstm_parity.harness.commands.emulate import emulate
+from lstm_parity.harness.commands.emulation import emulate
 from lstm_parity.harness.faults.kernels.catalogue import FAULTS
 from lstm_parity.harness.faults.kernels.fault import small_problem
 

@@ -1,0 +1,39 @@
+"""`lstm-parity sweep`: measures backends over a grid of problems and stores every row and sample."""
+
+from __future__ import annotations
+
+import argparse
+
+from .cells import add_cells, definition_of
+from .options import add_store, as_command
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of the sub-command."""
+    parser.add_argument(
+        "sweep", nargs="?", default="smoke", metavar="PRESET|FILE.toml", help="what to measure (default: smoke)"
+    )
+    parser.add_argument("--backend", action="append", metavar="B", help="a backend in place of the preset's; may be repeated")
+    add_cells(parser, "all cores")
+    parser.add_argument("--weights", metavar="FILE", help="the LSTM of a model file; FILE#name picks one of several")
+    add_store(parser)
+    parser.add_argument("--resume", action="store_true", help="go on with the newest run of the same sweep in the store")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the sweep; returns the exit code."""
+    definition, weights = definition_of(arguments)
+    from ..store import Store
+    from ..sweep.progress import say, shown_progress
+    from ..sweep.run import refuse_too_large, run_sweep
+    from ..sweep.words import how_it_went
+    from ..worker.spawn import interrupted_once
+
+    refuse_too_large(definition.cells)
+    with interrupted_once(to_the_end=arguments.is_process):
+        with Store(arguments.store, create=True) as store, shown_progress() as progress:
+            outcome = run_sweep(definition, store, as_command(arguments), progress, resume=arguments.resume, weights=weights)
+        say(how_it_went(outcome, arguments.store))
+    if outcome.interrupted:
+        return 130
+    return 0 if outcome.well or outcome.nothing_to_do else 1
