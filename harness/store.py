@@ -1,7 +1,7 @@
 """The store: result rows, raw samples, runs, machines, measured peaks and verdicts in one SQLite file.
 
-One transaction a cell: either all of its rows and samples are there, or none. Nothing else passes from the harness to the
-reports. Every run is kept until `lstm-parity runs delete` takes it out.
+One transaction a cell: either all of its rows and samples are stored, or none. Nothing else passes from the harness to the
+reports. Every run is kept until `lstm-parity runs delete` deletes it.
 """
 
 from __future__ import annotations
@@ -9,15 +9,28 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import fields
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .errors import CallError
-from .records import COLUMNS, FLAGS, LEAST_IS_BEST, Frames, MutationScore, RawSample, Row, Run, Verdict
+from .records import (
+    COLUMNS,
+    MIN_IS_BEST,
+    Column,
+    Frames,
+    MutationScore,
+    Peak,
+    RawSample,
+    Row,
+    Run,
+    SuiteVerdict,
+    columns_of,
+    values_of,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,63 +38,91 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 2
 BUSY_SECONDS = 10.0
 """How long to wait for another process that is writing."""
-ROWS_AT_A_TIME = 100_000
+CHUNK_ROWS = 100_000
 NEWEST = "newest"
-"""The word for the run that was started last."""
-FEW = 6
-"""So many runs are listed where one was asked for that is not there."""
+"""The name that stands for the run that was started last."""
+MAX_LISTED = 6
+"""How many runs an error message lists."""
 
-_TYPES = {"int": "INTEGER", "bool": "INTEGER", "float": "REAL"}
-_ROW_COLUMNS = ", ".join(f"{f.name} {_TYPES.get(str(f.type).partition(' ')[0], 'TEXT')}" for f in fields(Row))
-_SCHEMA = f"""
-CREATE TABLE meta (schema_version INTEGER NOT NULL);
-CREATE TABLE machines (machine_id TEXT PRIMARY KEY, fingerprint TEXT NOT NULL);
-CREATE TABLE runs (run_id TEXT PRIMARY KEY, definition TEXT NOT NULL, definition_hash TEXT NOT NULL, machine_id TEXT NOT NULL,
-    fingerprint TEXT NOT NULL, command TEXT NOT NULL, seed INTEGER NOT NULL, started_at TEXT NOT NULL, finished_at TEXT,
-    summary TEXT, name TEXT);
-CREATE TABLE rows (row_id INTEGER PRIMARY KEY, cell INTEGER NOT NULL, {_ROW_COLUMNS}, UNIQUE (run_id, cell, backend));
-CREATE TABLE samples (row_id INTEGER NOT NULL REFERENCES rows, block INTEGER NOT NULL, position INTEGER NOT NULL,
-    calls INTEGER NOT NULL, wall_s REAL NOT NULL, device_s REAL, foreign_load REAL, used INTEGER NOT NULL, gpu_clock_mhz REAL,
-    gpu_throttle INTEGER);
-CREATE INDEX samples_of_row ON samples (row_id);
-CREATE TABLE peaks (machine_id TEXT NOT NULL, device TEXT NOT NULL, threads INTEGER NOT NULL, kind TEXT NOT NULL,
-    value REAL NOT NULL, PRIMARY KEY (machine_id, device, threads, kind));
-"""
-_ADDED_IN_2 = """
-CREATE TABLE controls (run_id TEXT NOT NULL REFERENCES runs, cell INTEGER NOT NULL, device TEXT NOT NULL,
-    block INTEGER NOT NULL, position INTEGER NOT NULL, calls INTEGER NOT NULL, wall_s REAL NOT NULL, device_s REAL,
-    foreign_load REAL, used INTEGER NOT NULL, gpu_clock_mhz REAL, gpu_throttle INTEGER);
-CREATE INDEX controls_of_cell ON controls (run_id, cell);
-CREATE TABLE verdicts (machine_id TEXT NOT NULL, backend TEXT NOT NULL, verdict TEXT NOT NULL, checks TEXT NOT NULL,
-    effective_bits TEXT NOT NULL, examples INTEGER NOT NULL, seed INTEGER NOT NULL, git_commit TEXT, finished_at TEXT NOT NULL);
-CREATE TABLE mutation_scores (total INTEGER NOT NULL, killed INTEGER NOT NULL, survivors TEXT NOT NULL,
-    false_alarms TEXT NOT NULL, git_commit TEXT, finished_at TEXT NOT NULL);
-"""
-_FROM_1_TO_2 = """
-ALTER TABLE runs ADD COLUMN name TEXT;
-ALTER TABLE rows ADD COLUMN peak_device_memory_bytes INTEGER;
-ALTER TABLE samples ADD COLUMN gpu_clock_mhz REAL;
-ALTER TABLE samples ADD COLUMN gpu_throttle INTEGER;
-"""
+_SQL_TYPES = {int: "INTEGER", bool: "INTEGER", float: "REAL", str: "TEXT"}
 
 
-def _values(record: Any) -> tuple[Any, ...]:
-    """The fields of a dataclass in order, as they are; `asdict` would copy each of them."""
-    return tuple(getattr(record, field.name) for field in fields(record))
+@dataclass(frozen=True)
+class _Table:
+    """A table: columns of its own, followed by those of a record class."""
+
+    name: str
+    record: type | None = None
+    own: tuple[Column, ...] = ()
+    constraints: tuple[str, ...] = ()
+    index: str | None = None
+    """The columns of its index."""
+    columns: dict[str, Column] = field(init=False)
+
+    def __post_init__(self) -> None:
+        of_record = {} if self.record is None else columns_of(self.record)
+        object.__setattr__(self, "columns", {column.name: column for column in self.own} | of_record)
+
+    @property
+    def insert(self) -> str:
+        """The statement that inserts one row."""
+        return f"INSERT INTO {self.name} ({', '.join(self.columns)}) VALUES ({', '.join('?' * len(self.columns))})"
+
+    @property
+    def create(self) -> list[str]:
+        """The statements that make the table."""
+        parts = ", ".join([*map(_column_sql, self.columns.values()), *self.constraints])
+        index = [] if self.index is None else [f"CREATE INDEX {self.name}_index ON {self.name} ({self.index})"]
+        return [f"CREATE TABLE {self.name} ({parts})", *index]
 
 
-def _with_flags(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
-    """The table, with these columns true or false; SQLite has numbers alone."""
-    for name in names:
-        table[name] = table[name].astype(bool)
-    return table
+def _column_sql(column: Column) -> str:
+    return f"{column.name} {_SQL_TYPES[column.type]}{'' if column.optional else ' NOT NULL'}"
+
+
+_RUN_ID, _ROW_ID, _CELL = Column("run_id", str), Column("row_id", int), Column("cell", int)
+_MACHINE = (Column("machine_id", str), Column("fingerprint", str))
+_TABLES = {
+    table.name: table
+    for table in (
+        _Table("meta", own=(Column("schema_version", int),)),
+        _Table("machines", own=_MACHINE, constraints=("PRIMARY KEY (machine_id)",)),
+        _Table("runs", Run, constraints=("PRIMARY KEY (run_id)",)),
+        _Table("rows", Row, (_ROW_ID, _CELL), ("PRIMARY KEY (row_id)", "UNIQUE (run_id, cell, backend)")),
+        _Table("samples", RawSample, (_ROW_ID,), ("FOREIGN KEY (row_id) REFERENCES rows",), index="row_id"),
+        _Table(
+            "controls",
+            RawSample,
+            own=(_RUN_ID, _CELL, Column("device", str)),
+            constraints=("FOREIGN KEY (run_id) REFERENCES runs",),
+            index="run_id, cell",
+        ),
+        _Table("peaks", Peak, constraints=("PRIMARY KEY (machine_id, device, threads, kind)",)),
+        _Table("verdicts", SuiteVerdict),
+        _Table("mutation_scores", MutationScore),
+    )
+}
+
+_HINTS = {
+    "disappeared": "has disappeared: it was moved or deleted while it was in use",
+    "readonly": "cannot be written: make it writable, or name another with --store",
+    "locked": "is in use by another process (waited {wait:.0f} s): try again when that has finished",
+    "full": "has no room: the disk is full; what was finished is kept",
+    "not a database": "is not a store: it is no SQLite file; --store FILE names another",
+    "malformed": "is damaged; --store FILE names another",
+    "unable to open": "cannot be opened: does its folder exist, and may you write there?",
+}
+"""A part of SQLite's message -> what is wrong with the file, and what to do."""
 
 
 class Store:
-    """An open store. Raises CallError, one line, for a file that cannot be one."""
+    """An open store. Nothing is written before the first change, so a store can be read where it cannot be written.
 
-    def __init__(self, path: Path, *, create: bool = False) -> None:
-        self.path = path
+    Raises CallError, one line, for a file that is not a store, and for whatever goes wrong with it later.
+    """
+
+    def __init__(self, path: Path | str, *, create: bool = False) -> None:
+        self.path = path = Path(path)
         if not path.exists() and not create:
             raise CallError(f"no store at {path}; `lstm-parity sweep` makes one, --store FILE names another")
         if path.exists() and not path.is_file():
@@ -89,7 +130,8 @@ class Store:
             raise CallError(f"{path} is {what}, and no store; --store takes a file")
         if str(path) == ":memory:":  # SQLite would keep it nowhere
             raise CallError("a store in memory is lost when the command ends; --store takes a file")
-        with self._said_plainly():
+        self._columns: dict[str, set[str]] = {}  # those that the file has, by table
+        with self._plain_errors():
             self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
             try:
                 self._open(create)
@@ -99,107 +141,113 @@ class Store:
 
     def _open(self, create: bool) -> None:
         self._db.execute("PRAGMA foreign_keys = ON")
-        tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if not tables and create:
-            self._make_tables()
+        self._read_schema()
+        if not self._columns and create:
+            with self.transaction():
+                pass
             return
-        if not tables and not self.path.stat().st_size:
+        if not self._columns and not self.path.stat().st_size:
             raise CallError(f"{self.path} is empty: nothing has been written to it; `lstm-parity sweep` makes a store")
-        if "meta" not in tables:
+        if "meta" not in self._columns:
             raise CallError(f"{self.path} is a SQLite file but not a store of lstm-parity; --store FILE names another")
         (found,) = self._db.execute("SELECT schema_version FROM meta").fetchone() or (None,)
-        if found == 1:
-            self._migrate()
-        elif found != SCHEMA_VERSION:
+        if found not in range(1, SCHEMA_VERSION + 1):
             raise CallError(
                 f"{self.path} has schema version {found}, this lstm-parity reads and writes version {SCHEMA_VERSION}; "
                 "use the lstm-parity that wrote it, or --store with a new file"
             )
-        if create:  # a sweep writes; better known now than after the first cell
+        if create:  # a sweep writes: better an error now than after the first cell
             with self.transaction():
                 self._db.execute("UPDATE meta SET schema_version = schema_version")
 
-    def _make_tables(self) -> None:
-        with self.transaction():
-            if self._db.execute("SELECT 1 FROM sqlite_master").fetchone():  # another process was first
-                return
-            for statement in (_SCHEMA + _ADDED_IN_2).split(";"):
-                self._db.execute(statement)
-            self._db.execute("INSERT INTO meta VALUES (?)", (SCHEMA_VERSION,))
+    def _read_schema(self) -> None:
+        found = self._db.execute(
+            "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'"
+        )
+        self._columns = {}
+        for table, column in found:
+            self._columns.setdefault(table, set()).add(column)
 
-    def _migrate(self) -> None:
-        """From version 1: nothing that is there changes."""
-        with self.transaction():
-            if self._db.execute("SELECT schema_version FROM meta").fetchone() == (SCHEMA_VERSION,):  # another process was first
-                return
-            for statement in (_FROM_1_TO_2 + _ADDED_IN_2).split(";"):
-                self._db.execute(statement)
-            self._db.execute("UPDATE meta SET schema_version = ?", (SCHEMA_VERSION,))
+    def _add_missing(self) -> None:
+        """Add the tables and columns that the file lacks: all of them in a new file, some in one of an earlier version."""
+        if all(set(table.columns) <= self._columns.get(name, set()) for name, table in _TABLES.items()):
+            return
+        self._read_schema()  # another process may have been first
+        for name, table in _TABLES.items():
+            if name not in self._columns:
+                for statement in table.create:
+                    self._db.execute(statement)
+            for column in table.columns.keys() - self._columns.get(name, table.columns.keys()):
+                self._db.execute(f"ALTER TABLE {name} ADD COLUMN {_column_sql(table.columns[column])}")
+        self._db.execute("DELETE FROM meta")
+        self._db.execute("INSERT INTO meta VALUES (?)", (SCHEMA_VERSION,))
+        self._read_schema()
 
     @contextmanager
-    def _said_plainly(self) -> Iterator[None]:
-        """SQLite's errors as one line that says how to mend them."""
+    def _plain_errors(self) -> Iterator[None]:
+        """SQLite's errors as one line that says how to fix them."""
         try:
             yield
         except sqlite3.Error as error:
-            text = str(error) if self.path.exists() or "readonly" not in str(error) else "has gone"
-            hints = {
-                "has gone": "has gone: it was moved or deleted while it was in use",
-                "readonly": "cannot be written: make it writable, or name another with --store",
-                "locked": f"is in use by another process (waited {BUSY_SECONDS:.0f} s): try again when that has finished",
-                "full": "has no room: the disk is full; what was finished is kept",
-                "not a database": "is not a store: it is no SQLite file; --store FILE names another",
-                "malformed": "is damaged; --store FILE names another",
-                "unable to open": "cannot be opened: does its folder exist, and may you write there?",
-            }
-            said = next((hint for word, hint in hints.items() if word in text), f"cannot be used: {text}")
-            raise CallError(f"{self.path} {said}") from error
+            text = str(error) if self.path.exists() or "readonly" not in str(error) else "disappeared"
+            hint = next((hint for part, hint in _HINTS.items() if part in text), "cannot be used: {text}")
+            raise CallError(f"{self.path} {hint.format(wait=BUSY_SECONDS, text=text)}") from error
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is written within, or nothing."""
-        with self._said_plainly():
+        """Everything that is written within, or nothing. A store of an earlier version gets what it lacks."""
+        before = self._columns
+        with self._plain_errors():
             try:
                 self._db.execute("BEGIN IMMEDIATE")
+                self._add_missing()
                 yield
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
+                self._columns = before
                 raise
 
+    def _select(self, table: str, names: Iterable[str] | None = None) -> str:
+        """SELECT ... FROM the table; NULL for a column that a file of an earlier version lacks."""
+        there = self._columns[table]
+        chosen = [name if name in there else f"NULL AS {name}" for name in names or _TABLES[table].columns]
+        return f"SELECT {', '.join(chosen)} FROM {table}"
+
     def add_run(self, run: Run) -> None:
-        """Write a run that begins."""
-        values = _values(run)
+        """Store a run that begins."""
         with self.transaction():
             self._db.execute("INSERT OR IGNORE INTO machines VALUES (?, ?)", (run.machine_id, run.fingerprint))
-            self._db.execute(f"INSERT INTO runs VALUES ({', '.join('?' * len(values))})", values)
+            self._db.execute(_TABLES["runs"].insert, values_of(run))
 
     def finish_run(self, run_id: str, finished_at: str | None, summary: dict[str, Any]) -> None:
-        """Write how a run ended; finished_at None: it was interrupted."""
+        """Store how a run ended; finished_at None: it was interrupted."""
         with self.transaction():
             self._db.execute(
                 "UPDATE runs SET finished_at = ?, summary = ? WHERE run_id = ?", (finished_at, json.dumps(summary), run_id)
             )
 
+    def _runs(self, condition: str = "", values: tuple[Any, ...] = ()) -> list[Run]:
+        """Runs in the order of writing, the newest first; a clock may be set back."""
+        with self._plain_errors():
+            return [
+                Run(*found) for found in self._db.execute(f"{self._select('runs')} {condition} ORDER BY rowid DESC", values)
+            ]
+
     def newest_run(self, definition_hash: str, machine_id: str | None = None) -> Run | None:
-        """The newest run of that definition, on that machine: another machine's times do not go on with its own."""
-        with self._said_plainly():
-            found = self._db.execute(
-                "SELECT * FROM runs WHERE definition_hash = ? AND machine_id = coalesce(?, machine_id) "
-                "ORDER BY rowid DESC LIMIT 1",  # in the order of writing: a clock may be set back
-                (definition_hash, machine_id),
-            ).fetchone()
-        return None if found is None else Run(*found)
+        """The newest run of that definition, on that machine: a run is not continued on another machine."""
+        found = self._runs("WHERE definition_hash = ? AND machine_id = coalesce(?, machine_id)", (definition_hash, machine_id))
+        return found[0] if found else None
 
     def finished_cells(self, run_id: str) -> set[int]:
         """The cells of a run that are in the store."""
-        with self._said_plainly():
+        with self._plain_errors():
             return {cell for (cell,) in self._db.execute("SELECT DISTINCT cell FROM rows WHERE run_id = ?", (run_id,))}
 
     def statuses(self, run_id: str) -> dict[str, int]:
         """How many rows of a run have each status."""
-        with self._said_plainly():
+        with self._plain_errors():
             return dict(
                 self._db.execute("SELECT status, count(*) FROM rows WHERE run_id = ? GROUP BY status", (run_id,)).fetchall()
             )
@@ -210,25 +258,29 @@ class Store:
         results: Iterable[tuple[Row, Iterable[RawSample]]],
         controls: Mapping[str, Iterable[RawSample]] = MappingProxyType({}),
     ) -> None:
-        """Write all rows and samples of one cell, in one transaction. Two runs may go on with one run: the first one counts.
+        """Store all rows and samples of one cell, in one transaction. Where two processes resume one run, the first counts.
 
-        controls: the samples of the harness's fixed workload, by the kind of device that they ran on.
+        controls: the samples of the control workload, by the kind of device that they ran on.
         """
-        insert_row = f"INSERT INTO rows (cell, {', '.join(COLUMNS)}) VALUES ({', '.join('?' * (len(COLUMNS) + 1))})"
         with self.transaction():
             for number, (row, samples) in enumerate(results):
-                if number == 0 and not self._db.execute("SELECT 1 FROM runs WHERE run_id = ?", (row.run_id,)).fetchone():
-                    raise CallError(f"run {row.run_id} was deleted from {self.path} while it went on; nothing more is written")
-                if number == 0 and self._holds(row.run_id, cell):
-                    return
-                cursor = self._db.execute(insert_row, (cell, *_values(row)))
-                self._add_samples("samples", (cursor.lastrowid,), samples)
                 if number == 0:
+                    if not self._db.execute("SELECT 1 FROM runs WHERE run_id = ?", (row.run_id,)).fetchone():
+                        raise CallError(
+                            f"run {row.run_id} was deleted from {self.path} while it was measured; nothing more is stored"
+                        )
+                    if self._db.execute("SELECT 1 FROM rows WHERE run_id = ? AND cell = ?", (row.run_id, cell)).fetchone():
+                        return
                     for device, of_device in controls.items():
                         self._add_samples("controls", (row.run_id, cell, device), of_device)
+                cursor = self._db.execute(_TABLES["rows"].insert, (None, cell, *values_of(row)))
+                self._add_samples("samples", (cursor.lastrowid,), samples)
+
+    def _add_samples(self, table: str, own: tuple[Any, ...], samples: Iterable[RawSample]) -> None:
+        self._db.executemany(_TABLES[table].insert, [(*own, *values_of(sample)) for sample in samples])
 
     def set_floors(self, run_id: str, floor: Callable[[int, str, str], float | None]) -> None:
-        """Write floor_s of every row of a run that ran somewhere: floor(cell, backend, device)."""
+        """Set floor_s of every row of a run that has a device: floor(cell, backend, device)."""
         with self.transaction():
             found = self._db.execute(
                 "SELECT row_id, cell, backend, device FROM rows WHERE run_id = ? AND device IS NOT NULL", (run_id,)
@@ -236,76 +288,66 @@ class Store:
             floors = [(floor(cell, backend, device), row_id) for row_id, cell, backend, device in found]
             self._db.executemany("UPDATE rows SET floor_s = ? WHERE row_id = ?", floors)
 
-    def _add_samples(self, table: str, owner: tuple[Any, ...], samples: Iterable[RawSample]) -> None:
-        values = [(*owner, *_values(sample)) for sample in samples]
-        if values:
-            self._db.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values[0]))})", values)
-
-    def _holds(self, run_id: str, cell: int) -> bool:
-        found = self._db.execute("SELECT 1 FROM rows WHERE run_id = ? AND cell = ? LIMIT 1", (run_id, cell))
-        return found.fetchone() is not None
-
     def peaks(self, machine_id: str, threads: int) -> dict[tuple[str, str], float]:
-        """The best ever measured on that machine with that many threads: (device, kind) -> operations or bytes a second, or
-        seconds for those of LEAST_IS_BEST.
-        """
-        with self._said_plainly():
+        """The best ever measured on that machine with that many threads: (device, kind) -> value, see Peak."""
+        with self._plain_errors():
             found = self._db.execute(
                 "SELECT device, kind, value FROM peaks WHERE machine_id = ? AND threads = ?", (machine_id, threads)
             ).fetchall()
         return {(device, kind): value for device, kind, value in found}
 
     def add_peaks(self, machine_id: str, threads: int, peaks: dict[tuple[str, str], float]) -> None:
-        """Keep what was measured, where it is better than what is there."""
+        """Store peaks where they are better than those that are there."""
         with self.transaction():
             for (device, kind), value in peaks.items():
-                better = f"{'min' if kind in LEAST_IS_BEST else 'max'}(value, excluded.value)"
+                better = f"{'min' if kind in MIN_IS_BEST else 'max'}(value, excluded.value)"
                 self._db.execute(
-                    f"INSERT INTO peaks VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = {better}",
-                    (machine_id, device, threads, kind, value),
+                    f"{_TABLES['peaks'].insert} ON CONFLICT DO UPDATE SET value = {better}",
+                    values_of(Peak(machine_id, device, threads, kind, value)),
                 )
 
-    def add_verdicts(self, verdicts: Iterable[Verdict]) -> None:
-        """Write what the property suite said."""
+    def add_verdicts(self, verdicts: Iterable[SuiteVerdict]) -> None:
+        """Store verdicts of the property suite."""
         with self.transaction():
-            self._db.executemany("INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", [_values(v) for v in verdicts])
+            self._db.executemany(_TABLES["verdicts"].insert, [values_of(verdict) for verdict in verdicts])
 
     def add_mutation_score(self, score: MutationScore) -> None:
-        """Write the property suite's own score."""
+        """Store a score of the property suite."""
         with self.transaction():
-            self._db.execute("INSERT INTO mutation_scores VALUES (?, ?, ?, ?, ?, ?)", _values(score))
+            self._db.execute(_TABLES["mutation_scores"].insert, values_of(score))
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """The result rows of all runs, in the columns COLUMNS and their dtypes. Nothing is written."""
+        return self._frame("rows", "ORDER BY row_id", columns=COLUMNS)
+
+    def rows_of(self, run_id: str) -> pd.DataFrame:
+        """The rows of a run, as `rows` has them."""
+        return self._frame("rows", "WHERE run_id = ? ORDER BY row_id", (run_id,), COLUMNS)
 
     def frames(self) -> Frames:
         """Everything as tables."""
-        with self._said_plainly():
-            frames = Frames(
-                rows=self._table(f"SELECT row_id, cell, {', '.join(COLUMNS)} FROM rows ORDER BY row_id"),
-                samples=self._table("SELECT * FROM samples"),
-                controls=self._table("SELECT * FROM controls"),
-                runs=self._table("SELECT * FROM runs ORDER BY rowid"),
-                peaks=self._table("SELECT * FROM peaks"),
-                verdicts=self._table("SELECT * FROM verdicts ORDER BY rowid"),
-                mutation_scores=self._table("SELECT * FROM mutation_scores ORDER BY rowid"),
-            )
-        _with_flags(frames.rows, FLAGS)
-        for samples in (frames.samples, frames.controls):
-            _with_flags(samples, ("used",))
-        return frames
+        return Frames(**{field.name: self._frame(field.name, "ORDER BY rowid") for field in fields(Frames)})
 
-    def _table(self, query: str, values: tuple[Any, ...] = ()) -> pd.DataFrame:
+    def _frame(self, table: str, rest: str, values: tuple[Any, ...] = (), columns: Iterable[str] | None = None) -> pd.DataFrame:
         import pandas as pd
 
-        # a part at a time: the driver's rows of Python numbers take ten times the memory of a table's columns
-        parts = list(pd.read_sql_query(query, self._db, params=values, chunksize=ROWS_AT_A_TIME))
-        return pd.concat(parts, ignore_index=True)
+        columns = tuple(columns or _TABLES[table].columns)
+        dtypes = {name: _TABLES[table].columns[name].dtype for name in columns}
+        if table not in self._columns:
+            return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in dtypes.items()})
+        # in chunks: the driver's rows of Python numbers take ten times the memory of a table's columns
+        query = f"{self._select(table, columns)} {rest}"
+        with self._plain_errors():
+            chunks = list(pd.read_sql_query(query, self._db, params=values, chunksize=CHUNK_ROWS, dtype=dtypes))
+        return pd.concat(chunks, ignore_index=True)
 
     def runs(self) -> list[Run]:
         """All runs, the newest first."""
-        with self._said_plainly():
-            return [Run(*found) for found in self._db.execute("SELECT * FROM runs ORDER BY rowid DESC")]
+        return self._runs()
 
     def find_run(self, text: str) -> Run:
-        """The run of that id or name, the only one whose id begins so, or the newest. Raises CallError, with what is there."""
+        """The run of that id or name, the only one whose id begins so, or the newest. Raises CallError that lists the runs."""
         runs = self.runs()
         if not runs:
             raise CallError(f"{self.path} holds no runs; `lstm-parity sweep` makes one")
@@ -315,11 +357,11 @@ class Store:
         found = found or [run for run in runs if text and run.run_id.startswith(text)]
         if len(found) == 1:
             return found[0]
-        listed = ", ".join(f"{run.run_id} ({run.name})" if run.name else run.run_id for run in (found or runs)[:FEW])
-        more = f" and {len(found or runs) - FEW} more" if len(found or runs) > FEW else ""
+        listed = ", ".join(f"{run.run_id} ({run.name})" if run.name else run.run_id for run in (found or runs)[:MAX_LISTED])
+        more = f" and {len(found or runs) - MAX_LISTED} more" if len(found or runs) > MAX_LISTED else ""
         if found:
             raise CallError(f"{text!r} is the beginning of {len(found)} runs: {listed}{more}; give more of the id")
-        near = get_close_matches(text, [word for run in runs for word in (run.name, run.run_id) if word], n=1)
+        near = get_close_matches(text, [name for run in runs for name in (run.name, run.run_id) if name], n=1)
         guess = f"did you mean {near[0]}? " if near else ""
         raise CallError(f"no run {text!r} in {self.path}; {guess}there: {listed}{more}")
 
@@ -331,36 +373,29 @@ class Store:
         raise CallError(f"{self.path} holds no finished run; `lstm-parity sweep` makes one")
 
     def name_run(self, run_id: str, name: str | None) -> None:
-        """Call a run so; None takes its name away."""
+        """Name a run; None removes its name."""
         with self.transaction():
             self._db.execute("UPDATE runs SET name = ? WHERE run_id = ?", (name, run_id))
 
-    def rows_of(self, run_id: str) -> pd.DataFrame:
-        """The rows of a run, in the columns of every table."""
-        with self._said_plainly():
-            query = f"SELECT {', '.join(COLUMNS)} FROM rows WHERE run_id = ? ORDER BY row_id"
-            return _with_flags(self._table(query, (run_id,)), FLAGS)
-
     def copy_run(self, run: Run, target: Path) -> None:
-        """Add the run with its rows, samples, controls, machine and peaks to the store `target`, made by this lstm-parity."""
+        """Add the run with its rows, samples, controls, machine and peaks to the store `target`, which must exist."""
         of_run, of_machine = ("run_id = ?", run.run_id), ("machine_id = ?", run.machine_id)
         of_rows = ("row_id IN (SELECT row_id FROM main.rows WHERE run_id = ?)", run.run_id)
         tables = {"machines": of_machine, "runs": of_run, "rows": of_run, "samples": of_rows, "controls": of_run}
-        with self._said_plainly():
+        with self._plain_errors():
             self._db.execute("ATTACH ? AS target", (str(target),))
         try:
             with self.transaction():
                 for table, (which, value) in (tables | {"peaks": of_machine}).items():
-                    # a store that was taken over from an earlier version has its columns in another order
-                    columns = ", ".join(name for _, name, *_ in self._db.execute(f"PRAGMA target.table_info({table})"))
+                    columns = ", ".join(_TABLES[table].columns)
                     copy = f"INSERT INTO target.{table} ({columns}) SELECT {columns} FROM main.{table} WHERE {which}"
                     self._db.execute(copy, (value,))
         finally:
-            with self._said_plainly():
+            with self._plain_errors():
                 self._db.execute("DETACH target")
 
     def delete_runs(self, run_ids: Iterable[str]) -> None:
-        """Take these runs out, with their rows, samples and controls: all of them, or none. `shrink` makes the file smaller."""
+        """Delete these runs with their rows, samples and controls: all of them, or none. `shrink` makes the file smaller."""
         with self.transaction():
             for run_id in run_ids:
                 self._db.execute("DELETE FROM samples WHERE row_id IN (SELECT row_id FROM rows WHERE run_id = ?)", (run_id,))
@@ -368,13 +403,18 @@ class Store:
                     self._db.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))
 
     def shrink(self) -> None:
-        """Give the room of what was deleted back to the file system. Raises CallError where another process is at the store."""
-        with self._said_plainly():
+        """Give the space of what was deleted back to the file system. Raises CallError where another process uses the store."""
+        with self._plain_errors():
             self._db.execute("VACUUM")
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_db"):
+            with suppress(sqlite3.Error):  # a connection is closed by the thread that opened it
+                self._db.close()
 
     def __enter__(self) -> Store:
         return self

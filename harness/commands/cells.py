@@ -62,7 +62,7 @@ def definition_of(arguments: argparse.Namespace, preset_budget_s: float | None =
         spec = model.spec("float32")
         sizes = {name: getattr(spec, name) for name in vars(spec) if name != "precision"}
         cells = with_weights(loaded, axes, sizes, arguments.weights)
-        check_precisions(model, {cell.precision for cell in cells})
+        check_precisions(model, {cell.spec.precision for cell in cells})
         weights = model.weights
     backends = tuple(dict.fromkeys(arguments.backend)) if arguments.backend else loaded.backends
     loaded_budget_s = None if loaded.is_preset and preset_budget_s else loaded.budget_s

@@ -18,9 +18,8 @@ from tempfile import TemporaryDirectory
 
 from ..errors import CallError
 from ..machine.host import cpu_count, fingerprint, machine_id
-from ..records import Frames, Run
+from ..records import Cell, Frames, Run
 from ..store import Store
-from ..sweep.cell import Cell
 from ..sweep.grid import DEFAULT_BUDGET_S, Definition, load_sweep
 from ..sweep.peaks import Peaks
 from ..sweep.progress import Progress
@@ -34,7 +33,7 @@ from .load import competing_load
 THRESHOLD = 0.02
 SAME, SLOWED = "lstm_parity.harness.compare.planted:Same", "lstm_parity.harness.compare.planted:Slowed"
 CELLS = tuple(
-    Cell(sequence_length=t, batch_size=b, input_size=64, hidden_size=h)
+    Cell.of(sequence_length=t, batch_size=b, input_size=64, hidden_size=h)
     for t, b, h in product((50, 75, 100), (1, 4, 8), (64, 128))
 )
 MOST_FALSE, LEAST_FOUND = 0.01, 0.95

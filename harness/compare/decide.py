@@ -19,8 +19,7 @@ from typing import Literal
 
 from lstm_parity.reports.student import student_quantile, student_within
 
-from ..records import TIMED
-from ..sweep.cell import Cell
+from ..records import TIMED, Cell
 
 Verdict = Literal["SAME", "FASTER", "SLOWER", "UNCLEAR"]
 

@@ -17,9 +17,8 @@ from functools import partial
 import numpy as np
 
 from ..machine.host import cpu_count
-from ..records import TIMED, RawSample, Row
+from ..records import TIMED, Cell, RawSample, Row
 from ..statistics import pairs_of_blocks
-from ..sweep.cell import Cell
 from ..sweep.grid import Definition
 from ..sweep.inputs import secret_seed
 from ..sweep.ledger import Ledger

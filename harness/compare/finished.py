@@ -25,9 +25,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..records import TIMED, Frames, RawSample, Run
+from ..records import CELL_COLUMNS, TIMED, Cell, Frames, RawSample, Run
 from ..statistics import median_interval, pairs_of_blocks
-from ..sweep.cell import Cell
 from .decide import Pair, Side, change_with_error, in_per_cent
 
 RUN_TO_RUN = 0.022
@@ -97,7 +96,7 @@ def _measured(run: Run, frames: Frames) -> Rows:
     found: Rows = {}
     for row in _plain(rows, list(rows.columns)):
         side = Side(row["status"], row["reason"], row["median_s"])
-        cell = Cell(**{f.name: row[f.name] for f in fields(Cell)})
+        cell = Cell.of(**{name: row[name] for name in CELL_COLUMNS})
         over_control, control, fixed = None, None, list[RawSample]()
         if side.status in TIMED:
             mine = _raw(samples.get(row["row_id"]))

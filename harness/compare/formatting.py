@@ -64,7 +64,7 @@ def as_json(decided: Sequence[Decided], threshold: float, about: About) -> str:
                 "broken": d.pair.broken,
                 "reason": d.reason,
                 "backend": d.pair.backend,
-                "cell": d.pair.cell.to_dict(),
+                "cell": d.pair.cell.columns(),
                 **change,
                 "p_adjusted": d.p_adjusted,
                 "rounds": list(d.pair.rounds),

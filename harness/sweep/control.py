@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 
 from lstm_parity.backends import Capabilities, LSTMBackend, LSTMSpec, LSTMState, LSTMWeights
 
-from .cell import Cell
+from ..records import Cell
 
-CONTROL_CELL = Cell(input_size=64, hidden_size=128, sequence_length=10, batch_size=8, cache="warm")
+CONTROL_CELL = Cell.of(input_size=64, hidden_size=128, sequence_length=10, batch_size=8, cache="warm")
 CONTROLS = {"cpu": "lstm_parity.harness.sweep.control:NumpyControl", "cuda": "lstm_parity.harness.sweep.control:CudaControl"}
 """Kind of device -> the control that runs there."""
 

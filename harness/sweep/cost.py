@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from .cell import Cell
+from ..records import Cell
 
 
 def flops(cell: Cell) -> int:

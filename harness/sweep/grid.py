@@ -13,24 +13,25 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
+
+from lstm_parity.backends import LSTMSpec
 
 from ..errors import CallError
-from .cell import Cell
+from ..records import CELL_COLUMNS, Cell, columns_of
 
 DEFAULT_BACKENDS = ("numpy", "torch-cpu", "torch-cudnn", "cupy-raw")
 DEFAULT_BUDGET_S = 10.0
 
-_HINTS = get_type_hints(Cell)
-AXES = tuple(name for name in _HINTS if name != "weights")
+AXES = tuple(name for name in CELL_COLUMNS if name != "weights")
 """The axes that a grid may give; weights come from --weights."""
-MODEL_AXES = ("input_size", "hidden_size", "num_layers", "bidirectional", "proj_size", "bias", "peephole")
+MODEL_AXES = tuple(field.name for field in fields(LSTMSpec) if field.name != "precision")
 """The axes that a weights file decides."""
-LARGEST = 2**31 - 1
+MAX_SIZE = 2**31 - 1
 
 Axes = Mapping[str, Sequence[Any]]
 
@@ -67,7 +68,7 @@ class Definition:
                 "budget_s": self.budget_s,
                 "weights_file": self.weights_file,
                 "digests": dict(self.digests),
-                "cells": [cell.to_dict() for cell in self.cells],
+                "cells": [cell.columns() for cell in self.cells],
             },
             sort_keys=True,
         )
@@ -172,24 +173,23 @@ def axis_values(axis: str, values: Sequence[Any]) -> tuple[Any, ...]:
     """The values of an axis, checked. Raises CallError for one that the axis cannot have."""
     if not values:
         raise CallError(f"{axis} has no values")
-    hint = _HINTS[axis]
+    column = columns_of(Cell)[axis]
     for value in values:
-        if hint is int:
-            least = 0 if axis == "proj_size" else 1
+        if column.type is int:
+            minimum = 0 if axis == "proj_size" else 1
             if axis == "input_size" and value == "hidden":
                 continue
             if isinstance(value, bool) or not isinstance(value, int):
                 raise CallError(f"{axis} must be an integer, not {value!r}")
-            if not least <= value <= LARGEST:
-                raise CallError(f"{axis} must lie in {least}..{LARGEST}, not {value}")
-        elif hint is bool:
+            if not minimum <= value <= MAX_SIZE:
+                raise CallError(f"{axis} must be in {minimum}..{MAX_SIZE}, not {value}")
+        elif column.type is bool:
             if not isinstance(value, bool):
                 raise CallError(f"{axis} must be true or false, not {value!r}")
-        elif value not in get_args(hint):
-            choices = get_args(hint)
-            near = get_close_matches(str(value), choices, n=1)
+        elif value not in column.choices:
+            near = get_close_matches(str(value), column.choices, n=1)
             guess = f"; did you mean {near[0]!r}?" if near else ""
-            raise CallError(f"{axis} must be one of {', '.join(choices)}, not {value!r}{guess}")
+            raise CallError(f"{axis} must be one of {', '.join(column.choices)}, not {value!r}{guess}")
     return tuple(dict.fromkeys(values))
 
 
@@ -201,11 +201,11 @@ def cells_of(grids: Sequence[Axes], words: Axes) -> tuple[Cell, ...]:
         for values in itertools.product(*axes.values()):
             chosen = dict(zip(axes, values, strict=True))
             if chosen.get("input_size") == "hidden":
-                chosen["input_size"] = chosen.get("hidden_size", Cell.hidden_size)
-            cell = Cell(**chosen)
-            if cell.proj_size >= cell.hidden_size:
-                raise CallError(f"proj_size must be below hidden_size, not {cell.proj_size} with {cell.hidden_size}")
-            cells[cell] = None
+                chosen["input_size"] = chosen.get("hidden_size", Cell().spec.hidden_size)
+            try:
+                cells[Cell.of(**chosen)] = None
+            except ValueError as error:
+                raise CallError(str(error)) from None
     return tuple(cells)
 
 

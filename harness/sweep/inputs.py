@@ -28,7 +28,7 @@ from lstm_parity.backends import LSTMState, LSTMWeights
 from lstm_parity.backends.problem import Array, LSTMSpec
 
 from ..problems.values import Inputs, spread_inputs, spread_weights
-from .cell import Cell
+from ..records import Cell
 
 DRAWN_VALUES = 1024
 """At least about so many numbers are drawn anew for each turn: to draw fewer would save no time."""

@@ -14,10 +14,9 @@ from lstm_parity.backends import Capabilities, LSTMWeights
 
 from ..machine.host import cache_bytes
 from ..oracle.agreement import Expected
-from ..records import TIMED, RawSample, Row, now
+from ..records import TIMED, Cell, RawSample, Row, now
 from ..worker.client import WorkerClient, WorkerError
 from . import cost, verdict
-from .cell import Cell
 from .control import CONTROL_CELL
 from .inputs import call_key, draw_batch, draw_weights
 from .ledger import Ledger
@@ -263,7 +262,7 @@ def _rows(
             backend=backend,
             device=device,
             machine_id=context.machine_id,
-            **cell.to_dict(),
+            cell=cell,
             threads=context.threads,
             seed=seed,
             status=state.status,

@@ -8,7 +8,7 @@ from typing import ClassVar
 from lstm_parity.backends.problem import Array
 
 from ..oracle.agreement import Results
-from .cell import Cell
+from ..records import Cell
 
 
 @dataclass(frozen=True)

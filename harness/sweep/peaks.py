@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..machine.host import cpu_name
-from ..records import LEAST_IS_BEST
+from ..records import MIN_IS_BEST
 from ..worker.inherit import die_with_parent
 from ..worker.spawn import spawn
 from .exchange import cuda_latency
@@ -37,7 +37,7 @@ LIMIT_S = 180.0
 def keep_best(peaks: Peaks, found: Peaks) -> None:
     """Take over what was found where it is better than what is there."""
     for key, value in found.items():
-        better = min if key[1] in LEAST_IS_BEST else max
+        better = min if key[1] in MIN_IS_BEST else max
         peaks[key] = better(value, peaks.get(key, value))
 
 

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Protocol
 
-from ..records import Row
+from ..records import Cell, Row
 from ..streams import discard
-from .cell import Cell
 
 LONGEST_REASON = 160
 """Characters of a reason that a line shows; the store and the report have all of it."""

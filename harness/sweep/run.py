@@ -15,10 +15,9 @@ from lstm_parity.reports.hardware import commit_in_words
 
 from ..errors import CallError
 from ..machine.host import fingerprint, machine_id, memory_bytes
-from ..records import Run, now
+from ..records import Cell, Run, now
 from ..store import Store
 from . import cost
-from .cell import Cell
 from .control import CONTROLS
 from .grid import Definition
 from .inputs import secret_seed

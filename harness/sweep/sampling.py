@@ -19,10 +19,9 @@ import numpy as np
 from ..machine.gpu import gpu_state, why_disturbed
 from ..machine.host import busy_seconds, cpu_count
 from ..oracle.agreement import Results
-from ..records import RawSample
+from ..records import Cell, RawSample
 from ..statistics import median_interval
 from ..worker.client import WorkerClient, WorkerError
-from .cell import Cell
 from .inputs import call_key, fresh_row
 from .ledger import Ledger
 from .messages import Fetch, Go, Prepare, Sample
@@ -272,7 +271,7 @@ class Sampler:
         self._highest_mhz = max(self._highest_mhz or 0.0, state.clock_mhz or 0.0) or None
         for contestant in self._everyone:
             if contestant.device_kind != "cpu" and contestant.samples and contestant.samples[-1].block == block:
-                contestant.samples[-1] = contestant.samples[-1].seen_at(
+                contestant.samples[-1] = contestant.samples[-1].with_gpu_state(
                     state.clock_mhz, state.throttle_bits, used=not disturbed
                 )
 
@@ -295,4 +294,4 @@ class Sampler:
         for contestant in self._everyone:
             for k in range(counts[contestant.backend], len(contestant.samples)):
                 sample = contestant.samples[k]
-                contestant.samples[k] = sample.seen_beside(foreign, used=not disturbed and sample.used)
+                contestant.samples[k] = sample.with_background_load(foreign, used=not disturbed and sample.used)

@@ -188,4 +188,4 @@ def _weights(message: Open) -> LSTMWeights:
         return draw_weights(message.cell.spec, message.weights_seed)
     from lstm_parity.backends.weights import load_weights
 
-    return load_weights(message.weights_file).weights_for(message.cell.precision)
+    return load_weights(message.weights_file).weights_for(message.cell.spec.precision)

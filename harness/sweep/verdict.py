@@ -10,10 +10,9 @@ import numpy as np
 
 from ..machine.host import cache_bytes
 from ..oracle.agreement import Judgement
-from ..records import RawSample, Status
+from ..records import Cell, RawSample, Status
 from ..statistics import Interval, median_interval, pairs_of_blocks
 from . import cost
-from .cell import Cell
 from .messages import Checked, MemoryUsed, Opened
 from .peaks import Peaks
 from .sampling import Contestant
@@ -78,7 +77,7 @@ def timed(state: State) -> Timed:
     if len(used) < min(LEAST_USED, len(samples)):
         load = float(np.median([s.foreign_load or 0.0 for s in samples]))
         state.fail("UNSTABLE", f"others kept {load:.1f} cores busy all the while")
-        state.contestant.samples = used = [s.seen_beside(s.foreign_load, used=True) for s in samples]
+        state.contestant.samples = used = [s.with_background_load(s.foreign_load, used=True) for s in samples]
     return median_interval([s.seconds for s in used]), used
 
 
@@ -121,13 +120,14 @@ def floor(cell: Cell, device: str | None, kind: str, peaks: Peaks) -> float | No
     """
     if device is None:
         return None
-    rate, bandwidth = peaks.get((device, f"gemm:{cell.precision}")), peaks.get((device, "copy"))
+    rate, bandwidth = peaks.get((device, f"gemm:{cell.spec.precision}")), peaks.get((device, "copy"))
     exchange = peaks.get((device, "grid_exchange"))
     bounds = []
-    recurrent = 4 * cell.hidden_size * cell.spec.state_size * cell.spec.dtype.itemsize
+    recurrent = 4 * cell.spec.hidden_size * cell.spec.state_size * cell.spec.dtype.itemsize
     if exchange and not cell.ragged and recurrent > MULTIPROCESSOR_BYTES:
         steps = cell.sequence_length
-        in_turn = cell.num_layers * steps if cell.bidirectional else steps + cell.num_layers - 1
+        layers = cell.spec.num_layers
+        in_turn = layers * steps if cell.spec.bidirectional else steps + layers - 1
         bounds.append(in_turn * (2 if cell.training else 1) * exchange)
     if rate:
         bounds.append(cost.least_share(cell) * cost.flops(cell) / rate)
@@ -141,7 +141,7 @@ def too_fast(cell: Cell, state: State, interval: Interval, peaks: Peaks) -> str 
     if not 0 < interval.median < inf:
         return f"the worker says {interval.median:.3g} s a call"
     device = None if state.opened is None else state.opened.device
-    rate, operations = peaks.get((str(device), f"gemm:{cell.precision}")), cost.least_share(cell) * cost.flops(cell)
+    rate, operations = peaks.get((str(device), f"gemm:{cell.spec.precision}")), cost.least_share(cell) * cost.flops(cell)
     if rate and interval.median * FASTER_THAN_PEAK < operations / rate:
         claimed = operations / interval.median
         return f"{claimed / 1e9:.3g} GFLOP/s, but the best measured here is {rate / 1e9:.3g}"
@@ -172,7 +172,7 @@ def put_off(cell: Cell, state: State) -> str | None:
         each = CUDA_ARRAY_S
     arrays, moved = 6, cost.io_bytes(cell)
     if cell.training:
-        weights = sum(shape is not None for l in range(cell.num_layers) for shape in cell.spec.weight_shapes(l).values())
+        weights = sum(shape is not None for l in range(cell.spec.num_layers) for shape in cell.spec.weight_shapes(l).values())
         arrays += 6 + weights * cell.spec.num_directions
         moved += cost.weight_bytes(cell)
     allowed = each * arrays + moved / BESIDE_BYTES_PER_S

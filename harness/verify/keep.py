@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..machine.host import machine_id
-from ..records import Verdict, now
+from ..records import SuiteVerdict, now
 from ..store import Store
 from .formatting import checks_as_data, rounded_bits
 from .suite import BackendResult, Options
@@ -24,7 +24,7 @@ def keep_verdicts(path: Path, results: Sequence[BackendResult], machine: dict[st
     """Write the verdicts; of one that was interrupted nothing, since it would stand in the place of one that was not."""
     finished_at, which = now(), machine_id(machine)
     verdicts = [
-        Verdict(
+        SuiteVerdict(
             machine_id=which,
             backend=r.backend,
             verdict=r.verdict,

@@ -1,16 +1,27 @@
 """The store: all of a cell or nothing, and one plain line for whatever is wrong with the file."""
 
 import sqlite3
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pandas as pd
 import pytest
 
 import lstm_parity.harness.store
+from lstm_parity.backends import LSTMSpec
 from lstm_parity.harness.errors import CallError
-from lstm_parity.harness.records import COLUMNS, MutationScore, RawSample, Row, Run, Verdict
+from lstm_parity.harness.records import (
+    CELL_COLUMNS,
+    COLUMNS,
+    Cell,
+    Frames,
+    MutationScore,
+    RawSample,
+    Row,
+    Run,
+    SuiteVerdict,
+    dtypes_of,
+)
 from lstm_parity.harness.store import SCHEMA_VERSION, Store
-from lstm_parity.harness.sweep.cell import Cell
 
 RUN = Run("run-1", "{}", "hash", "machine", "{}", "lstm-parity sweep", 7, "2026-01-01T00:00:00+00:00")
 
@@ -20,7 +31,7 @@ def row(**changes):
         run_id="run-1",
         backend="numpy",
         machine_id="machine",
-        **Cell().to_dict(),
+        cell=Cell(),
         threads=2,
         seed=7,
         status="PASSED",
@@ -160,45 +171,93 @@ def test_a_full_disk_keeps_what_was_finished(tmp_path):
         assert len(store.frames().rows) == 1
 
 
-def as_version_1(path):
-    """Take out what version 2 added."""
+CELL_1 = """precision TEXT, mode TEXT, input_size INTEGER, hidden_size INTEGER, num_layers INTEGER, bidirectional INTEGER,
+    proj_size INTEGER, bias INTEGER, peephole INTEGER, lengths TEXT, sequence_length INTEGER, batch_size INTEGER, weights TEXT,
+    cache TEXT, launch TEXT"""
+VERSION_1 = f"""
+CREATE TABLE meta (schema_version INTEGER NOT NULL);
+INSERT INTO meta VALUES (1);
+CREATE TABLE machines (machine_id TEXT PRIMARY KEY, fingerprint TEXT NOT NULL);
+CREATE TABLE runs (run_id TEXT PRIMARY KEY, definition TEXT NOT NULL, definition_hash TEXT NOT NULL, machine_id TEXT NOT NULL,
+    fingerprint TEXT NOT NULL, command TEXT NOT NULL, seed INTEGER NOT NULL, started_at TEXT NOT NULL, finished_at TEXT,
+    summary TEXT);
+INSERT INTO runs VALUES ('run-1', '{{}}', 'hash', 'machine', '{{}}', 'lstm-parity sweep', 7,
+    '2026-01-01T00:00:00+00:00', NULL, NULL);
+CREATE TABLE rows (row_id INTEGER PRIMARY KEY, cell INTEGER NOT NULL, run_id TEXT, backend TEXT, device TEXT, machine_id TEXT,
+    {CELL_1}, threads INTEGER, seed INTEGER, status TEXT, reason TEXT, samples INTEGER, median_s REAL, ci_low_s REAL,
+    ci_high_s REAL, ratio_to_baseline REAL, ratio_ci_low REAL, ratio_ci_high REAL, setup_s REAL, transfer_s REAL,
+    peak_memory_bytes INTEGER, flops INTEGER, bytes INTEGER, floor_s REAL, max_error REAL, error_bound_ratio REAL,
+    effective_bits REAL, started_at TEXT, UNIQUE (run_id, cell, backend));
+INSERT INTO rows (cell, run_id, backend, machine_id, precision, mode, input_size, hidden_size, num_layers, bidirectional,
+    proj_size, bias, peephole, lengths, sequence_length, batch_size, weights, cache, launch, threads, seed, status, samples,
+    median_s, started_at)
+VALUES (3, 'run-1', 'numpy', 'machine', 'float32', 'inference', 256, 256, 1, 0, 0, 1, 0, 'full', 50, 16, 'spread', 'cold',
+    'call', 2, 7, 'PASSED', 2, 0.5, '2026-01-01T00:00:01+00:00');
+CREATE TABLE samples (row_id INTEGER NOT NULL REFERENCES rows, block INTEGER NOT NULL, position INTEGER NOT NULL,
+    calls INTEGER NOT NULL, wall_s REAL NOT NULL, device_s REAL, foreign_load REAL, used INTEGER NOT NULL);
+INSERT INTO samples VALUES (1, 0, 0, 1, 0.4, NULL, 0.0, 1), (1, 1, 0, 1, 0.6, NULL, NULL, 0);
+CREATE TABLE peaks (machine_id TEXT NOT NULL, device TEXT NOT NULL, threads INTEGER NOT NULL, kind TEXT NOT NULL,
+    value REAL NOT NULL, PRIMARY KEY (machine_id, device, threads, kind));
+"""
+"""A store as the program wrote it when the schema had version 1."""
+
+
+def test_a_store_of_version_1_is_read_as_it_is_and_extended_by_the_first_change(tmp_path):
+    path, today = tmp_path / "s.sqlite", tmp_path / "today.sqlite"
     with sqlite3.connect(path) as db:
-        for table in ("controls", "verdicts", "mutation_scores"):
-            db.execute(f"DROP TABLE {table}")
-        for table, column in (
-            ("runs", "name"),
-            ("rows", "peak_device_memory_bytes"),
-            ("samples", "gpu_clock_mhz"),
-            ("samples", "gpu_throttle"),
-        ):
-            db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-        db.execute("UPDATE meta SET schema_version = 1")
+        db.executescript(VERSION_1)
     db.close()
+    with Store(today, create=True) as store:
+        store.add_run(RUN)
+        store.add_cell(3, [(row(), SAMPLES)])
+        expected = store.frames()
+    before = path.read_bytes()
+    with Store(path) as store:
+        found, runs = store.frames(), store.runs()
+    assert path.read_bytes() == before
+    assert runs == [RUN]
+    for name in (field.name for field in fields(Frames)):
+        pd.testing.assert_frame_equal(getattr(found, name), getattr(expected, name), check_exact=True)
+    with Store(path) as store:
+        store.add_cell(4, [(row(), SAMPLES)], {"cpu": SAMPLES})
+        store.name_run("run-1", "mine")
+        assert store.frames().controls["wall_s"].tolist() == [0.4, 0.6]
+    with Store(path) as store:
+        assert len(store.rows) == 2
+        assert store.find_run("mine") == replace(RUN, name="mine")
 
 
-def test_a_store_of_version_1_is_taken_over_as_it_is(tmp_path):
+def test_rows_are_a_typed_table_and_reading_them_writes_nothing(tmp_path):
     path = tmp_path / "s.sqlite"
     with Store(path, create=True) as store:
         store.add_run(RUN)
-        store.add_cell(3, [(row(), SAMPLES)])
-        before = store.frames()
-    as_version_1(path)
-    with Store(path) as store:
-        after = store.frames()
-        store.add_cell(4, [(row(), SAMPLES)], {"cpu": SAMPLES})
-        assert store.frames().controls["wall_s"].tolist() == [0.4, 0.6]
-    for name in ("rows", "samples", "runs"):
-        pd.testing.assert_frame_equal(getattr(after, name), getattr(before, name), check_dtype=False)
-    with Store(path) as store:
-        assert len(store.frames().rows) == 2
+        failed = row(backend="other", status="CRASHED", median_s=None)
+        store.add_cell(3, [(row(reason="why", peak_memory_bytes=5), SAMPLES), (failed, [])])
+    path.chmod(0o444)
+    before = path.read_bytes()
+    rows = Store(str(path)).rows
+    assert path.read_bytes() == before
+    assert {name: str(dtype) for name, dtype in rows.dtypes.items()} == dtypes_of(Row)
+    assert rows["hidden_size"].tolist() == [256, 256]
+    assert rows["bias"].tolist() == [True, True]
+    assert rows["reason"].isna().tolist() == rows["peak_memory_bytes"].isna().tolist() == [False, True]
+    assert Cell.of(**rows[list(CELL_COLUMNS)].astype(object).iloc[0]) == Cell()
+
+
+def test_a_cell_comes_back_from_its_columns():
+    cell = Cell.of(precision="tf32", hidden_size=9, proj_size=4, bias=False, mode="training", lengths="ragged", batch_size=3)
+    assert cell.spec == LSTMSpec(256, 9, proj_size=4, bias=False, precision="tf32")
+    assert Cell.of(**cell.columns()) == cell
+    assert list(cell.columns()) == list(CELL_COLUMNS)
+    assert set(CELL_COLUMNS) < set(COLUMNS)
 
 
 def test_verdicts_and_scores_come_out_as_they_went_in(tmp_path):
-    verdict = Verdict("machine", "numpy", "PASS", "[]", "{}", 20, 7, None, "2026-01-01T00:00:00+00:00")
+    verdict = SuiteVerdict("machine", "numpy", "PASS", "[]", "{}", 20, 7, None, "2026-01-01T00:00:00+00:00")
     score = MutationScore(289, 288, '["one"]', "[]", "abc", "2026-01-01T00:00:00+00:00")
     with Store(tmp_path / "s.sqlite", create=True) as store:
         store.add_verdicts([verdict])
         store.add_mutation_score(score)
         frames = store.frames()
-    assert Verdict(**frames.verdicts.iloc[0].to_dict()) == verdict
+    assert SuiteVerdict(**frames.verdicts.iloc[0].to_dict()) == verdict
     assert MutationScore(**frames.mutation_scores.iloc[0].to_dict()) == score

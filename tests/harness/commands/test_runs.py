@@ -10,9 +10,8 @@ import pytest
 import lstm_parity.harness.store
 from lstm_parity.harness.cli import main
 from lstm_parity.harness.errors import CallError
-from lstm_parity.harness.records import COLUMNS, RawSample, Row, Run
+from lstm_parity.harness.records import COLUMNS, Cell, RawSample, Row, Run, dtypes_of
 from lstm_parity.harness.store import Store
-from lstm_parity.harness.sweep.cell import Cell
 
 OLD, NEW, OTHER = "20260101T000000-aaaaaa", "20260102T000000-bbbbbb", "20260103T000000-cccccc"
 SAMPLES = [RawSample(0, 0, 1, 0.4, None, 0.0, True), RawSample(1, 0, 1, 0.6, None, None, False)]
@@ -32,7 +31,7 @@ def row(run_id, **changes):
         run_id=run_id,
         backend="numpy",
         machine_id="machine",
-        **Cell().to_dict(),
+        cell=Cell(),
         threads=2,
         seed=7,
         status="PASSED",
@@ -201,8 +200,8 @@ def test_what_is_exported_can_be_read(path, capsys, suffix):
         with Store(target) as store:
             found = store.frames().rows[list(COLUMNS)]
     else:
-        found = pd.read_csv(target) if suffix == "csv" else pd.read_parquet(target)
-    pd.testing.assert_frame_equal(found, expected, check_dtype=suffix != "csv", check_exact=True)
+        found = pd.read_csv(target, dtype=dtypes_of(Row)) if suffix == "csv" else pd.read_parquet(target)
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
     assert expected["bias"].dtype == bool
     there = target.read_bytes()
     assert "is there already" in refused(capsys, "export", NEW, target.name)

@@ -11,7 +11,7 @@ import pytest
 from lstm_parity.harness.compare.decide import Change, Pair, Side, decide
 from lstm_parity.harness.compare.duel import duel_threads
 from lstm_parity.harness.compare.formatting import About, as_json, as_markdown, as_text
-from lstm_parity.harness.sweep.cell import Cell
+from lstm_parity.harness.records import Cell
 
 pytestmark = [pytest.mark.deep, pytest.mark.quiet]
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstm_parity.harness.compare.decide import Change, Pair, Side, adjusted, change_of_rounds, change_with_error, decide
-from lstm_parity.harness.sweep.cell import Cell
+from lstm_parity.harness.records import Cell
 from lstm_parity.reports.student import student_quantile, student_within
 
 RIGHT, WRONG = Side("PASSED", None, 1e-3), Side("WRONG", "y is first wrong at step 0", None)

@@ -8,8 +8,7 @@ import lstm_parity.harness.commands.duel
 import lstm_parity.harness.machine.host
 from lstm_parity.harness.cli import main
 from lstm_parity.harness.compare import duel
-from lstm_parity.harness.records import RawSample
-from lstm_parity.harness.sweep.cell import Cell
+from lstm_parity.harness.records import Cell, RawSample
 from lstm_parity.harness.sweep.sampling import Contestant
 
 

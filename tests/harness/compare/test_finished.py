@@ -9,9 +9,8 @@ import pytest
 from lstm_parity.harness.cli import main
 from lstm_parity.harness.compare.decide import decide
 from lstm_parity.harness.compare.finished import compare_runs
-from lstm_parity.harness.records import RawSample, Row, Run
+from lstm_parity.harness.records import Cell, RawSample, Row, Run
 from lstm_parity.harness.store import Store
-from lstm_parity.harness.sweep.cell import Cell
 
 CELLS = [Cell(sequence_length=t) for t in (10, 20, 30, 40, 50)]
 MACHINE = {"cpu": "one", "cores": 2, "memory_bytes": 1, "gpu": [], "gpu_driver": None}
@@ -48,7 +47,7 @@ def run(
                 status = (statuses or {}).get(backend, "PASSED")
                 timed = status == "PASSED"
                 row = Row(
-                    run_id=name, backend=backend, machine_id="m", **cell.to_dict(), threads=threads, seed=1, status=status,
+                    run_id=name, backend=backend, machine_id="m", cell=cell, threads=threads, seed=1, status=status,
                     reason=None if timed else "as said", median_s=drift * typical[k] if timed else None, started_at="2026",
                 )  # fmt: skip
                 results.append((row, samples(typical[k]) if timed else []))

@@ -4,17 +4,19 @@ import numpy as np
 import pytest
 
 from lstm_parity.backends import LSTMState
+from lstm_parity.harness.records import Cell
 from lstm_parity.harness.sweep import cost
-from lstm_parity.harness.sweep.cell import Cell
 from lstm_parity.harness.sweep.inputs import draw_rows, draw_weights
 
 CELLS = [
-    Cell(input_size=3, hidden_size=5, sequence_length=4, batch_size=2),
-    Cell(input_size=3, hidden_size=5, sequence_length=4, batch_size=2, mode="training"),
-    Cell(input_size=7, hidden_size=5, sequence_length=2, batch_size=3, num_layers=3, bidirectional=True, precision="float64"),
-    Cell(input_size=2, hidden_size=6, sequence_length=3, batch_size=1, num_layers=2, proj_size=4, bidirectional=True),
-    Cell(input_size=2, hidden_size=6, sequence_length=3, batch_size=4, bias=False, peephole=True, precision="bfloat16"),
-    Cell(input_size=2, hidden_size=6, sequence_length=3, batch_size=4, mode="training", precision="float16"),
+    Cell.of(input_size=3, hidden_size=5, sequence_length=4, batch_size=2),
+    Cell.of(input_size=3, hidden_size=5, sequence_length=4, batch_size=2, mode="training"),
+    Cell.of(
+        input_size=7, hidden_size=5, sequence_length=2, batch_size=3, num_layers=3, bidirectional=True, precision="float64"
+    ),
+    Cell.of(input_size=2, hidden_size=6, sequence_length=3, batch_size=1, num_layers=2, proj_size=4, bidirectional=True),
+    Cell.of(input_size=2, hidden_size=6, sequence_length=3, batch_size=4, bias=False, peephole=True, precision="bfloat16"),
+    Cell.of(input_size=2, hidden_size=6, sequence_length=3, batch_size=4, mode="training", precision="float16"),
 ]
 
 
@@ -67,7 +69,7 @@ def test_memory_is_bounded_from_below_by_what_must_be_held(cell):
 
 def test_the_costs_of_a_known_problem():
     """T=10, B=2, I=3, H=4: 8 H (I + H) = 224 operations a row and step."""
-    cell = Cell(input_size=3, hidden_size=4, sequence_length=10, batch_size=2)
+    cell = Cell.of(input_size=3, hidden_size=4, sequence_length=10, batch_size=2)
     assert cost.flops(cell) == 10 * 2 * 224
     assert cost.io_bytes(cell) == 4 * 10 * 2 * (3 + 4)
     assert cost.weight_count(cell) == 16 * 3 + 16 * 4 + 32
@@ -75,7 +77,7 @@ def test_the_costs_of_a_known_problem():
 
 @pytest.mark.parametrize(("steps", "batch"), [(1, 1), (7, 1), (50, 3), (50, 64), (200, 16)])
 def test_drawn_lengths_have_at_least_the_least_share_of_steps(steps, batch):
-    cell = Cell(input_size=1, hidden_size=1, sequence_length=steps, batch_size=batch, lengths="ragged")
+    cell = Cell.of(input_size=1, hidden_size=1, sequence_length=steps, batch_size=batch, lengths="ragged")
     share = cost.least_share(cell)
     assert 1 / steps <= share <= 1
     assert cost.least_share(Cell(sequence_length=steps, batch_size=batch)) == 1

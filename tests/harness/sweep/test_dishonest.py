@@ -15,8 +15,7 @@ import pytest
 
 from lstm_parity.backends import Capabilities, UnsupportedError
 from lstm_parity.backends.numpy_lstm import NumpyLSTM
-from lstm_parity.harness.records import TIMED
-from lstm_parity.harness.sweep.cell import Cell
+from lstm_parity.harness.records import TIMED, Cell
 from lstm_parity.harness.sweep.inputs import InputRing, call_key, draw_rows
 from lstm_parity.harness.sweep.messages import CheckRequest, Open, Prepare
 from lstm_parity.harness.sweep.sampling import Contestant
@@ -818,11 +817,11 @@ def test_one_that_promises_a_gpu_and_computes_without_has_no_time():
 @pytest.mark.parametrize(
     "cell",
     [
-        Cell(input_size=1, hidden_size=1, sequence_length=1, batch_size=1),
-        Cell(input_size=3, hidden_size=4, sequence_length=3, batch_size=8, mode="training", lengths="ragged"),
-        Cell(input_size=1, hidden_size=300, sequence_length=3, batch_size=5, precision="bfloat16"),
-        Cell(input_size=17, hidden_size=17, sequence_length=16, batch_size=8, mode="training", num_layers=2, proj_size=5),
-        Cell(input_size=64, hidden_size=64, sequence_length=20, batch_size=3, lengths="ragged", precision="float64"),
+        Cell.of(input_size=1, hidden_size=1, sequence_length=1, batch_size=1),
+        Cell.of(input_size=3, hidden_size=4, sequence_length=3, batch_size=8, mode="training", lengths="ragged"),
+        Cell.of(input_size=1, hidden_size=300, sequence_length=3, batch_size=5, precision="bfloat16"),
+        Cell.of(input_size=17, hidden_size=17, sequence_length=16, batch_size=8, mode="training", num_layers=2, proj_size=5),
+        Cell.of(input_size=64, hidden_size=64, sequence_length=20, batch_size=3, lengths="ragged", precision="float64"),
     ],
     ids=str,
 )
@@ -837,7 +836,7 @@ def test_no_row_comes_twice(cell):
             assert row not in seen, call
             seen.add(row)
             found = [step.tobytes() for step in inputs.x[:, b]]
-            assert cell.input_size < 16 or steps.isdisjoint(found), call
+            assert cell.spec.input_size < 16 or steps.isdisjoint(found), call
             steps.update(found)
         drawn.append(np.concatenate([inputs.x.ravel(), inputs.state.c.ravel()]).astype(np.float64))
     values = np.concatenate(drawn)
@@ -848,7 +847,7 @@ def test_no_row_comes_twice(cell):
 
 def test_more_calls_a_sample_than_there_are_sets_get_inputs_of_their_own():
     """What is checked is what the calls got, also where one sample takes a set several times."""
-    cell = Cell(input_size=17, hidden_size=17, sequence_length=16, batch_size=8)
+    cell = Cell.of(input_size=17, hidden_size=17, sequence_length=16, batch_size=8)
     rows, given = np.array([0, 7]), []
 
     class Keeps(NumpyLSTM):

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lstm_parity.harness.records import TIMED
-from lstm_parity.harness.sweep.cell import Cell
+from lstm_parity.harness.records import TIMED, Cell
 from lstm_parity.harness.sweep.messages import Open
 from lstm_parity.harness.sweep.server import SweepServer
 from lstm_parity.harness.worker.client import WorkerClient, WorkerError
@@ -308,7 +307,7 @@ def test_what_a_backend_prints_is_bounded(tmp_path):
     client = WorkerClient(SweepServer, f"{path}:X", 1)
     try:
         assert client.ask(Describe(), 60).unavailable is None
-        cell = Cell(input_size=3, hidden_size=4, sequence_length=2, batch_size=2)
+        cell = Cell.of(input_size=3, hidden_size=4, sequence_length=2, batch_size=2)
         client.ask(Open(cell, 0, None, 2, 0), 60)
         assert os.fstat(client._output.fileno()).st_size <= 2**20
         assert client._last_words().endswith("the end")

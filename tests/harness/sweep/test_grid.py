@@ -6,7 +6,7 @@ import io
 import pytest
 
 from lstm_parity.harness.errors import CallError
-from lstm_parity.harness.sweep.cell import Cell
+from lstm_parity.harness.records import Cell
 from lstm_parity.harness.sweep.grid import axis_values, cells_of, in_place_of, load_sweep, preset_names, with_weights
 
 DEEPBENCH = """\
@@ -47,32 +47,37 @@ def test_deepbench_is_its_37_problems():
     }
     cells = cells_of(load_sweep("deepbench").grids, {})
     assert len(cells) == 37
-    assert {(c.mode, c.input_size, c.hidden_size, c.batch_size, c.sequence_length) for c in cells} == expected
+    assert {(c.mode, c.spec.input_size, c.spec.hidden_size, c.batch_size, c.sequence_length) for c in cells} == expected
 
 
 def test_cudnn_borders_has_both_sides_of_each():
     cells = cells_of(load_sweep("cudnn-borders").grids, {})
 
     def sides(**fixed):
-        return {c for c in cells if all(getattr(c, k) == v for k, v in fixed.items())}
+        return {c for c in cells if all(c.columns()[k] == v for k, v in fixed.items())}
 
-    assert {192, 200} <= {c.hidden_size for c in sides(mode="inference", precision="float32")}
-    assert {128, 136} <= {c.hidden_size for c in sides(mode="training")}
+    assert {192, 200} <= {c.spec.hidden_size for c in sides(mode="inference", precision="float32")}
+    assert {128, 136} <= {c.spec.hidden_size for c in sides(mode="training")}
     assert {40, 48} <= {c.batch_size for c in sides(hidden_size=192)}
-    assert {1024, 1152} <= {c.hidden_size for c in sides(precision="float16")}
+    assert {1024, 1152} <= {c.spec.hidden_size for c in sides(precision="float16")}
     assert {128, 136} <= {c.batch_size for c in sides(precision="float16", hidden_size=768)}
     assert {15, 16} <= {c.batch_size for c in sides(precision="float16", hidden_size=768)}
-    assert {0, 64} <= {c.proj_size for c in cells}
+    assert {0, 64} <= {c.spec.proj_size for c in cells}
     assert {"full", "ragged"} == {c.lengths for c in cells}
-    assert "float64" in {c.precision for c in cells}
-    assert {1, 2} == {c.num_layers for c in cells}
-    assert {False, True} == {c.bidirectional for c in cells}
+    assert "float64" in {c.spec.precision for c in cells}
+    assert {1, 2} == {c.spec.num_layers for c in cells}
+    assert {False, True} == {c.spec.bidirectional for c in cells}
 
 
 def test_a_grid_is_all_combinations_and_words_replace_axes(tmp_path):
     sweep = load_sweep(write(tmp_path, "[[grid]]\nsequence_length = [1, 2]\nhidden_size = [8, 16]\ninput_size = 'hidden'\n"))
     cells = cells_of(sweep.grids, {})
-    assert [(c.sequence_length, c.hidden_size, c.input_size) for c in cells] == [(1, 8, 8), (1, 16, 16), (2, 8, 8), (2, 16, 16)]
+    assert [(c.sequence_length, c.spec.hidden_size, c.spec.input_size) for c in cells] == [
+        (1, 8, 8),
+        (1, 16, 16),
+        (2, 8, 8),
+        (2, 16, 16),
+    ]
     assert {c.sequence_length for c in cells_of(sweep.grids, {"sequence_length": (5,)})} == {5}
     assert len(cells_of([*sweep.grids, *sweep.grids], {})) == 4  # each cell once
 
@@ -89,11 +94,11 @@ def test_a_title_says_which_axes_were_given_other_values():
         ("[[grid]]\nbatchsize = 3\n", "line 2: unknown key 'batchsize'; did you mean 'batch_size'?"),
         ("budgets = 3\n[[grid]]\n", "line 1: unknown key 'budgets'; did you mean 'budget'?"),
         ("[[grid]]\nbatch_size = 1\n[[grid]]\n\nbatch_size = 'x'\n", "line 5: batch_size must be an integer, not 'x'"),
-        ("[[grid]]\nbatch_size = [4, 0]\n", "line 2: batch_size must lie in 1..2147483647, not 0"),
+        ("[[grid]]\nbatch_size = [4, 0]\n", "line 2: batch_size must be in 1..2147483647, not 0"),
         ("[[grid]]\nbatch_size = -4\n", "not -4"),
         ("[[grid]]\nbatch_size = 1.5\n", "batch_size must be an integer, not 1.5"),
         ("[[grid]]\nbatch_size = true\n", "batch_size must be an integer, not True"),
-        ("[[grid]]\nhidden_size = 10000000000000\n", "must lie in 1..2147483647"),
+        ("[[grid]]\nhidden_size = 10000000000000\n", "must be in 1..2147483647"),
         ("[[grid]]\nbatch_size = []\n", "batch_size has no values"),
         ("[[grid]]\nbidirectional = 1\n", "bidirectional must be true or false, not 1"),
         ("[[grid]]\nprecision = 'bfloat15'\n", "did you mean 'bfloat16'?"),
@@ -143,7 +148,7 @@ MODEL = {
 
 def test_a_weights_file_sets_the_sizes_of_a_preset():
     cells = with_weights(load_sweep("smoke"), {"sequence_length": (7,)}, MODEL, "m.onnx")
-    assert {(c.input_size, c.hidden_size, c.num_layers, c.bidirectional, c.weights) for c in cells} == {
+    assert {(c.spec.input_size, c.spec.hidden_size, c.spec.num_layers, c.spec.bidirectional, c.weights) for c in cells} == {
         (3, 5, 2, True, "m.onnx")
     }
     assert {c.sequence_length for c in cells} == {7}
@@ -156,7 +161,7 @@ def test_a_size_that_contradicts_a_weights_file_is_refused(tmp_path):
     with pytest.raises(CallError, match="input_size 4 contradicts"):
         with_weights(mine, {}, MODEL, "m.onnx")
     agrees = load_sweep(write(tmp_path, "[[grid]]\ninput_size = 3\n"))
-    assert with_weights(agrees, {"hidden_size": (5,)}, MODEL, "m.onnx")[0] == Cell(
+    assert with_weights(agrees, {"hidden_size": (5,)}, MODEL, "m.onnx")[0] == Cell.of(
         input_size=3, hidden_size=5, num_layers=2, bidirectional=True, weights="m.onnx"
     )
 

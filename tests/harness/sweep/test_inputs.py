@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lstm_parity.harness.sweep.cell import Cell
+from lstm_parity.harness.records import Cell
 from lstm_parity.harness.sweep.inputs import InputRing, call_key, draw_batch, draw_rows, draw_weights, fresh_row, secret_seed
 
 KINDS = {
@@ -17,7 +17,7 @@ KINDS = {
 
 
 def cell(kind, batch=3):
-    return Cell(input_size=5, hidden_size=4, sequence_length=6, batch_size=batch, **KINDS[kind])
+    return Cell.of(input_size=5, hidden_size=4, sequence_length=6, batch_size=batch, **KINDS[kind])
 
 
 def filled(problem, seed, size):

@@ -14,7 +14,7 @@ from lstm_parity.backends.cupy_raw.emulator.machine import EmulatedMachine
 from lstm_parity.backends.cupy_raw.emulator.schedule import KINDS, Schedule
 from lstm_parity.backends.cupy_raw.plan.device import EMULATED
 from lstm_parity.backends.cupy_raw.source import gpu_source
-from lstm_parity.harness.records import LEAST_IS_BEST
+from lstm_parity.harness.records import MIN_IS_BEST
 from lstm_parity.harness.sweep import exchange as module
 from lstm_parity.harness.sweep import peaks
 from lstm_parity.harness.sweep.exchange import FEW, KIND, MANY, ExchangeError, assembled, exchange, exchange_launch, latency
@@ -112,7 +112,7 @@ def test_more_exchanges_that_take_no_longer_are_none():
 def test_all_blocks_must_be_resident_and_each_multiprocessor_has_one():
     launch = exchange_launch(replace(EMULATED, multiprocessors=132, threads=256), 132)
     assert (launch.grid, launch.threads, launch.cooperative) == ((132, 1, 1), 256, True)
-    assert KIND in LEAST_IS_BEST
+    assert KIND in MIN_IS_BEST
 
 
 def refuses():

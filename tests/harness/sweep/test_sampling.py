@@ -12,10 +12,9 @@ import lstm_parity.harness.sweep.verdict
 from lstm_parity.backends import Capabilities
 from lstm_parity.harness.machine.gpu import GPUState
 from lstm_parity.harness.machine.host import cpu_count, cpu_name
-from lstm_parity.harness.records import RawSample
+from lstm_parity.harness.records import Cell, RawSample
 from lstm_parity.harness.statistics import Interval, median_interval
 from lstm_parity.harness.sweep import cost
-from lstm_parity.harness.sweep.cell import Cell
 from lstm_parity.harness.sweep.ledger import Ledger
 from lstm_parity.harness.sweep.measure import CellContext, _reason, drawn_weights, measure_cell
 from lstm_parity.harness.sweep.messages import Checked, Fetch, Go, Opened, Prepare, Sample
@@ -26,7 +25,7 @@ from lstm_parity.harness.sweep.verdict import figures as figures_of
 from lstm_parity.harness.worker.client import _STATUS, WorkerError
 from lstm_parity.harness.worker.messages import Failure
 
-CELL = Cell(input_size=3, hidden_size=4, sequence_length=3, batch_size=6)
+CELL = Cell.of(input_size=3, hidden_size=4, sequence_length=3, batch_size=6)
 
 
 class Script:
@@ -465,14 +464,14 @@ def test_a_gpu_needs_one_core_for_itself_whatever_threads_others_get(kind, used,
 
 def test_exchanges_are_in_the_floor_where_one_multiprocessor_does_not_do():
     peaks = {("gpu", "grid_exchange"): 1e-6}
-    assert floor(Cell(hidden_size=1024, sequence_length=50), "gpu", "cuda", peaks) == pytest.approx(50e-6)
-    assert floor(Cell(hidden_size=1024, sequence_length=50, proj_size=512), "gpu", "cuda", peaks) == pytest.approx(50e-6)
-    assert floor(Cell(hidden_size=1024, sequence_length=50, num_layers=3), "gpu", "cuda", peaks) == pytest.approx(52e-6)
+    assert floor(Cell.of(hidden_size=1024, sequence_length=50), "gpu", "cuda", peaks) == pytest.approx(50e-6)
+    assert floor(Cell.of(hidden_size=1024, sequence_length=50, proj_size=512), "gpu", "cuda", peaks) == pytest.approx(50e-6)
+    assert floor(Cell.of(hidden_size=1024, sequence_length=50, num_layers=3), "gpu", "cuda", peaks) == pytest.approx(52e-6)
     assert floor(
-        Cell(hidden_size=1024, sequence_length=50, num_layers=3, bidirectional=True), "gpu", "cuda", peaks
+        Cell.of(hidden_size=1024, sequence_length=50, num_layers=3, bidirectional=True), "gpu", "cuda", peaks
     ) == pytest.approx(150e-6)
-    assert floor(Cell(hidden_size=128, sequence_length=50), "gpu", "cuda", peaks) is None
-    assert floor(Cell(hidden_size=1024), "another", "cuda", peaks) is None
+    assert floor(Cell.of(hidden_size=128, sequence_length=50), "gpu", "cuda", peaks) is None
+    assert floor(Cell.of(hidden_size=1024), "another", "cuda", peaks) is None
 
 
 @pytest.mark.parametrize("load", [0.0, 1.5])
