@@ -35,16 +35,16 @@ class Entry:
 
 BUILT_IN: Mapping[str, Entry] = {
     "cupy-raw": Entry(
-        "lstm_parity.backends.cupy_raw.backend:CuPyRawLSTM",
+        f"{__package__}.cupy_raw.backend:CuPyRawLSTM",
         "pip install 'lstm-parity[cupy13]' (or cupy12) on a machine with an NVIDIA GPU",
     ),
     "cupy-raw-emulated": Entry(
-        "lstm_parity.backends.cupy_raw.backend:EmulatedLSTM", "install a C++ compiler, or pip install ziglang"
+        f"{__package__}.cupy_raw.backend:EmulatedLSTM", "install a C++ compiler, or pip install ziglang"
     ),
-    "numpy": Entry("lstm_parity.backends.numpy_lstm:NumpyLSTM", "pip install lstm-parity"),
-    "torch-cpu": Entry("lstm_parity.backends.torch_lstm:TorchCPULSTM", "pip install 'lstm-parity[torch]'"),
+    "numpy": Entry(f"{__package__}.numpy_lstm:NumpyLSTM", "pip install lstm-parity"),
+    "torch-cpu": Entry(f"{__package__}.torch_lstm:TorchCPULSTM", "pip install 'lstm-parity[torch]'"),
     "torch-cudnn": Entry(
-        "lstm_parity.backends.torch_lstm:TorchCuDNNLSTM", "pip install 'lstm-parity[torch]' on a machine with an NVIDIA GPU"
+        f"{__package__}.torch_lstm:TorchCuDNNLSTM", "pip install 'lstm-parity[torch]' on a machine with an NVIDIA GPU"
     ),
 }
 """The project's own backends, sorted by name."""

@@ -21,6 +21,7 @@ from lstm_parity.reports.hardware import commit_in_words
 from ..errors import CallError
 from ..machine.git import git
 from ..sweep.workers import Launch
+from ..worker.server import backends_package
 
 _AT_REVISION = re.compile(r"(?P<backend>.+?\.py:\w+|[^@]+)@(?P<revision>.+)")
 _FILE = re.compile(r"(?P<file>.+\.py):(?P<name>\w+)")
@@ -97,7 +98,7 @@ def _as_it_lies(text: str) -> Version:
 
 
 def _launch_from(tree: Path, top: Path, backend: str, file: re.Match[str] | None, text: str) -> Launch:
-    ours = (tree / "backends" / "registry.py").exists()
+    ours = backends_package(tree) is not None
     if file is None:
         if not ours and ":" not in backend:
             raise CallError(f"{text}: that revision of {top} has no package `backends`; call this in a checkout of lstm-parity")

@@ -19,6 +19,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import numpy as np
 
 from .messages import Failure
+from .public_names import PACKAGE, by_public_name
 
 LARGEST = 2**63
 """Whole numbers below this can be stored."""
@@ -84,13 +85,14 @@ def _short(value: Any) -> str:
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """See pickle.Unpickler."""
+        module, name = by_public_name(module, name)
         package = module.partition(".")[0]
         if package in ("lstm_parity", "numpy", "ml_dtypes") or (package == "builtins" and name in _CONTAINERS):
             found = super().find_class(module, name)
             of_arrays = found in (np.ndarray, np.dtype) or (package == "numpy" and name in _OF_ARRAYS)
             ours = (
                 isinstance(found, type)
-                and found.__module__ == module
+                and module in (found.__module__, PACKAGE)
                 and (is_dataclass(found) or issubclass(found, np.generic))
             )
             if package == "builtins" or of_arrays or ours:

@@ -8,12 +8,16 @@ standard library it imports in its handlers.
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
+from io import BytesIO
 from multiprocessing import current_process, parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -22,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import lstm_parity
 
 from .inherit import adopt_orphans, die_with_parent
+from .public_names import PACKAGE, by_public_name
 
 if TYPE_CHECKING:
     from lstm_parity.backends import LSTMBackend
@@ -106,7 +111,7 @@ def main(
     server, process = server_class(backend_name), os.getpid()
     while True:
         try:
-            message = pipe.recv()
+            message = read_message(pipe.recv_bytes())
         except (EOFError, OSError):
             break
         answer = server.answer(message)
@@ -120,18 +125,44 @@ def main(
     os._exit(0)  # without the exit handlers of whatever the backend loaded
 
 
+def read_message(pickled: bytes) -> Any:
+    """A message of the parent, in which classes of the backends package may have another module than here."""
+    return _Unpickler(BytesIO(pickled)).load()
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        """See pickle.Unpickler."""
+        return super().find_class(*by_public_name(module, name))
+
+
+def backends_package(checkout: str | Path) -> Path | None:
+    """The folder `backends` of a checkout of this project; None in another project, which may have a package of that name."""
+    package = Path(checkout, "backends")
+    interface = package / "interface.py"
+    ours = (package / "registry.py").is_file() and interface.is_file() and "class LSTMBackend" in interface.read_text("utf-8")
+    return package if ours else None
+
+
 def _load_backends_from(folders: tuple[str, ...]) -> None:
-    """Load `backends` of the first folder that has it as `lstm_parity.backends`, before anything else imports that."""
-    place = next((init for folder in folders if (init := Path(folder, "backends", "__init__.py")).is_file()), None)
-    if place is None:
+    """Load the folder `backends` of the first folder that has one as `lstm_parity.backends`, before anything imports that.
+
+    In revisions in which the package was called `backends`, the registry's targets begin with that name.
+    """
+    package = next((found for folder in folders if (found := backends_package(folder)) is not None), None)
+    if package is None:
         return
-    name = "lstm_parity.backends"
-    assert name not in sys.modules, f"{name} was imported before its folder was known"
-    spec = spec_from_file_location(name, place, submodule_search_locations=[str(place.parent)])
+    init = package / "__init__.py"
+    assert PACKAGE not in sys.modules, f"{PACKAGE} was imported before its folder was known"
+    spec = spec_from_file_location(PACKAGE, init, submodule_search_locations=[str(package)])
     assert spec is not None
     assert spec.loader is not None
-    sys.modules[name] = lstm_parity.backends = module_from_spec(spec)
-    spec.loader.exec_module(sys.modules[name])
+    sys.modules[PACKAGE] = lstm_parity.backends = module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[PACKAGE])
+    built_in = import_module(f"{PACKAGE}.registry").BUILT_IN
+    for name, entry in built_in.items():
+        if entry.target.startswith("backends."):
+            built_in[name] = replace(entry, target=f"lstm_parity.{entry.target}")
 
 
 def _shift_heap(layout: int) -> bytearray:
