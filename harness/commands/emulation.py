@@ -220,7 +220,7 @@ def in_words(found: Emulated, problem: Problem, kernels: Path) -> str:
         said += f"; the result is right, {found.judgement.error_bound_ratio:.2g} of the allowed error"
     launches, switches = counted(found.launches, "launch", "es"), f"{found.switches:,} switches between threads"
     return "\n".join(
-        [*lines, f"{problem.in_words()}: {said} ({counted(len(found.tried), 'schedule')}, {launches}, {switches})"]
+        [*lines, f"{problem.describe()}: {said} ({counted(len(found.tried), 'schedule')}, {launches}, {switches})"]
     )
 
 

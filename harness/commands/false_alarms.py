@@ -71,13 +71,13 @@ def try_unit(unit: Unit) -> tuple[int, str]:
     """Examples, and the alarm ("" if there was none)."""
     backend = right_backends()[unit.backend]
     check = next(c for c in CHECKS if c.name == unit.check)
-    small = replace(check, wish=replace(check.wish, small=True))
+    small = replace(check, requirements=replace(check.requirements, small=True))
     seed = zlib.crc32(f"{unit.seed} {unit.backend} {unit.check}".encode())
     executor, promises = LocalExecutor(backend), backend.capabilities
     found = search(small, executor, promises, examples=check.examples(EXAMPLES), seed_value=seed, shrink=False)
     if found.failure is None:
         return found.examples, ""
-    problem = found.failure.asked[-1].problems[0].in_words() if found.failure.asked else ""
+    problem = found.failure.runs[-1].problems[0].describe() if found.failure.runs else ""
     return found.examples + 1, f"{problem}: {found.failure.reason}"
 
 

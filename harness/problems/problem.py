@@ -46,7 +46,7 @@ class Problem:
         """Every row's length, int64 [B]."""
         return np.full(self.batch, self.steps) if self.inputs.lengths is None else self.inputs.lengths
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """The sizes, and whatever is not the plainest choice, as in T=3 B=2 I=4 H=5, bidirectional, float16."""
         s = self.spec
         parts = [f"T={self.steps} B={self.batch} I={s.input_size} H={s.hidden_size}"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from lstm_parity.backends import Capabilities, LSTMSpec, LSTMWeights
 from lstm_parity.backends.numpy_reference import EXACT, Trace, backward, forward
-from lstm_parity.backends.problem import STORAGE, Array
+from lstm_parity.backends.problem import Array
 
 from .problem import Problem
-from .regimes import FORWARD_ONLY, REGIMES, draw_problem
+from .regimes import FORWARD_ONLY, draw_problem
+from .requirements import ProblemRequirements
 
 SMALL = 9
 """Sizes up to this one are drawn for the axes that are not at a border."""
@@ -36,9 +37,6 @@ AT_BORDER: tuple[tuple[str, ...], ...] = (
 EQUAL = ("", "", "", "", "batch to steps", "batch to hidden", "input to hidden", "input to gates")
 """Which size is made equal to another one: a transposed or mistaken axis passes unseen, or shows, only there. gates: 4H."""
 
-USUAL_STEPS = 65
-"""The most steps where a check says nothing else: a tolerance is measured step by step."""
-
 FILE_VALUES = 1 << 16
 """With weights from a file, T * B * H is about this at most: their sizes are not ours to choose."""
 
@@ -55,95 +53,45 @@ LARGEST_GRADIENT = 2.0**10
 LENGTHS = ("full", "ragged", "equal", "with zeros", "all zero")
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What a check needs of its problems. None: as it comes, where the backend promises it.
-
-    several_layers: more than one (False: exactly one). lengths: rows of different lengths. least_*: smallest sizes.
-    regimes: names of regimes.REGIMES, or "spread"; "file" counts as "spread". small: no size is at a border.
-    """
-
-    precision: str | None = None
-    several_layers: bool | None = None
-    bidirectional: bool | None = None
-    projection: bool | None = None
-    peephole: bool | None = None
-    bias: bool | None = None
-    lengths: bool | None = None
-    training: bool | None = None
-    least_steps: int = 1
-    least_batch: int = 1
-    least_hidden: int = 1
-    most_steps: int = USUAL_STEPS
-    regimes: tuple[str, ...] = ("spread", *REGIMES)
-    small: bool = False
-
-    def unmet(self, capabilities: Capabilities) -> str | None:
-        """The first need that the backend does not promise, in words; None if it promises all."""
-        precisions = capabilities.precisions
-        precision: Any = self.precision or next((p for p in STORAGE if p in precisions), "float32")
-        hidden = max(self.least_hidden, 1 + bool(self.projection))
-        spec = LSTMSpec(
-            1,
-            hidden,
-            num_layers=1 + bool(self.several_layers),
-            bidirectional=bool(self.bidirectional),
-            proj_size=int(bool(self.projection)),
-            peephole=bool(self.peephole),
-            bias=self.bias is not False,
-            precision=precision,
-        )
-        return capabilities.why_unsupported(spec, lengths=bool(self.lengths), gradients=bool(self.training))
-
-    def fits(self, spec: LSTMSpec) -> bool:
-        """Whether a spec, that of a file, is of the wished kind; its precision aside."""
-        features = (
-            (self.several_layers, spec.num_layers > 1),
-            (self.bidirectional, spec.bidirectional),
-            (self.projection, spec.proj_size > 0),
-            (self.peephole, spec.peephole),
-            (self.bias, spec.bias),
-        )
-        return all(wish in (None, has) for wish, has in features) and spec.hidden_size >= self.least_hidden
-
-
 @st.composite
-def problems(draw: st.DrawFn, capabilities: Capabilities, wish: Wish, file_weights: LSTMWeights | None = None) -> Problem:
-    """Problems that the backend promises to solve and that the check needs. wish.unmet(capabilities) must be None."""
-    precision: Any = wish.precision or draw(st.sampled_from([p for p in _order() if p in capabilities.precisions]))
-    regimes = [r for r in wish.regimes if not (wish.training and r in FORWARD_ONLY)]
-    training = _flag(draw, wish.training, capabilities.gradients, rarely=True)
+def problems(
+    draw: st.DrawFn, capabilities: Capabilities, requirements: ProblemRequirements, file_weights: LSTMWeights | None = None
+) -> Problem:
+    """Problems that the backend promises to solve and that the check needs. requirements.unmet(capabilities) must be None."""
+    precision: Any = requirements.precision or draw(st.sampled_from([p for p in _order() if p in capabilities.precisions]))
+    regimes = [r for r in requirements.regimes if not (requirements.training and r in FORWARD_ONLY)]
+    training = _flag(draw, requirements.training, capabilities.gradients, rarely=True)
     if training:
         regimes = [r for r in regimes if r not in FORWARD_ONLY]
     usual = [r for r in regimes if r == "spread"] * (len(regimes) + 1)  # half of all, and the first
-    from_file = file_weights is not None and wish.fits(file_weights.infer_spec()) and "spread" in regimes
+    from_file = file_weights is not None and requirements.fits(file_weights.infer_spec()) and "spread" in regimes
     regime = draw(st.sampled_from([*usual, *regimes, *["file"] * (from_file * len(regimes))]))
-    at_border = () if wish.small else draw(st.sampled_from(AT_BORDER))
+    at_border = () if requirements.small else draw(st.sampled_from(AT_BORDER))
 
-    steps = draw(_size("steps", at_border, wish.least_steps, wish.most_steps))
-    batch = draw(_size("batch", at_border, wish.least_batch))
+    steps = draw(_size("steps", at_border, requirements.min_steps, requirements.max_steps))
+    batch = draw(_size("batch", at_border, requirements.min_batch))
     equal = draw(st.sampled_from(EQUAL))
     weights = None
     if regime == "file" and file_weights is not None:
         spec = replace(file_weights.infer_spec(), precision=precision)
         weights = file_weights.astype(spec.dtype)
-        batch = max(wish.least_batch, min(batch, FILE_VALUES // spec.hidden_size))
-        steps = max(wish.least_steps, min(steps, FILE_VALUES // (spec.hidden_size * batch)))
+        batch = max(requirements.min_batch, min(batch, FILE_VALUES // spec.hidden_size))
+        steps = max(requirements.min_steps, min(steps, FILE_VALUES // (spec.hidden_size * batch)))
     else:
-        spec = _spec(draw, capabilities, wish, precision, at_border)
+        spec = _spec(draw, capabilities, requirements, precision, at_border)
         if regime in ONE_LAYER and spec.num_layers > 1 and precision in COARSE:
             regime = "spread"
         room = SMALL if len(at_border) > 1 else BORDERS[-1]  # two large sizes are enough
-        if equal == "batch to steps" and wish.least_batch <= steps <= room:
+        if equal == "batch to steps" and requirements.min_batch <= steps <= room:
             batch = steps
-        elif equal == "batch to hidden" and wish.least_batch <= spec.hidden_size <= room:
+        elif equal == "batch to hidden" and requirements.min_batch <= spec.hidden_size <= room:
             batch = spec.hidden_size
         elif equal == "input to hidden" and spec.hidden_size <= room:
             spec = replace(spec, input_size=spec.hidden_size)
         elif equal == "input to gates" and 4 * spec.hidden_size <= BORDERS[-1] and spec.hidden_size <= room:
             spec = replace(spec, input_size=4 * spec.hidden_size)
     lengths = None
-    if _flag(draw, wish.lengths, capabilities.lengths):
+    if _flag(draw, requirements.lengths, capabilities.lengths):
         kinds = LENGTHS if capabilities.zero_lengths else LENGTHS[:3]
         lengths = _lengths(draw(st.sampled_from(kinds)), steps, batch, draw(st.integers(0, 2**16 - 1)))
     seed = draw(st.integers(0, 2**16 - 1))
@@ -155,9 +103,9 @@ def _order() -> Iterator[str]:
     return iter(("float32", "float64", "tf32", "float16", "bfloat16"))
 
 
-def _flag(draw: st.DrawFn, wished: bool | None, promised: bool, *, rarely: bool = False) -> bool:
-    if wished is not None:
-        return wished
+def _flag(draw: st.DrawFn, required: bool | None, promised: bool, *, rarely: bool = False) -> bool:
+    if required is not None:
+        return required
     return promised and draw(st.sampled_from([False, False, False, True]) if rarely else st.booleans())
 
 
@@ -169,19 +117,23 @@ def _size(axis: str, at_border: tuple[str, ...], least: int = 1, most: int | Non
     return st.integers(least, max(least, min(SMALL, most or SMALL)))
 
 
-def _spec(draw: st.DrawFn, capabilities: Capabilities, wish: Wish, precision: Any, at_border: tuple[str, ...]) -> LSTMSpec:
-    hidden = draw(_size("hidden", at_border, wish.least_hidden, capabilities.max_hidden_size))
+def _spec(
+    draw: st.DrawFn, capabilities: Capabilities, requirements: ProblemRequirements, precision: Any, at_border: tuple[str, ...]
+) -> LSTMSpec:
+    hidden = draw(_size("hidden", at_border, requirements.min_hidden, capabilities.max_hidden_size))
     input_size = draw(_size("input", at_border))
     layers = 1
     most = capabilities.num_layers or 3
-    if wish.several_layers or (wish.several_layers is None and most > 1 and draw(st.sampled_from([False, False, True]))):
+    if requirements.several_layers or (
+        requirements.several_layers is None and most > 1 and draw(st.sampled_from([False, False, True]))
+    ):
         layers = draw(st.integers(2, min(3, most)))
-    bidirectional = _flag(draw, wish.bidirectional, capabilities.bidirectional)
+    bidirectional = _flag(draw, requirements.bidirectional, capabilities.bidirectional)
     projection = 0
-    if hidden > 1 and _flag(draw, wish.projection, capabilities.projection, rarely=True):
+    if hidden > 1 and _flag(draw, requirements.projection, capabilities.projection, rarely=True):
         projection = draw(st.integers(1, hidden - 1))
-    peephole = _flag(draw, wish.peephole, capabilities.peephole, rarely=True)
-    bias = wish.bias if wish.bias is not None else not _flag(draw, None, capabilities.no_bias, rarely=True)
+    peephole = _flag(draw, requirements.peephole, capabilities.peephole, rarely=True)
+    bias = requirements.bias if requirements.bias is not None else not _flag(draw, None, capabilities.no_bias, rarely=True)
     return LSTMSpec(input_size, hidden, layers, bidirectional, projection, bias, peephole, precision)
 
 

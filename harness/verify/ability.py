@@ -26,7 +26,7 @@ ROWS, STEPS = 2, 6
 """As many of the longest rows and of the first steps are looked at: what moves them moves the whole."""
 
 
-def blind_to(problem: Problem, operands: tuple[str, ...], activation_ulps: float) -> list[str]:
+def insensitive_to(problem: Problem, operands: tuple[str, ...], activation_ulps: float) -> list[str]:
     """The operands whose replacement this problem would not show."""
     part = problem.first_rows_and_steps(ROWS, STEPS)
     expected = Expected(part.spec, part.weights, part.inputs, activation_ulps=activation_ulps)

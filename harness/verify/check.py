@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from lstm_parity.backends import Capabilities
 
-from ..problems.strategies import Wish
+from ..problems.requirements import ProblemRequirements
 from .ability import OPERANDS
 from .trial import Trial
 
@@ -17,30 +17,26 @@ IN_WORDS = {"lengths": "sequences of different lengths"}
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the list.
-
-    claim: what must hold, in one sentence. body: runs one example; raises DisagreementError. wish: the problems it needs.
-    must_matter: operands that an example must be able to show an error in (see ability.py). needs: promises beside those of the
-    wish, as names of Capabilities' flags. fewer: it runs one example for so many of the others, since they are dear, or alike.
-    more: so many for one of the others, since they are cheap and tell most.
-    """
+    """One line of the list."""
 
     name: str
     claim: str
+    """What must hold, in one sentence."""
     body: Callable[[Trial], None]
-    wish: Wish = field(default_factory=Wish)
-    must_matter: tuple[str, ...] = OPERANDS
+    """Runs one example; raises DisagreementError."""
+    requirements: ProblemRequirements = field(default_factory=ProblemRequirements)
+    sensitive_to: tuple[str, ...] = OPERANDS
     needs: tuple[str, ...] = ()
-    fewer: int = 1
-    more: int = 1
+    cost: float = 1
+    """It runs 1/cost as many examples."""
 
-    def examples(self, asked: int) -> int:
-        """How many it runs where so many are asked for."""
-        return max(1, asked * self.more // self.fewer)
+    def examples(self, requested: int) -> int:
+        """How many examples it runs where so many are requested."""
+        return max(1, int(requested / self.cost))
 
     def why_skipped(self, capabilities: Capabilities) -> str | None:
         """The first promise that the check is about and the backend does not make; None if it makes all."""
         missing = next((name for name in self.needs if not getattr(capabilities, name)), None)
         if missing is not None:
             return f"not promised: {IN_WORDS.get(missing, missing)}"
-        return self.wish.unmet(capabilities)
+        return self.requirements.unmet(capabilities)

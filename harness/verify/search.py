@@ -16,7 +16,7 @@ from hypothesis.errors import Flaky, Unsatisfiable
 
 from lstm_parity.backends import Capabilities, LSTMWeights
 
-from .ability import blind_to
+from .ability import insensitive_to
 from .check import Check
 from .trial import DisagreementError, Executor, TooSlowError, Trial, VariationError
 
@@ -110,7 +110,7 @@ def search(
         nonce = data.draw(st.integers(0, 2**62))
         variation = found.failure is None and nonce in seen
         seen.add(nonce)
-        trial = Trial(data.draw, executor, capabilities, check.wish, file_weights, variation)
+        trial = Trial(data.draw, executor, capabilities, check.requirements, file_weights, variation)
         try:
             check.body(trial)
         except VariationError:
@@ -129,7 +129,7 @@ def search(
             raise
         if found.failure is not None:
             return
-        blind = blind_to(trial.drawn[0], check.must_matter, capabilities.activation_ulps) if trial.drawn else []
+        blind = insensitive_to(trial.drawn[0], check.sensitive_to, capabilities.activation_ulps) if trial.drawn else []
         if blind:
             for operand in blind:
                 found.blind[operand] = found.blind.get(operand, 0) + 1
@@ -148,7 +148,7 @@ def search(
 
 def _size(failure: DisagreementError) -> tuple[int, ...]:
     """Smaller is easier to read: fewer numbers, then fewer features."""
-    problems = [p for asked in failure.asked for p in asked.problems]
+    problems = [p for asked in failure.runs for p in asked.problems]
     numbers = sum(p.inputs.x.size + sum(a.size for _, a in p.weights.items()) + p.inputs.state.c.size for p in problems)
     features = sum(
         p.spec.bidirectional + p.spec.peephole + (p.spec.proj_size > 0) + (p.inputs.lengths is not None) + p.training

@@ -16,7 +16,7 @@ from .check import Check
 from .counterexamples.script import write_counterexample
 from .hints.hints import hints
 from .search import Search, search
-from .trial import DisagreementError, Executor, Finding, locate
+from .trial import DisagreementError, Executor, FailureLocation, locate
 
 Status = Literal["PASS", "FAIL", "SKIP", "KNOWN", "UNVERIFIED"]
 Verdict = Literal["PASS", "FAIL", "UNVERIFIED"]
@@ -127,29 +127,29 @@ def _explained(
     where = describe_failure(failure, finding)
     suspects = hints(failure, first, finding, executor, promises.activation_ulps)
     path = None
-    if folder is not None and failure.asked:
+    if folder is not None and failure.runs:
         path = folder / f"counterexample-{check.name}.py"
         write_counterexample(path, check.name, check.claim, backend, failure, finding, suspects)
     return where, None if path is None else path.name, suspects
 
 
-def _finding(failure: DisagreementError, promises: Capabilities) -> Finding | None:
+def _finding(failure: DisagreementError, promises: Capabilities) -> FailureLocation | None:
     found = locate(failure, promises.activation_ulps)
     if found is not None or failure.spot is None:
         return found
-    last = len(failure.asked) - 1
-    return Finding(last, len(failure.asked[last].problems) - 1, failure.spot)
+    last = len(failure.runs) - 1
+    return FailureLocation(last, len(failure.runs[last].problems) - 1, failure.spot)
 
 
-def describe_failure(failure: DisagreementError, finding: Finding | None) -> str:
+def describe_failure(failure: DisagreementError, finding: FailureLocation | None) -> str:
     """The smallest problem and what is off there, in one line."""
     reason = failure.reason
     if finding is not None and failure.spot is None:
         reason += f"; by the equations {finding.spot}"
-    if not failure.asked:
+    if not failure.runs:
         return reason
-    program, call = (len(failure.asked) - 1, 0) if finding is None else (finding.program, finding.call)
-    return f"{failure.asked[program].problems[call].in_words()}: {reason}"
+    program, call = (len(failure.runs) - 1, 0) if finding is None else (finding.program, finding.call)
+    return f"{failure.runs[program].problems[call].describe()}: {reason}"
 
 
 def _slug(name: str) -> str:

@@ -20,8 +20,9 @@ from ..oracle.agreement import Expected, Judgement
 from ..oracle.location import Spot, error_ratio
 from ..oracle.results import Results
 from ..problems.problem import Problem
-from ..problems.strategies import Wish, problems, with_bounded_gradients
-from .isolation.execute import Layout, Program, Ran
+from ..problems.requirements import ProblemRequirements
+from ..problems.strategies import problems, with_bounded_gradients
+from .isolation.execute import Layout, Program, ProgramResult
 
 Tensors = Mapping[str, Array]
 """Results by name: see execute.tensors_of."""
@@ -30,7 +31,7 @@ Tensors = Mapping[str, Array]
 class Executor(Protocol):
     """Whoever runs programs on the backend. `run` raises BackendFaultError."""
 
-    def run(self, program: Program) -> Ran:
+    def run(self, program: Program) -> ProgramResult:
         """The program's results."""
 
 
@@ -43,12 +44,12 @@ class BackendFaultError(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class ProgramRun:
     """One program that was run: the problems of its calls, in order, and what came back (None where nothing did)."""
 
     problems: tuple[Problem, ...]
     program: Program
-    ran: Ran | None
+    result: ProgramResult | None
 
 
 class DisagreementError(Exception):
@@ -58,9 +59,9 @@ class DisagreementError(Exception):
     last program's results; None where it is about none or about two runs: see `locate`.
     """
 
-    def __init__(self, reason: str, asked: list[Asked], kind: str = "wrong", spot: Spot | None = None) -> None:
+    def __init__(self, reason: str, runs: list[ProgramRun], kind: str = "wrong", spot: Spot | None = None) -> None:
         super().__init__(reason)
-        self.reason, self.asked, self.kind, self.spot = reason, asked, kind, spot
+        self.reason, self.runs, self.kind, self.spot = reason, runs, kind, spot
 
 
 class TooSlowError(Exception):
@@ -72,7 +73,7 @@ class VariationError(Exception):
 
 
 @dataclass(frozen=True)
-class Finding:
+class FailureLocation:
     """A number that the equations contradict: a spot in what call `call` of program `program` returned, both from 0."""
 
     program: int
@@ -80,16 +81,16 @@ class Finding:
     spot: Spot
 
 
-def locate(disagreement: DisagreementError, activation_ulps: float) -> Finding | None:
+def locate(disagreement: DisagreementError, activation_ulps: float) -> FailureLocation | None:
     """Which of the runs is off by the equations, and where; None where none is."""
-    for number, asked in enumerate(disagreement.asked):
+    for number, asked in enumerate(disagreement.runs):
         for call, problem in enumerate(asked.problems):
-            if asked.ran is None or call >= len(asked.ran.results):
+            if asked.result is None or call >= len(asked.result.results):
                 continue
             expected = Expected(problem.spec, problem.weights, problem.inputs, activation_ulps=activation_ulps)
-            judgement = expected.judge(asked.ran.results[call])
+            judgement = expected.judge(asked.result.results[call])
             if judgement.first_wrong is not None:
-                return Finding(number, call, judgement.first_wrong)
+                return FailureLocation(number, call, judgement.first_wrong)
     return None
 
 
@@ -104,11 +105,11 @@ class Trial:
     draw: Callable[[st.SearchStrategy[Any]], Any]
     executor: Executor
     capabilities: Capabilities
-    wish: Wish
+    requirements: ProblemRequirements
     file_weights: LSTMWeights | None = None
     variation: bool = False
     drawn: list[Problem] = field(default_factory=list)
-    asked: list[Asked] = field(default_factory=list)
+    runs: list[ProgramRun] = field(default_factory=list)
     bits: list[float] = field(default_factory=list)
     _expected: dict[int, tuple[Problem, Expected]] = field(default_factory=dict)
 
@@ -119,7 +120,7 @@ class Trial:
 
     def problem(self) -> Problem:
         """A problem that the check wishes and the backend promises to solve."""
-        found: Problem = self.draw(problems(self.capabilities, self.wish, self.file_weights))
+        found: Problem = self.draw(problems(self.capabilities, self.requirements, self.file_weights))
         if found.training and not self.variation:
             found = with_bounded_gradients(found)
         self.drawn.append(found)
@@ -136,7 +137,7 @@ class Trial:
 
     def run_all(
         self, problems: list[Problem], *, shared: bool = True, keep: bool = False, reuse: bool = False, layout: Layout = "plain"
-    ) -> Ran:
+    ) -> ProgramResult:
         """Calls in one program. shared: one after the other on one instance, whose spec and weights all must have; else each on
         its own, all forwards before the first backward.
         """
@@ -148,9 +149,9 @@ class Trial:
         try:
             ran = self.executor.run(program)
         except BackendFaultError as fault:
-            asked = [*self.asked, Asked(tuple(problems), program, None)]
+            asked = [*self.runs, ProgramRun(tuple(problems), program, None)]
             raise DisagreementError(fault.reason, asked, kind=fault.kind) from fault
-        self.asked.append(Asked(tuple(problems), program, ran))
+        self.runs.append(ProgramRun(tuple(problems), program, ran))
         return ran
 
     def memory(self, problem: Problem, calls: int) -> tuple[dict[str, int], ...]:
@@ -161,7 +162,7 @@ class Trial:
         try:
             return self.executor.run(program).memory
         except BackendFaultError as fault:
-            raise DisagreementError(f"{problem.in_words()}, in {calls:,} calls: {fault.reason}", [], kind=fault.kind) from fault
+            raise DisagreementError(f"{problem.describe()}, in {calls:,} calls: {fault.reason}", [], kind=fault.kind) from fault
 
     def expected(self, problem: Problem) -> Expected:
         """What the problem's results are compared with; kept."""
@@ -211,4 +212,4 @@ class Trial:
 
     def fail(self, reason: str, spot: Spot | None = None) -> NoReturn:
         """This example contradicts what must hold."""
-        raise DisagreementError(reason, list(self.asked), spot=spot)
+        raise DisagreementError(reason, list(self.runs), spot=spot)

@@ -8,12 +8,12 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ...oracle.noise import ROW_AXIS
-from ...problems.strategies import Wish
+from ...problems.requirements import ProblemRequirements
 from ..check import Check
 from ..isolation.execute import tensors_of
 from ..trial import Tensors, Trial
 
-TWO_ROWS = Wish(least_batch=2)
+TWO_ROWS = ProblemRequirements(min_batch=2)
 
 
 def of_rows(tensors: Tensors, rows: list[int]) -> Tensors:

@@ -11,7 +11,7 @@ from lstm_parity.backends.problem import Array
 
 from ...oracle.roundoff import ROUNDOFF
 from ...problems.problem import Problem
-from ...problems.strategies import Wish
+from ...problems.requirements import ProblemRequirements
 from ..check import Check
 from ..isolation.execute import tensors_of
 from ..trial import Trial
@@ -19,7 +19,7 @@ from ..trial import Trial
 SATURATED = 1000.0
 """A bias so large that sigmoid is exactly 1, or exactly 0 at its negative, in every precision."""
 
-PLAIN = Wish(training=False, lengths=False)
+PLAIN = ProblemRequirements(training=False, lengths=False)
 
 
 def holding(problem: Problem) -> Problem:
@@ -119,28 +119,28 @@ CHECKS = (
         "bias-moved",
         "b_hh added to b_ih changes nothing",
         _bias,
-        Wish(bias=True, regimes=("spread", "default", "sparse")),
+        ProblemRequirements(bias=True, regimes=("spread", "default", "sparse")),
     ),
     Check(
         "memory-holds",
         "with the forget gate at 1 and the input gate at 0, c stays within 2 a u T |c0|",
         _holds,
         replace(PLAIN, bias=True, peephole=False, regimes=("spread",)),
-        must_matter=("c0",),
+        sensitive_to=("c0",),
     ),
     Check(
         "zero-weights",
         "weights of 0 halve c at each step, and h is tanh(c) / 2",
         _zero,
-        replace(PLAIN, projection=False, regimes=("spread",), most_steps=9),
-        must_matter=("c0",),
+        replace(PLAIN, projection=False, regimes=("spread",), max_steps=9),
+        sensitive_to=("c0",),
     ),
     Check("bounded", "|h| <= 1 without projection, and |c| <= |c0| + T", _bounded, replace(PLAIN, projection=False)),
     Check(
         "large-inputs",
         "large inputs saturate the gates, and no result is NaN or infinite",
         _finite,
-        Wish(training=False, regimes=("spread", "large", "saturated")),
-        must_matter=("x",),
+        ProblemRequirements(training=False, regimes=("spread", "large", "saturated")),
+        sensitive_to=("x",),
     ),
 )

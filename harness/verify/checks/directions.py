@@ -12,12 +12,12 @@ from lstm_parity.backends.numpy_reference import reverse_valid
 from lstm_parity.backends.problem import Array
 
 from ...problems.problem import Problem
-from ...problems.strategies import Wish
+from ...problems.requirements import ProblemRequirements
 from ..check import Check
 from ..isolation.execute import tensors_of
 from ..trial import Tensors, Trial
 
-BOTH_WAYS = Wish(bidirectional=True, several_layers=False, training=False)
+BOTH_WAYS = ProblemRequirements(bidirectional=True, several_layers=False, training=False)
 
 
 def _flipped(problem: Problem, x: Array | None = None) -> Problem:
@@ -147,6 +147,16 @@ class _Permutation:
 CHECKS = (
     Check("reverse-is-flipped", "the reverse direction is the forward one on flipped input, flipped", _reverse, BOTH_WAYS),
     Check("two-halves", "a bidirectional LSTM is its two directions side by side", _halves, BOTH_WAYS),
-    Check("layers-chained", "a stack is its layers one after the other", _chained, Wish(several_layers=True, training=False)),
-    Check("units-permuted", "permuting the hidden units in every weight permutes the result", _units, Wish(least_hidden=2)),
+    Check(
+        "layers-chained",
+        "a stack is its layers one after the other",
+        _chained,
+        ProblemRequirements(several_layers=True, training=False),
+    ),
+    Check(
+        "units-permuted",
+        "permuting the hidden units in every weight permutes the result",
+        _units,
+        ProblemRequirements(min_hidden=2),
+    ),
 )

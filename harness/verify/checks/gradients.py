@@ -10,14 +10,14 @@ from lstm_parity.backends import LSTMState
 from lstm_parity.backends.problem import Array
 
 from ...problems.problem import Problem
-from ...problems.strategies import Wish
+from ...problems.requirements import ProblemRequirements
 from ..check import Check
 from ..isolation.execute import tensors_of
 from ..trial import Trial
 from .directions import _units
 from .memory import _fresh
 
-TRAINING = Wish(training=True)
+TRAINING = ProblemRequirements(training=True)
 
 
 def _with_back(problem: Problem, keep: list[Array]) -> Problem:
@@ -61,14 +61,14 @@ def _zero(trial: Trial) -> None:
 
 
 CHECKS = (
-    Check("gradients-linear", "gradients are linear in grad_y and grad_state", _linear, TRAINING, fewer=2),
+    Check("gradients-linear", "gradients are linear in grad_y and grad_state", _linear, TRAINING, cost=2),
     Check("gradients-zero", "gradients of 0 give gradients of 0", _zero, TRAINING),
     Check(
         "gradients-units-permuted",
         "a unit's gradient follows its permutation",
         _units,
-        replace(TRAINING, least_hidden=2),
-        fewer=2,
+        replace(TRAINING, min_hidden=2),
+        cost=2,
     ),
-    Check("gradients-fresh", "gradients are never accumulated over calls", _fresh, TRAINING, fewer=2),
+    Check("gradients-fresh", "gradients are never accumulated over calls", _fresh, TRAINING, cost=2),
 )

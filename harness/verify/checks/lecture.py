@@ -11,7 +11,7 @@ from lstm_parity.backends.problem import Array
 
 from ...problems.problem import Problem
 from ...problems.regimes import draw_problem
-from ...problems.strategies import Wish
+from ...problems.requirements import ProblemRequirements
 from ..check import Check
 from ..isolation.execute import tensors_of
 from ..trial import Trial
@@ -23,7 +23,7 @@ SHARED = 4
 """Words at the start that both have."""
 WORD, HIDDEN = 6, 5
 LONG_PERIOD = 10_000
-PLAIN = Wish(
+PLAIN = ProblemRequirements(
     several_layers=False, bidirectional=False, training=False, projection=False, peephole=False, bias=True, lengths=False
 )
 
@@ -76,23 +76,23 @@ def _long_periods(trial: Trial) -> None:
     trial.close("c_n", c_n, problem.inputs.state.c, drift_allowed(problem, trial.ulps), f"c0, {LONG_PERIOD:,} steps before")
 
 
-SMALLEST = replace(PLAIN, most_steps=1, regimes=("spread",))
+SMALLEST = replace(PLAIN, max_steps=1, regimes=("spread",))
 
 CHECKS = (
-    Check("lecture-teddy", "two sentences with the same beginning give the same on it", _teddy, SMALLEST, fewer=10),
+    Check("lecture-teddy", "two sentences with the same beginning give the same on it", _teddy, SMALLEST, cost=10),
     Check(
         "lecture-teddy-both-ways",
         "the reverse direction tells two sentences apart on their common beginning",
         _teddy_both_ways,
         replace(SMALLEST, bidirectional=True),
-        fewer=10,
+        cost=10,
     ),
     Check(
         "lecture-long-periods",
         f"remembering for long periods is its default behaviour: c comes through {LONG_PERIOD:,} steps",
         _long_periods,
         SMALLEST,
-        must_matter=("c0",),
-        fewer=25,
+        sensitive_to=("c0",),
+        cost=25,
     ),
 )

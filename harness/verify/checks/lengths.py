@@ -9,12 +9,12 @@ from lstm_parity.backends.problem import Array
 
 from ...oracle.noise import ROW_AXIS
 from ...problems.problem import Problem
-from ...problems.strategies import Wish
+from ...problems.requirements import ProblemRequirements
 from ..check import Check
 from ..isolation.execute import tensors_of
 from ..trial import Trial
 
-RAGGED = Wish(lengths=True)
+RAGGED = ProblemRequirements(lengths=True)
 
 
 def _beyond(problem: Problem) -> Array:
@@ -75,12 +75,16 @@ CHECKS = (
     Check("lengths-row-alone", "a row of a ragged batch is that row alone, and y past its length is 0", _alone, RAGGED),
     Check("padding-of-nan", "what stands in x past a row's length is never read", _poisoned, RAGGED),
     Check(
-        "lengths-full", "rows that all have T steps are those without lengths", _full, Wish(lengths=False), needs=("lengths",)
+        "lengths-full",
+        "rows that all have T steps are those without lengths",
+        _full,
+        ProblemRequirements(lengths=False),
+        needs=("lengths",),
     ),
     Check(
         "gradients-padding",
         "past a row's length the gradient of x is 0, and a row of length 0 passes gradients through",
         _no_gradient,
-        Wish(lengths=True, training=True),
+        ProblemRequirements(lengths=True, training=True),
     ),
 )

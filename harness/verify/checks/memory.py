@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ...problems.problem import Problem
 from ...problems.regimes import draw_problem
-from ...problems.strategies import Wish
+from ...problems.requirements import ProblemRequirements
 from ..check import Check
 from ..isolation import steady
 from ..isolation.execute import Layout, tensors_of
@@ -19,7 +19,7 @@ from ..trial import DisagreementError, TooSlowError, Trial
 MANY = 16
 """Rounds of four calls, for what goes wrong only after a while: a ring of buffers that comes round, a count that overflows."""
 
-MANY_ROWS = Wish(training=False, least_batch=32, most_steps=2, small=True, regimes=("default",))
+MANY_ROWS = ProblemRequirements(training=False, min_batch=32, max_steps=2, small=True, regimes=("default",))
 """Quick calls, whose arrays are no smaller than what is around them; a model file's sizes would be neither."""
 
 
@@ -99,7 +99,7 @@ def _holds_no_more(trial: Trial, problem: Problem) -> None:
     leaks, made = [growth for growth in steady.growths(readings, every, returned) if growth.leaks], len(readings) * every
     if leaks:
         seen = "; ".join(f"{g.bytes_a_call:,.0f} bytes of {g.meter}, where {g.allowed:,.0f} are allowed" for g in leaks)
-        reason = f"{problem.in_words()}: {what} leaves memory behind, each time of {made:,}: {seen}"
+        reason = f"{problem.describe()}: {what} leaves memory behind, each time of {made:,}: {seen}"
         raise DisagreementError(f"{reason}; what it returns are {returned:,} bytes", [], kind="leak")
     if made < steady.CALLS:
         raise TooSlowError(f"{what} was made {made} times in {steady.LIMIT_S:.0f} s, too few to tell a leak")
@@ -113,5 +113,5 @@ CHECKS = (
     Check("outputs-kept", "what was returned is never changed by a later call", _kept),
     Check("calls-independent", "a call's result does not depend on the calls before it, nor on what became of theirs", _fresh),
     Check("two-instances", "two live instances do not disturb each other", _instances),
-    Check("memory-steady", "a thousand calls leave no memory behind", _steady, MANY_ROWS, must_matter=(), fewer=20),
+    Check("memory-steady", "a thousand calls leave no memory behind", _steady, MANY_ROWS, sensitive_to=(), cost=20),
 )

@@ -17,7 +17,7 @@ from lstm_parity.backends.problem import STORAGE
 from ...oracle.precision.cancelling import cancelling, scaled, still
 from ...oracle.precision.naming import name_rounding
 from ...oracle.precision.promise import bits_lost
-from ...problems.strategies import Wish
+from ...problems.requirements import ProblemRequirements
 from ..check import Check
 from ..trial import Trial
 
@@ -71,7 +71,7 @@ CHECKS = tuple(
         f"precision-{precision}",
         f"what is computed inside is as precise as {precision} promises",
         partial(_audited, precision=precision),
-        Wish(
+        ProblemRequirements(
             precision=precision,
             several_layers=False,
             bidirectional=False,
@@ -79,13 +79,13 @@ CHECKS = tuple(
             peephole=False,
             lengths=False,
             training=False,
-            least_steps=6,
-            least_batch=32,
-            least_hidden=4,
-            most_steps=16,
+            min_steps=6,
+            min_batch=32,
+            min_hidden=4,
+            max_steps=16,
             regimes=("spread",),
         ),
-        fewer=5,
+        cost=5,
     )
     for precision in STORAGE
 )

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from lstm_parity.backends.problem import Array
 
-from ...problems.strategies import Wish
+from ...problems.requirements import ProblemRequirements
 from ..check import Check
 from ..isolation.execute import tensors_of
 from ..trial import Trial
 
-ONE_WAY = Wish(bidirectional=False, training=False, least_steps=2, lengths=False)
+ONE_WAY = ProblemRequirements(bidirectional=False, training=False, min_steps=2, lengths=False)
 
 
 def _causal(trial: Trial) -> None:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from lstm_parity.backends.problem import STORAGE
 
-from ...problems.strategies import BORDERS, LONG, Wish
+from ...problems.requirements import ProblemRequirements
+from ...problems.strategies import BORDERS, LONG
 from ..check import Check
 from ..isolation.execute import tensors_of
 from ..trial import Trial
@@ -18,7 +19,7 @@ MOST_STEPS = BORDERS[-1]
 
 def _form(trial: Trial) -> None:
     if trial.capabilities.gradients:  # every other one, so that a missing backward shows at once
-        trial.wish = replace(trial.wish, training=trial.draw(st.booleans()))
+        trial.requirements = replace(trial.requirements, training=trial.draw(st.booleans()))
     trial.run(trial.problem())
 
 
@@ -39,31 +40,35 @@ def _changing_shapes(trial: Trial) -> None:
 
 CHECKS = (
     Check(
-        "form", "forward returns (y, LSTMState(h_n, c_n)), arrays of the promised kind, shape and dtype", _form, must_matter=()
+        "form", "forward returns (y, LSTMState(h_n, c_n)), arrays of the promised kind, shape and dtype", _form, sensitive_to=()
     ),
     *(
         Check(
             f"forward-{precision}",
             f"the result of one layer satisfies the equations to within the rounding of {precision}",
             _agrees,
-            Wish(precision=precision, several_layers=False, training=False, most_steps=LONG[-1]),
-            more=4,
+            ProblemRequirements(precision=precision, several_layers=False, training=False, max_steps=LONG[-1]),
+            cost=0.25,
         )
         for precision in STORAGE
     ),
     *(
-        Check(name, f"{claim} the equations", _agrees, wish)
-        for name, claim, wish in (
+        Check(name, f"{claim} the equations", _agrees, requirements)
+        for name, claim, requirements in (
             (
                 "stack",
                 "the results of several layers satisfy",
-                Wish(several_layers=True, training=False, most_steps=MOST_STEPS),
+                ProblemRequirements(several_layers=True, training=False, max_steps=MOST_STEPS),
             ),
-            ("bidirectional", "the results of both directions satisfy", Wish(bidirectional=True)),
-            ("lengths", "the results of rows of different lengths satisfy", Wish(lengths=True)),
-            ("projection", "the results of an LSTM with projection satisfy", Wish(projection=True, least_hidden=2)),
-            ("peepholes", "the results of an LSTM with peepholes satisfy", Wish(peephole=True)),
-            ("no-bias", "the results of an LSTM without biases satisfy", Wish(bias=False)),
+            ("bidirectional", "the results of both directions satisfy", ProblemRequirements(bidirectional=True)),
+            ("lengths", "the results of rows of different lengths satisfy", ProblemRequirements(lengths=True)),
+            (
+                "projection",
+                "the results of an LSTM with projection satisfy",
+                ProblemRequirements(projection=True, min_hidden=2),
+            ),
+            ("peepholes", "the results of an LSTM with peepholes satisfy", ProblemRequirements(peephole=True)),
+            ("no-bias", "the results of an LSTM without biases satisfy", ProblemRequirements(bias=False)),
         )
     ),
     *(
@@ -71,7 +76,7 @@ CHECKS = (
             f"gradients-{precision}",
             f"every gradient agrees with backpropagation in float64 to within the rounding of {precision}",
             _agrees,
-            Wish(precision=precision, training=True, most_steps=MOST_STEPS),
+            ProblemRequirements(precision=precision, training=True, max_steps=MOST_STEPS),
         )
         for precision in STORAGE
     ),
@@ -79,6 +84,6 @@ CHECKS = (
         "changing-shapes",
         "one instance takes any sequence length and batch size, whatever it was called with before",
         _changing_shapes,
-        Wish(least_steps=2),
+        ProblemRequirements(min_steps=2),
     ),
 )

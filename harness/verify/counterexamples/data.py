@@ -12,11 +12,11 @@ from lstm_parity.backends import LSTMSpec, LSTMWeights
 from lstm_parity.backends.problem import Array
 
 from ...problems.values import Inputs
-from ..trial import Asked
+from ..trial import ProgramRun
 from .literals import array_source
 
 
-def numbers(asked: Asked) -> int:
+def numbers(asked: ProgramRun) -> int:
     """How many numbers a program is made of."""
     found = [a for _, weights in asked.program.instances for _, a in weights.items()]
     found += [a for _, inputs in asked.program.calls for a in arrays(inputs).values()]

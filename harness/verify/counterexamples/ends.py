@@ -11,18 +11,18 @@ from lstm_parity.backends import LSTMSpec
 from ...problems.problem import Problem
 from ...problems.values import Inputs
 from ..isolation.execute import tensors_of
-from ..trial import Asked, DisagreementError, Finding
+from ..trial import DisagreementError, FailureLocation, ProgramRun
 from .data import Data, arrays
 from .literals import array_source, number_source
 from .parts import SEEN_FINDING
 
 
-def is_gradient(finding: Finding) -> bool:
+def is_gradient(finding: FailureLocation) -> bool:
     """Whether the finding is about a gradient."""
     return finding.spot.tensor.startswith("gradient")
 
 
-def expected_source(asked: Asked, finding: Finding, data: Data) -> str:
+def expected_source(asked: ProgramRun, finding: FailureLocation, data: Data) -> str:
     """What defines `expected`."""
     which, inputs = asked.program.calls[finding.call]
     spec, own = asked.program.instances[which]
@@ -71,7 +71,7 @@ def _last_output(inputs: Inputs, spec: LSTMSpec, index: tuple[int, ...], call: i
     return [f'expected = float(got_{call}["y"][{step}, {row}, {d * spec.state_size + unit}])  # y at the last valid step']
 
 
-def comparison(problem: Problem, finding: Finding) -> str:
+def comparison(problem: Problem, finding: FailureLocation) -> str:
     """What compares the element with `expected`, and exits."""
     spot = finding.spot
     tensor, index = spot.tensor, spot.index
@@ -83,12 +83,12 @@ def comparison(problem: Problem, finding: Finding) -> str:
         tensor=tensor,
         index=", ".join(map(str, index)),
         allowed=number_source(np.float64(spot.allowed)),
-        words=problem.in_words().replace('"', "'"),
+        words=problem.describe().replace('"', "'"),
         what=what,
     ).replace(f"[{tensor!r}]", f'["{tensor}"]')
 
 
-def other_end(asked: list[Asked], failure: DisagreementError) -> str:
+def other_end(asked: list[ProgramRun], failure: DisagreementError) -> str:
     """The end of a script without an element to look at."""
     if failure.kind not in ("wrong", "form"):
         return f'\nprint("right: the calls came back (the check saw: {_quoted(failure.reason)})")'
@@ -123,7 +123,7 @@ def other_end(asked: list[Asked], failure: DisagreementError) -> str:
                 "sys.exit(int(wrong))",
             ]
         )
-    if last.ran is not None and last.ran.remarks:
+    if last.result is not None and last.result.remarks:
         return '\nprint("\\n".join(changed) or "right: nothing was changed")\nsys.exit(int(bool(changed)))'
     every = [(n, k) for n, a in enumerate(asked) for k in range(len(a.problems))]
     same = len(every) > 1 and len({_key(asked[n].problems[k]) for n, k in every}) == 1
@@ -142,8 +142,8 @@ def other_end(asked: list[Asked], failure: DisagreementError) -> str:
             "sys.exit(int(wrong))",
         ]
         return "\n".join(lines)
-    assert last.ran is not None
-    seen = tensors_of(last.ran.results[-1])
+    assert last.result is not None
+    seen = tensors_of(last.result.results[-1])
     lines += ["# what the last call gave when the check failed; as long as it gives the same, it still fails", "seen = {"]
     lines += [f'    "{n}": {array_source(a, 4)},' for n, a in seen.items() if n in ("y", "h_n", "c_n")]
     lines += [

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ...problems.problem import Problem
-from ..trial import Asked, DisagreementError, Finding
+from ..trial import DisagreementError, FailureLocation, ProgramRun
 from .data import Data, arrays, numbers
 from .ends import comparison, expected_source, is_gradient, other_end
 from .literals import COLUMNS
@@ -29,7 +29,7 @@ def write_counterexample(
     claim: str,
     backend_name: str,
     failure: DisagreementError,
-    finding: Finding | None,
+    finding: FailureLocation | None,
     hints: Sequence[str],
 ) -> None:
     """Write the script to `path` (and its arrays beside it, ending in .npz, where they are large).
@@ -38,10 +38,10 @@ def write_counterexample(
     backend is mended. finding: the element that is looked at; without one, what the failure is about: the exception, the form,
     what was written to. Raises ValueError for a failure without a program.
     """
-    if not failure.asked:
+    if not failure.runs:
         raise ValueError("nothing was asked of the backend, so there is nothing to show")
-    asked = failure.asked if finding is None else [failure.asked[finding.program]]
-    if finding is None and asked[-1].ran is not None and asked[-1].ran.remarks:
+    asked = failure.runs if finding is None else [failure.runs[finding.program]]
+    if finding is None and asked[-1].result is not None and asked[-1].result.remarks:
         asked = asked[-1:]
     data = Data(path, sum(numbers(a) for a in asked) > MOST_NUMBERS)
     calls = [calls_source(one, data, number, failure, len(asked)) for number, one in enumerate(asked)]
@@ -73,7 +73,7 @@ def write_counterexample(
         np.savez_compressed(path.with_suffix(".npz"), allow_pickle=False, **data.stored)
 
 
-def _spoiled(asked: Asked) -> bool:
+def _spoiled(asked: ProgramRun) -> bool:
     """Whether what a call returned is overwritten before the next one."""
     return len(asked.program.calls) > 1 and not asked.program.keep
 
@@ -90,13 +90,13 @@ def _docstring(
     claim: str,
     backend_name: str,
     failure: DisagreementError,
-    finding: Finding | None,
+    finding: FailureLocation | None,
     problem: Problem,
     hints: Sequence[str],
     in_file: bool,
 ) -> str:
     said = [f"Counterexample to {check_name}.", f"Claim: {claim}", f"Backend: {backend_name}"]
-    said.append(f"Smallest problem: {problem.in_words()}")
+    said.append(f"Smallest problem: {problem.describe()}")
     said.append(f"What is wrong: {failure.reason}")
     if finding is not None and str(finding.spot) != failure.reason:
         said.append(f"By the equations: {finding.spot}")
@@ -122,13 +122,13 @@ def _imports(parts: list[str], body: str, data: Data) -> str:
     return "\n".join([*lines, f"from lstm_parity import {', '.join(names)}"]) + "\n"
 
 
-def calls_source(asked: Asked, data: Data, number: int, failure: DisagreementError, programs: int) -> str:
+def calls_source(asked: ProgramRun, data: Data, number: int, failure: DisagreementError, programs: int) -> str:
     """The program: its instances, its calls in order, and what became of what was given and returned."""
     program, tag = asked.program, f"{chr(ord('a') + number % 26)}_" if programs > 1 else ""
     lines = ["", f"# program {number + 1}"] if programs > 1 else [""]
     if failure.kind == "hung":
         lines.append(f"faulthandler.dump_traceback_later({HANG_S}, exit=True)  # it hung: shows where, and exits 1")
-    watch = failure.kind == "wrong" and asked.ran is not None and bool(asked.ran.remarks)
+    watch = failure.kind == "wrong" and asked.result is not None and bool(asked.result.remarks)
     if watch:
         before = data.weights(program.instances[0][1])
         lines.append(f"weights_before = [a.tobytes() for _, a in {before}.items()]")
@@ -171,5 +171,5 @@ def calls_source(asked: Asked, data: Data, number: int, failure: DisagreementErr
     return "\n".join(lines)
 
 
-def _equations(problem: Problem, finding: Finding) -> str:
+def _equations(problem: Problem, finding: FailureLocation) -> str:
     return equations(problem.spec, lengths=problem.inputs.lengths is not None, gradient=is_gradient(finding))

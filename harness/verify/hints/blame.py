@@ -44,7 +44,7 @@ def places(case: Case) -> str | None:
     if seen == "y":
         parts.append(_part(np.asarray(bad.any(axis=(1, 2))), "step"))
     named = [p for p in parts if p]
-    return f"in the problem {case.problem.in_words()}, what is off is {', '.join(named)} alone" if named else None
+    return f"in the problem {case.problem.describe()}, what is off is {', '.join(named)} alone" if named else None
 
 
 def _rows(case: Case, bad: Array) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...problems.problem import Problem
 from ...problems.regimes import draw_problem
-from ..trial import DisagreementError, Executor, Finding, locate
+from ..trial import DisagreementError, Executor, FailureLocation, locate
 from .blame import gate_blame, places
 from .cases import Case, run_case
 from .suspects import PRECISION_SUSPECTS, RIGHT_BACKWARD, forward_suspects, gradient_suspects, vary_backward
@@ -38,7 +38,11 @@ Explanation = tuple[str, Callable[[Problem], Tensors | None]]
 
 
 def hints(
-    failure: DisagreementError, first: DisagreementError, finding: Finding | None, executor: Executor, activation_ulps: float
+    failure: DisagreementError,
+    first: DisagreementError,
+    finding: FailureLocation | None,
+    executor: Executor,
+    activation_ulps: float,
 ) -> list[str]:
     """Sentences about what would explain the failure, or where it is; [] where nothing is known.
 
@@ -56,7 +60,7 @@ def hints(
 
 
 def find_hints(
-    failure: DisagreementError, first: DisagreementError, finding: Finding, executor: Executor, ulps: float
+    failure: DisagreementError, first: DisagreementError, finding: FailureLocation, executor: Executor, ulps: float
 ) -> list[str]:
     """As `hints`, but raises what it meets."""
     case = _case(failure, finding, ulps)
@@ -68,7 +72,7 @@ def find_hints(
     if p.steps * p.batch * p.spec.hidden_size * p.spec.num_layers > LARGE:
         large = case
     others = list(_history(failure, finding, case))
-    if others or failure.asked[finding.program].program.layout != "plain":
+    if others or failure.runs[finding.program].program.layout != "plain":
         alone = run_case(executor, case.problem, ulps)
         if alone is not None and alone.judgement.agrees:
             return _company(failure, finding, case, others)
@@ -109,25 +113,25 @@ def _backward(suspect: Any) -> Callable[[Problem], Tensors | None]:
     return lambda problem: vary_backward(problem, suspect)
 
 
-def _case(failure: DisagreementError, finding: Finding, ulps: float) -> Case | None:
-    asked = failure.asked[finding.program]
-    if asked.ran is None or finding.call >= len(asked.ran.results):
+def _case(failure: DisagreementError, finding: FailureLocation, ulps: float) -> Case | None:
+    asked = failure.runs[finding.program]
+    if asked.result is None or finding.call >= len(asked.result.results):
         return None
-    return Case(asked.problems[finding.call], asked.ran.results[finding.call], ulps)
+    return Case(asked.problems[finding.call], asked.result.results[finding.call], ulps)
 
 
-def _history(failure: DisagreementError, finding: Finding, case: Case) -> Iterator[tuple[str, Case]]:
+def _history(failure: DisagreementError, finding: FailureLocation, case: Case) -> Iterator[tuple[str, Case]]:
     """The other calls of the program, in words."""
-    asked = failure.asked[finding.program]
-    assert asked.ran is not None
-    for number, (problem, results) in enumerate(zip(asked.problems, asked.ran.results, strict=False)):
+    asked = failure.runs[finding.program]
+    assert asked.result is not None
+    for number, (problem, results) in enumerate(zip(asked.problems, asked.result.results, strict=False)):
         if number != finding.call:
             yield f"call {number + 1}", Case(problem, results, case.ulps)
 
 
-def _company(failure: DisagreementError, finding: Finding, case: Case, others: list[tuple[str, Case]]) -> list[str]:
+def _company(failure: DisagreementError, finding: FailureLocation, case: Case, others: list[tuple[str, Case]]) -> list[str]:
     """What the failing call has to do with the other calls of its program, the problem alone being solved rightly."""
-    asked = failure.asked[finding.program]
+    asked = failure.runs[finding.program]
     if not others:
         return [f"the same problem is solved rightly if its arrays are contiguous and writable, not {asked.program.layout}"]
     here, instances = case.problem, len(asked.program.instances)
@@ -299,7 +303,7 @@ def _sizes(executor: Executor, problem: Problem, ulps: float) -> list[str]:
     return found[:2]
 
 
-def _where(large: Case, case: Case, finding: Finding, backward: bool, fresh: Case | None = None) -> list[str]:
+def _where(large: Case, case: Case, finding: FailureLocation, backward: bool, fresh: Case | None = None) -> list[str]:
     """Where it is off, and which gate would explain it; of a forward."""
     if backward:
         wrong = [n for n, t in large.tolerances.items() if n in large.got and (t.ratios(large.got[n])[0] > 1).any()]

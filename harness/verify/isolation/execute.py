@@ -21,7 +21,7 @@ Layout = Literal["plain", "read-only", "strided"]
 
 
 @dataclass(frozen=True)
-class Ran:
+class ProgramResult:
     """results: of each call, as host arrays. remarks: what changed that must not change, a line each.
 
     memory: of a repeated call, in place of both: what steady.repeat gives.
@@ -43,7 +43,7 @@ class Program:
     times, each with arrays of its own, and what it returns is dropped: see steady.py.
     """
 
-    answer: ClassVar[type] = Ran
+    answer: ClassVar[type] = ProgramResult
 
     instances: tuple[tuple[LSTMSpec, LSTMWeights], ...]
     calls: tuple[tuple[int, Inputs], ...]
@@ -54,7 +54,7 @@ class Program:
     repeat: int = 0
 
 
-def execute(backend: type[LSTMBackend], program: Program) -> Ran:
+def execute(backend: type[LSTMBackend], program: Program) -> ProgramResult:
     """Carry the program out. Raises FormError for results of the wrong form, and whatever the backend raises."""
     if program.repeat:
         return _repeat(backend, program)
@@ -83,10 +83,10 @@ def execute(backend: type[LSTMBackend], program: Program) -> Ran:
     finally:
         for instance in instances:
             instance.close()
-    return Ran(tuple(results), tuple(remarks))
+    return ProgramResult(tuple(results), tuple(remarks))
 
 
-def _repeat(backend: type[LSTMBackend], program: Program) -> Ran:
+def _repeat(backend: type[LSTMBackend], program: Program) -> ProgramResult:
     """Nothing is kept here from one call to the next, so that what grows is the backend's."""
     ((_, inputs),) = program.calls
     instance = backend(*program.instances[0])
@@ -97,7 +97,7 @@ def _repeat(backend: type[LSTMBackend], program: Program) -> Ran:
         instance.synchronize()
 
     try:
-        return Ran((), (), repeat(once, program.repeat))
+        return ProgramResult((), (), repeat(once, program.repeat))
     finally:
         instance.close()
 

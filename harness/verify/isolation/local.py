@@ -6,7 +6,7 @@ from lstm_parity.backends import LSTMBackend
 
 from ...worker.calls import FormError
 from ..trial import BackendFaultError
-from .execute import Program, Ran, execute
+from .execute import Program, ProgramResult, execute
 
 
 class LocalExecutor:
@@ -15,7 +15,7 @@ class LocalExecutor:
     def __init__(self, backend: type[LSTMBackend]) -> None:
         self._backend = backend
 
-    def run(self, program: Program) -> Ran:
+    def run(self, program: Program) -> ProgramResult:
         """See trial.Executor."""
         try:
             return execute(self._backend, program)

@@ -7,7 +7,7 @@ from typing import Any
 from ...worker.client import WorkerClient, WorkerError
 from ...worker.messages import Describe, Description
 from ..trial import BackendFaultError
-from .execute import Program, Ran
+from .execute import Program, ProgramResult
 from .server import VerifyServer
 from .steady import LIMIT_S
 
@@ -43,7 +43,7 @@ class RemoteExecutor:
             raise NotThereError(str(why))
         return found
 
-    def run(self, program: Program) -> Ran:
+    def run(self, program: Program) -> ProgramResult:
         """See trial.Executor. A repeated call is made in a fresh process, whose memory no other program has used, and by one
         thread: calls so small gain nothing by more, which only spin beside the other checks.
         """
@@ -55,11 +55,11 @@ class RemoteExecutor:
         finally:
             alone.close()
 
-    def _run(self, program: Program) -> Ran:
+    def _run(self, program: Program) -> ProgramResult:
         try:
             if not self._alive:
                 self._ask(Describe(), self._timeout_s + IMPORT_S)
-            ran: Ran = self._ask(program, self._timeout_s)
+            ran: ProgramResult = self._ask(program, self._timeout_s)
         except WorkerError as error:
             raise self._fault(error) from error
         return ran

@@ -27,13 +27,14 @@ from lstm_parity.harness.oracle.agreement import Expected
 from lstm_parity.harness.oracle.results import Results
 from lstm_parity.harness.problems.problem import Problem
 from lstm_parity.harness.problems.regimes import draw_problem
-from lstm_parity.harness.problems.strategies import Wish, problems
+from lstm_parity.harness.problems.requirements import ProblemRequirements
+from lstm_parity.harness.problems.strategies import problems
 
 if unavailable := Emulator.unavailable():
     pytest.skip(f"UNVERIFIED: {unavailable}", allow_module_level=True)
 
 SCHEDULES = st.builds(Schedule, st.sampled_from(KINDS), st.integers(0, 2**16 - 1))
-SMALL = Wish(small=True, most_steps=6)
+SMALL = ProblemRequirements(small=True, max_steps=6)
 
 
 def call(backend: type[EmulatedLSTM], problem: Problem) -> Results:

@@ -21,7 +21,7 @@ from lstm_parity.harness.verify.hints.hints import find_hints
 from lstm_parity.harness.verify.isolation.execute import Program
 from lstm_parity.harness.verify.isolation.local import LocalExecutor
 from lstm_parity.harness.verify.search import search
-from lstm_parity.harness.verify.trial import Asked, DisagreementError, Finding, locate
+from lstm_parity.harness.verify.trial import DisagreementError, FailureLocation, ProgramRun, locate
 
 pytestmark = pytest.mark.deep
 
@@ -227,8 +227,8 @@ def failure_of(path, check_name):
     assert found.failure is not None, f"{check_name} does not fail"
     finding = locate(found.failure, backend.capabilities.activation_ulps)
     if finding is None and found.failure.spot is not None:
-        last = len(found.failure.asked) - 1
-        finding = Finding(last, len(found.failure.asked[last].problems) - 1, found.failure.spot)
+        last = len(found.failure.runs) - 1
+        finding = FailureLocation(last, len(found.failure.runs[last].problems) - 1, found.failure.spot)
     said = []
     if finding is not None and found.failure.kind == "wrong":
         said = find_hints(found.failure, found.first_failure, finding, executor, backend.capabilities.activation_ulps)
@@ -270,7 +270,7 @@ def test_a_call_that_hung_is_given_up(tmp_path, monkeypatch):
     mine = backend_file(tmp_path, "", "    def forward(self, *a, **k):\n        while True:\n            pass\n")
     problem = draw_problem(LSTMSpec(2, 3), 2, 1, 0)
     program = Program(((problem.spec, problem.weights),), ((0, problem.inputs),))
-    failure = DisagreementError("no result within 60 s", [Asked((problem,), program, None)], kind="hung")
+    failure = DisagreementError("no result within 60 s", [ProgramRun((problem,), program, None)], kind="hung")
     script = tmp_path / "counterexample-form.py"
     write_counterexample(script, "form", "it returns", f"{mine}:Mine", failure, None, [])
     hung = run_script(script)
@@ -286,7 +286,7 @@ def test_the_docstring_says_what_is_wrong(tmp_path):
     script = tmp_path / "c.py"
     write_counterexample(script, check.name, check.claim, "numpy", failure, finding, said)
     head = " ".join(script.read_text().split('"""')[1].split())
-    for words in (check.claim, failure.asked[0].problems[0].in_words(), failure.reason, "gates i and f are swapped"):
+    for words in (check.claim, failure.runs[0].problems[0].describe(), failure.reason, "gates i and f are swapped"):
         assert words in head
 
 

@@ -20,7 +20,7 @@ from lstm_parity.harness.verify.hints.variation import RIGHT, vary
 from lstm_parity.harness.verify.isolation.execute import Program
 from lstm_parity.harness.verify.isolation.local import LocalExecutor
 from lstm_parity.harness.verify.search import search
-from lstm_parity.harness.verify.trial import Asked, BackendFaultError, DisagreementError, Finding, locate
+from lstm_parity.harness.verify.trial import BackendFaultError, DisagreementError, FailureLocation, ProgramRun, locate
 
 pytestmark = pytest.mark.deep
 
@@ -200,11 +200,11 @@ def test_what_no_suspect_explains_is_blamed_on_a_gate():
 def test_a_right_backend_gets_no_suspect():
     executor, problem = LocalExecutor(faulty()), draw_problem(LSTMSpec(4, 5), 3, 2, 9)
     program = Program(((problem.spec, problem.weights),), ((0, problem.inputs),))
-    failure = DisagreementError("made up", [Asked((problem,), program, executor.run(program))])
+    failure = DisagreementError("made up", [ProgramRun((problem,), program, executor.run(program))])
     case = run_case(executor, problem, 4)
     spot = Spot("h_n", (0, 0, 0), "row 0, unit 0", 0.0, 0.0, 0.0)
     assert case.judgement.agrees
-    assert find_hints(failure, failure, Finding(0, 0, spot), executor, 4) == []
+    assert find_hints(failure, failure, FailureLocation(0, 0, spot), executor, 4) == []
 
 
 def test_hints_never_raise():
@@ -215,11 +215,11 @@ def test_hints_never_raise():
     problem = draw_problem(LSTMSpec(4, 5), 3, 2, 9)
     program = Program(((problem.spec, problem.weights),), ((0, problem.inputs),))
     ran = LocalExecutor(with_weights(packed((1, 0, 2, 3)))).run(program)
-    failure = DisagreementError("wrong", [Asked((problem,), program, ran)])
+    failure = DisagreementError("wrong", [ProgramRun((problem,), program, ran)])
     finding = locate(failure, 4)
     assert isinstance(hints(failure, failure, finding, Hostile(), 4), list)
     assert hints(failure, failure, None, Hostile(), 4) == []
-    nothing = DisagreementError("raised", [Asked((problem,), program, None)], kind="raised")
+    nothing = DisagreementError("raised", [ProgramRun((problem,), program, None)], kind="raised")
     assert hints(nothing, nothing, finding, Hostile(), 4) == []
     ran.results[0].y[...] = np.nan
     assert isinstance(hints(failure, failure, locate(failure, 4), Hostile(), 4), list)

@@ -265,7 +265,7 @@ def test_what_the_pools_of_both_libraries_have_handed_out_is_read(monkeypatch):
 
 def test_the_problems_are_quick_and_their_arrays_no_smaller_than_what_is_around_them():
     counting = Counting(NumpyLSTM)
-    assert memory.MANY_ROWS.most_steps <= 2
+    assert memory.MANY_ROWS.max_steps <= 2
     search(CHECK, counting, NumpyLSTM.capabilities, examples=1, seed_value=1, shrink=False)
     assert [program.calls[0][1].grad_y is not None for program in counting.programs] == [False, True]
     for program in counting.programs:

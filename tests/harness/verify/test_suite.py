@@ -7,8 +7,8 @@ import pytest
 
 from lstm_parity.backends import LSTMSpec, LSTMState
 from lstm_parity.harness.problems.regimes import REGIMES, draw_problem
-from lstm_parity.harness.problems.strategies import Wish
-from lstm_parity.harness.verify.ability import OPERANDS, blind_to
+from lstm_parity.harness.problems.requirements import ProblemRequirements
+from lstm_parity.harness.verify.ability import OPERANDS, insensitive_to
 from lstm_parity.harness.verify.check import Check
 from lstm_parity.harness.verify.checks import CHECKS
 from lstm_parity.harness.verify.isolation.local import LocalExecutor
@@ -74,7 +74,12 @@ def test_known_failure(plain):
 
 
 def test_a_check_that_could_show_nothing_is_unverified(plain):
-    blind = Check("blind", "zeros stay zeros", lambda trial: trial.run(trial.use(_all_zero(trial.problem()))), Wish(bias=True))
+    blind = Check(
+        "blind",
+        "zeros stay zeros",
+        lambda trial: trial.run(trial.use(_all_zero(trial.problem()))),
+        ProblemRequirements(bias=True),
+    )
     found = result_of(blind, plain, examples=5)
     assert found.status == "UNVERIFIED"
     assert found.reason.startswith("no drawn problem could show an error in x, h0, c0, W, U, b")
@@ -90,7 +95,7 @@ def test_spread_values_show_every_operand():
     for precision in ("float64", "float32", "tf32", "float16", "bfloat16"):
         for options in ({}, {"num_layers": 2}, {"bidirectional": True}):
             problem = draw_problem(LSTMSpec(9, 13, precision=precision, **options), 7, 5, seed=0)
-            assert blind_to(problem, OPERANDS, 4) == []
+            assert insensitive_to(problem, OPERANDS, 4) == []
 
 
 @pytest.mark.parametrize(
@@ -112,7 +117,7 @@ def test_ability_knows_what_cannot_be_seen(changed, blind):
     arrays = {"x": problem.inputs.x, "h0": state.h, "c0": state.c}
     arrays |= {name: np.full_like(arrays[name], value) for name, value in fill.items()}
     problem = problem.with_inputs(x=arrays["x"], state=LSTMState(arrays["h0"], arrays["c0"]))
-    assert set(blind_to(problem, OPERANDS, 4)) == blind
+    assert set(insensitive_to(problem, OPERANDS, 4)) == blind
 
 
 @pytest.mark.deep

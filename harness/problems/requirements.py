@@ -1,0 +1,66 @@
+"""What a check needs of its problems, and whether a backend promises it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lstm_parity.backends import Capabilities, LSTMSpec
+from lstm_parity.backends.problem import STORAGE
+
+from .regimes import REGIMES
+
+USUAL_MAX_STEPS = 65
+"""The largest T where a check says nothing else: a tolerance is measured step by step."""
+
+
+@dataclass(frozen=True)
+class ProblemRequirements:
+    """What a check needs of its problems. None: either, as far as the backend promises it."""
+
+    precision: str | None = None
+    several_layers: bool | None = None
+    """True: two layers or more; False: exactly one."""
+    bidirectional: bool | None = None
+    projection: bool | None = None
+    peephole: bool | None = None
+    bias: bool | None = None
+    lengths: bool | None = None
+    """Whether the rows have lengths of their own."""
+    training: bool | None = None
+    min_steps: int = 1
+    min_batch: int = 1
+    min_hidden: int = 1
+    max_steps: int = USUAL_MAX_STEPS
+    regimes: tuple[str, ...] = ("spread", *REGIMES)
+    """Names of regimes.REGIMES, or "spread"; weights of a file count as "spread"."""
+    small: bool = False
+    """No size is at a tile boundary: all are at most strategies.SMALL."""
+
+    def unmet(self, capabilities: Capabilities) -> str | None:
+        """The first need that the backend does not promise, in words; None if it promises all."""
+        precisions = capabilities.precisions
+        precision: Any = self.precision or next((p for p in STORAGE if p in precisions), "float32")
+        hidden = max(self.min_hidden, 1 + bool(self.projection))
+        spec = LSTMSpec(
+            1,
+            hidden,
+            num_layers=1 + bool(self.several_layers),
+            bidirectional=bool(self.bidirectional),
+            proj_size=int(bool(self.projection)),
+            peephole=bool(self.peephole),
+            bias=self.bias is not False,
+            precision=precision,
+        )
+        return capabilities.why_unsupported(spec, lengths=bool(self.lengths), gradients=bool(self.training))
+
+    def fits(self, spec: LSTMSpec) -> bool:
+        """Whether a spec, that of a file, is of the required kind; its precision aside."""
+        features = (
+            (self.several_layers, spec.num_layers > 1),
+            (self.bidirectional, spec.bidirectional),
+            (self.projection, spec.proj_size > 0),
+            (self.peephole, spec.peephole),
+            (self.bias, spec.bias),
+        )
+        return all(requirements in (None, has) for requirements, has in features) and spec.hidden_size >= self.min_hidden
