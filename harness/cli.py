@@ -17,7 +17,7 @@ from typing import Any
 
 from .commands.parser import Parser
 from .errors import CallError
-from .streams import discard
+from .text import discard, say
 
 COMMANDS = {
     "backends": "each backend: can it run here, what does it promise",
@@ -51,8 +51,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CallError as error:
         return _refuse(arguments, str(error))
     except KeyboardInterrupt:
-        from .sweep.progress import say
-
         say(f"lstm-parity {arguments.command}: interrupted")
         return 130
     except BrokenPipeError:  # the reader of standard output has closed it

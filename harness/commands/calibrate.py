@@ -31,10 +31,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure the missing pairs and print the table of error rates; returns the exit code."""
     from ..compare.calibrate import as_markdown, calibrate, kept
-    from ..sweep.progress import shown_progress
+    from ..text import show_progress
     from ..worker.spawn import interrupted_once
 
-    with interrupted_once(to_the_end=arguments.is_process), shown_progress() as progress:
+    with interrupted_once(to_the_end=arguments.is_process), show_progress() as progress:
         records = calibrate(arguments.out, arguments.pairs, progress)
     print(as_markdown(records))
     return 0 if kept(records) else 1

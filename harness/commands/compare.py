@@ -68,14 +68,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _describe(found: _Found) -> str:
-    from lstm_parity.reports.hardware import commit_in_words, machine_in_words
+    from ..text import describe_commit, describe_machine, timestamp
 
-    from .runs import to_the_second
-
-    run, commit = found.run, commit_in_words(found.machine)
+    run, commit = found.run, describe_commit(found.machine)
     name = f" ({run.name})" if run.name else ""
-    measured = f"run {run.run_id}{name} of {found.store}, {to_the_second(run.started_at)}"
-    return f"{measured}, {machine_in_words(found.machine)}" + (f", {commit}" if commit else "")
+    measured = f"run {run.run_id}{name} of {found.store}, {timestamp(run.started_at)}"
+    return f"{measured}, {describe_machine(found.machine)}" + (f", {commit}" if commit else "")
 
 
 @dataclass(frozen=True)

@@ -50,23 +50,20 @@ def duel(definition: Definition, old: str, new: str, arguments: argparse.Namespa
     Raises CallError for a side that does not exist, where no cell is supported by both and, after printing, where nothing could
     be compared, unless a side that was wrong is right now.
     """
-    from lstm_parity.reports.hardware import machine_in_words
-
     from ..compare.decide import why_untimed
     from ..compare.duel import ROUNDS, run_duel
     from ..compare.formatting import About
     from ..compare.revision import checked_out
     from ..machine.host import fingerprint
     from ..records import TIMED, now
-    from ..sweep.progress import shown_progress
-    from .runs import to_the_second
+    from ..text import describe_machine, show_progress, timestamp
 
     check_files(arguments)
     label, started_at = new if new != old else f"{new} (again)", now()
     with ExitStack() as stack:
         stack.enter_context(_exit_on_signals())
         versions = {old: stack.enter_context(checked_out(old)), label: stack.enter_context(checked_out(new))}
-        progress = stack.enter_context(shown_progress())
+        progress = stack.enter_context(show_progress())
         launches = {name: version.launch for name, version in versions.items()}
         pairs = run_duel(replace(definition, backends=(old, label)), launches, progress)
     _refuse_nothing(pairs)
@@ -76,7 +73,7 @@ def duel(definition: Definition, old: str, new: str, arguments: argparse.Namespa
         title=f"duel: {label} over {old}, {definition.title}",
         notes=(
             *(f"{side}: {name}, {version}" for side, (name, version) in sides.items()),
-            f"{machine_in_words(machine)}; {sampling}; {to_the_second(started_at)}",
+            f"{describe_machine(machine)}; {sampling}; {timestamp(started_at)}",
             "the times are medians of all rounds; the change is that of ratios within rounds, and need not be their quotient",
         ),
         facts={

@@ -19,10 +19,10 @@ def run(arguments: argparse.Namespace) -> int:
     import sys
 
     from ..faults.score import as_json, as_markdown
+    from ..text import say
     from ..verify.checks import CHECKS
     from ..verify.keep import check_store
     from .mutation_score import keep_score, measure_score
-    from .verify import say
 
     check_writable("--json", arguments.json)
     check_store(arguments.store)

@@ -13,11 +13,11 @@ from ..faults.score import FaultResult, Score
 from ..machine.host import fingerprint
 from ..records import MutationScore, now
 from ..store import Store
+from ..text import say
 from ..verify.checks import CHECKS
 from ..verify.isolation.local import LocalExecutor
 from ..verify.search import search
 from ..worker.pool import HEARTBEAT_S, run_in_parallel
-from .verify import say
 
 EXAMPLES = 6
 """Drawn problems a check; a wrong one that survives them is tried again with EXAMPLES_FOR_SURVIVORS."""

@@ -6,11 +6,11 @@ import argparse
 import json
 import re
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CallError, check_writable
+from ..text import describe_commit, describe_machine, timestamp
 from .options import DEFAULT_STORE, add_store
 from .parser import Parser
 
@@ -70,8 +70,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def described(store: Store, run: Run) -> dict[str, Any]:
     """A run for programs. finished_at: None where it was not finished; cells: how many it was to measure, and has."""
-    from lstm_parity.reports.hardware import machine_in_words
-
     definition, machine = json.loads(run.definition), json.loads(run.fingerprint)
     return {
         "run_id": run.run_id,
@@ -81,7 +79,7 @@ def described(store: Store, run: Run) -> dict[str, Any]:
         "started_at": run.started_at,
         "finished_at": run.finished_at,
         "machine_id": run.machine_id,
-        "machine": machine_in_words(machine),
+        "machine": describe_machine(machine),
         "git_commit": machine.get("git_commit"),
         "git_changes": machine.get("git_changes"),
         "backends": list(definition.get("backends", ())),
@@ -103,26 +101,19 @@ def as_text(store: Store) -> str:
 
 
 def _paragraph(run: dict[str, Any]) -> str:
-    from lstm_parity.reports.hardware import commit_in_words
-
     title = f"{run['run_id']}  {run['name']}" if run["name"] else run["run_id"]
     statuses = ", ".join(f"{count} {status}" for status, count in run["statuses"].items()) or "no rows"
-    commit = f", {said}" if (said := commit_in_words(run)) else ""
-    ended = to_the_second(run["finished_at"]) if run["finished_at"] else "...: not finished"
+    commit = f", {said}" if (said := describe_commit(run)) else ""
+    ended = timestamp(run["finished_at"]) if run["finished_at"] else "...: not finished"
     return "\n    ".join(
         [
             title,
             f"{run['title']}: {', '.join(run['backends'])}",
             f"{run['cells_done']} of {run['cells']} cells: {statuses}",
-            f"{to_the_second(run['started_at'])} to {ended}",
+            f"{timestamp(run['started_at'])} to {ended}",
             f"machine {run['machine_id']}, {run['machine']}{commit}",
         ]
     )
-
-
-def to_the_second(text: str) -> str:
-    """A time of day as the store has it, for a person."""
-    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S %Z}"
 
 
 def rename(store: Store, text: str, name: str | None) -> str:

@@ -24,16 +24,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the sweep; returns the exit code."""
     definition, weights = definition_of(arguments)
     from ..store import Store
-    from ..sweep.progress import say, shown_progress
     from ..sweep.run import refuse_too_large, run_sweep
-    from ..sweep.words import how_it_went
+    from ..text import say, show_progress
     from ..worker.spawn import interrupted_once
 
     refuse_too_large(definition.cells)
     with interrupted_once(to_the_end=arguments.is_process):
-        with Store(arguments.store, create=True) as store, shown_progress() as progress:
-            outcome = run_sweep(definition, store, as_command(arguments), progress, resume=arguments.resume, weights=weights)
-        say(how_it_went(outcome, arguments.store))
-    if outcome.interrupted:
+        with Store(arguments.store, create=True) as store, show_progress() as progress:
+            result = run_sweep(definition, store, as_command(arguments), progress, resume=arguments.resume, weights=weights)
+        say(result.describe(arguments.store))
+    if result.interrupted:
         return 130
-    return 0 if outcome.well or outcome.nothing_to_do else 1
+    return 0 if result.ok or result.nothing_to_do else 1

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from ..errors import CallError, check_writable
-from ..streams import discard
+from ..text import say
 from .options import natural, positive, seconds
 
 if TYPE_CHECKING:
@@ -191,15 +191,6 @@ def exit_code(results: Sequence[BackendResult]) -> int:
     """1 if any verdict is FAIL, else 2 if any is UNVERIFIED, else 0."""
     verdicts = {result.verdict for result in results}
     return 1 if "FAIL" in verdicts else 2 if "UNVERIFIED" in verdicts else 0
-
-
-def say(text: str, stream: TextIO | None = None) -> None:
-    """Print to a stream (default: standard error), whose reader may have closed it."""
-    stream = stream or sys.stderr
-    try:
-        print(text, file=stream, flush=True)
-    except (OSError, ValueError):
-        discard(stream)
 
 
 def database_folder() -> Path | None:

@@ -22,9 +22,9 @@ from ..records import Cell, Frames, Run
 from ..store import Store
 from ..sweep.grid import DEFAULT_BUDGET_S, Definition, load_sweep
 from ..sweep.peaks import Peaks
-from ..sweep.progress import Progress
 from ..sweep.run import run_sweep
 from ..sweep.workers import Launch
+from ..text import Progress
 from .decide import Decided, decide
 from .duel import DUEL_BUDGET_S, duel_threads, run_duel
 from .finished import compare_runs
@@ -110,7 +110,7 @@ def _duels(records: Sequence[Record], where: str, pairs: int) -> Iterator[list[R
     while max(_missing(records, "duel", where, planted, pairs) for planted in (False, True)) > 0:
         for planted, new in ((False, SAME), (True, SLOWED)):
             if _missing(records, "duel", where, planted, pairs) > 0:
-                found = run_duel(definition, {"numpy": Launch("numpy"), new: Launch(new)}, _Silent(), peaks)
+                found = run_duel(definition, {"numpy": Launch("numpy"), new: Launch(new)}, Progress(), peaks)
                 yield [_record("duel", where, planted, d) for d in decide(found, THRESHOLD)]
 
 
@@ -122,7 +122,7 @@ def _comparisons(records: Sequence[Record], where: str, pairs: int) -> Iterator[
     with TemporaryDirectory(prefix="lstm-parity-calibrate-") as folder:
         while max(_missing(records, "compare", where, planted, pairs) for planted in (False, True)) > 0:
             with Store(Path(folder) / "calibration.sqlite", create=True) as store:
-                outcome = run_sweep(definition, store, "lstm-parity calibrate", _Silent())
+                outcome = run_sweep(definition, store, "lstm-parity calibrate", Progress())
                 frames = store.frames()
                 now = (store.find_run(outcome.run_id), frames)
             if before is not None:
@@ -145,22 +145,6 @@ def _record(command: str, where: str, planted: bool, d: Decided) -> Record:
     change = d.pair.change
     ratio, low, high = (None, None, None) if change is None else (change.ratio, change.low, change.high)
     return Record(command, where, planted, str(d.pair.cell), d.verdict, ratio, low, high, d.pair.rounds)
-
-
-class _Silent:
-    """Shows nothing: what is counted are pairs."""
-
-    def started(self, steps: int, done: int) -> None:
-        """See Progress."""
-
-    def doing(self, what: str) -> None:
-        """See Progress."""
-
-    def note(self, what: str) -> None:
-        """See Progress."""
-
-    def finished(self, what: str) -> None:
-        """See Progress."""
 
 
 def as_markdown(records: Sequence[Record]) -> str:

@@ -24,10 +24,10 @@ from ..sweep.inputs import secret_seed
 from ..sweep.ledger import Ledger
 from ..sweep.measure import CellContext, drawn_weights, measure_cell
 from ..sweep.peaks import Peaks, keep_best, measure_peaks
-from ..sweep.progress import Progress
 from ..sweep.sampling import Contestant, crowded
 from ..sweep.verdict import State, clocks_differ, put_off
 from ..sweep.workers import Launch, Workers
+from ..text import Progress
 from ..worker.server import LAYOUTS
 from .decide import Pair, Side, change_of_rounds
 

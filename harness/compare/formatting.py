@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from ..sweep.progress import seconds_in_words
+from ..text import duration
 from .decide import CONFIDENCE, Change, Decided, Side, in_per_cent
 
 HEADINGS = ("verdict", "cell", "backend", "change", "99% interval", "old", "new")
@@ -95,7 +95,7 @@ def _columns(d: Decided) -> tuple[str, ...]:
 
 
 def _time(side: Side) -> str:
-    return side.status if side.median_s is None else seconds_in_words(side.median_s)
+    return side.status if side.median_s is None else duration(side.median_s)
 
 
 def _why(d: Decided) -> str:

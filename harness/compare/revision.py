@@ -16,11 +16,11 @@ from pathlib import Path
 
 import lstm_parity
 from lstm_parity.backends.registry import BUILT_IN
-from lstm_parity.reports.hardware import commit_in_words
 
 from ..errors import CallError
 from ..machine.git import git
 from ..sweep.workers import Launch
+from ..text import describe_commit
 from ..worker.server import backends_package
 
 _AT_REVISION = re.compile(r"(?P<backend>.+?\.py:\w+|[^@]+)@(?P<revision>.+)")
@@ -41,7 +41,7 @@ class Version:
     def __str__(self) -> str:
         if self.commit is None:
             return "in no commit"
-        return str(commit_in_words({"git_commit": self.commit, "git_changes": self.changed}))
+        return str(describe_commit({"git_commit": self.commit, "git_changes": self.changed}))
 
 
 @contextmanager

@@ -6,17 +6,16 @@ import json
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from lstm_parity.backends import Capabilities, LSTMWeights
-from lstm_parity.reports.hardware import commit_in_words
 
 from ..errors import CallError
 from ..machine.host import fingerprint, machine_id, memory_bytes
 from ..records import Cell, Run, now
 from ..store import Store
+from ..text import Progress, describe_commit
 from . import cost
 from .control import CONTROLS
 from .grid import Definition
@@ -24,28 +23,9 @@ from .inputs import secret_seed
 from .ledger import Ledger
 from .measure import CellContext, drawn_weights, measure_cell
 from .peaks import Peaks, measure_peaks
-from .progress import Progress, in_one_line
+from .summary import SweepResult, cell_line
 from .verdict import floor
 from .workers import Launch, Workers
-
-NOT_WELL = ("WRONG", "SUSPECT", "CRASHED", "TIMEOUT", "OUT_OF_MEMORY")
-"""The statuses that make a sweep end with exit code 1."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended. statuses: of all its rows; interrupted: by Ctrl-C, with everything finished kept."""
-
-    run_id: str
-    statuses: Mapping[str, int]
-    summary: Mapping[str, float]
-    interrupted: bool = False
-    nothing_to_do: bool = False
-
-    @property
-    def well(self) -> bool:
-        """Whether no row says that something is wrong."""
-        return not any(self.statuses.get(status) for status in NOT_WELL)
 
 
 def refuse_too_large(cells: tuple[Cell, ...]) -> None:
@@ -69,7 +49,7 @@ def run_sweep(
     *,
     resume: bool = False,
     weights: LSTMWeights | None = None,
-) -> Outcome:
+) -> SweepResult:
     """Measure every cell of the definition that its run does not hold yet.
 
     resume: go on with the newest run of the same definition and the same code; where there is none, start one. weights: those
@@ -83,7 +63,7 @@ def run_sweep(
     if run is not None and len(done) == len(definition.cells):
         if run.finished_at is None:  # it was killed after its last cell
             store.finish_run(run.run_id, now(), json.loads(run.summary or "{}"))
-        return Outcome(run.run_id, store.statuses(run.run_id), {}, nothing_to_do=True)
+        return SweepResult(run.run_id, store.statuses(run.run_id), {}, nothing_to_do=True)
     earlier = json.loads(run.summary) if run is not None and run.summary else {}
 
     with ExitStack() as stack:
@@ -130,13 +110,13 @@ def run_sweep(
                     )
                     with ledger.spend("store"):
                         store.add_cell(index, found.results, found.controls)
-                    progress.finished(in_one_line(cell, [row for row, _ in found.results]))
+                    progress.finished(cell_line(cell, [row for row, _ in found.results]))
         except KeyboardInterrupt:
             interrupted = True
         store.set_floors(run.run_id, partial(_floor, definition, workers.promises, peaks))
         summary = {name: value + earlier.get(name, 0.0) for name, value in ledger.summary().items()}
         store.finish_run(run.run_id, None if interrupted else now(), summary)
-    return Outcome(run.run_id, store.statuses(run.run_id), summary, interrupted)
+    return SweepResult(run.run_id, store.statuses(run.run_id), summary, interrupted)
 
 
 def _to_go_on_with(definition: Definition, store: Store, machine: dict[str, Any], progress: Progress) -> Run | None:
@@ -147,7 +127,7 @@ def _to_go_on_with(definition: Definition, store: Store, machine: dict[str, Any]
         return None
     then = json.loads(run.fingerprint)
     if any(then.get(name) != machine[name] for name in ("git_commit", "git_changes")):
-        was = commit_in_words(then) or "code in no commit"
+        was = describe_commit(then) or "code in no commit"
         progress.note(
             f"run {run.run_id} is of {was}, and what is still to be measured would be of other code: a new one begins"
         )

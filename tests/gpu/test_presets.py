@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from lstm_parity.harness.records import BAD
 from lstm_parity.harness.store import Store
-from lstm_parity.harness.sweep.run import NOT_WELL
 
 pytestmark = [pytest.mark.gpu, pytest.mark.quiet]
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -90,7 +90,7 @@ def test_no_row_says_that_something_is_wrong(preset, gpu_name, backend_of, capsy
     published = publish(preset, f"reports/published/{slug(gpu_name)}/{preset}", rows)
     with capsys.disabled():
         sys.stderr.write(f"\n{said}{preset}: {published}\n")
-    wrong = rows[rows["status"].isin(NOT_WELL)]
+    wrong = rows[rows["status"].isin(BAD)]
     described = [f"{row.backend} {row.status}: {row.reason}" for row in wrong.itertuples()]
     assert not described, "\n".join(described[:MOST_SAID])
     assert code != 1, said

@@ -45,7 +45,7 @@ def test_the_commit_of_a_side_and_whether_it_lies_there_changed(repository):
     assert found("sub/mine.py:X@v0.1") == (before, False, f"commit {before[:10]}")
     assert found("sub/mine.py:X") == (head, False, f"commit {head[:10]}")
     (repository / "sub" / "mine.py").write_text("class X: pass")
-    assert found("sub/mine.py:X") == (head, True, f"commit {head[:10]}, with changes that are not committed")
+    assert found("sub/mine.py:X") == (head, True, f"commit {head[:10]}, with uncommitted changes")
     (repository / "other.py").write_text("class X: pass")
     assert found("other.py:X") == found("sub.mine:X") == (None, False, "in no commit")
 

@@ -447,7 +447,7 @@ def test_resume_goes_on_only_with_the_same_code(bench):
     other = bench.run(*words, patch=patch)
     assert other.stderr.startswith("run ")
     assert "and what is still to be measured would be of other code: a new one begins" in other.stderr
-    assert "commit 0123456789, with changes that are not committed" in bench.run("runs", "--store", bench.store).stdout
+    assert "commit 0123456789, with uncommitted changes" in bench.run("runs", "--store", bench.store).stdout
     assert len({row["run_id"] for row in bench.rows()}) == 2
 
 
