@@ -1,6 +1,6 @@
 """cupy-raw and cupy-raw-emulated: the LSTM of this project's own CUDA kernels, on a GPU and on any machine.
 
-Both run the same code (lstm.py) over the same kernels (kernels/); they differ in who carries a launch out.
+Both run the same code (lstm.py) over the same kernels (kernels/), on different machines (machine.py).
 """
 
 from __future__ import annotations
@@ -22,9 +22,8 @@ from .machine import Machine
 from .plan.plan import Path
 from .source import KERNELS
 
-MOST_CHECKED_OPERATIONS = 400_000
+MAX_CHECKED_OPERATIONS = 400_000
 """Multiply-adds of a call up to which the emulator checks every access; above, it only runs the kernels."""
-
 
 ALL_PROMISES = Capabilities(
     precisions=frozenset(STORAGE),
@@ -41,17 +40,16 @@ ALL_PROMISES = Capabilities(
 
 
 class _Raw(LSTMBackend):
-    """What the two have in common.
-
-    path: the plan that is wanted; None: as plan.py picks. kernels: the folder of the .cu files.
-    """
+    """What both backends do. Subclasses may set `path` and `kernels`."""
 
     path: ClassVar[Path | None] = None
+    """The plan to use; None: the one that plan.py picks"""
     kernels: ClassVar[FilePath] = KERNELS
+    """The folder of the .cu files"""
 
     _machine: Machine
     _dtype: Any
-    """What arrays hold."""
+    """Of the arrays that forward takes"""
 
     def _start(self, spec: LSTMSpec, weights: LSTMWeights) -> None:
         if reason := self.capabilities.why_unsupported(spec):
@@ -64,7 +62,7 @@ class _Raw(LSTMBackend):
         """See LSTMBackend.forward.
 
         Raises ValueError for an argument of the wrong shape or dtype, OutOfMemoryError before anything is allocated,
-        LaunchError where the device refuses a launch, EmulationError for what the emulator's detectors find.
+        LaunchError where the device refuses a launch, EmulationError where the emulator has findings.
         """
         lstm = self._open()
         validate_inputs(self._spec, x, state, lengths, self._dtype)
@@ -82,21 +80,21 @@ class _Raw(LSTMBackend):
     def remark(self) -> str:
         """Which plan the last call ran, and why."""
         plans = [] if self._lstm is None else self._lstm.plans
-        return "; ".join(f"{found.direction} {found.path}: {found.reason}" for found in plans)
+        return "; ".join(f"{plan.direction} {plan.path}: {plan.reason}" for plan in plans)
 
     def close(self) -> None:
-        """Drop the weights and what a backward would have needed."""
+        """Drop the weights and the arrays saved for a backward."""
         self._lstm = None
 
 
 class CuPyRawLSTM(_Raw):
-    """The kernels on an NVIDIA GPU, on CuPy's current stream. Arrays are cupy.ndarray; bfloat16 as its bits in uint16."""
+    """The kernels on an NVIDIA GPU, on CuPy's current stream. Arrays are cupy.ndarray, of uint16 for bfloat16."""
 
     capabilities = replace(ALL_PROMISES, device="cuda")
 
     @classmethod
     def unavailable(cls) -> str | None:
-        """Why CuPy cannot reach a GPU here; None if nothing speaks against it. Imports no CuPy."""
+        """Why CuPy cannot reach a GPU here; None if it seems that it can. Does not import CuPy."""
         return "cupy is not installed" if importlib.util.find_spec("cupy") is None else why_no_device()
 
     def __init__(self, spec: LSTMSpec, weights: LSTMWeights) -> None:
@@ -122,23 +120,21 @@ class CuPyRawLSTM(_Raw):
 
 
 class EmulatedLSTM(_Raw):
-    """The kernels on the CPU emulator. Each launch has a schedule of its own, and the result the same bits under all of them.
+    """The kernels on the CPU emulator. Each launch has its own schedule; the result has the same bits under all."""
 
-    Every access of a call of up to `most_checked` multiply-adds is checked; what is found is raised as EmulationError.
-    """
-
-    most_checked: ClassVar[int] = MOST_CHECKED_OPERATIONS
+    max_checked_operations: ClassVar[int] = MAX_CHECKED_OPERATIONS
+    """Multiply-adds of a call up to which every access is checked; findings are raised as EmulationError"""
 
     capabilities = ALL_PROMISES
 
     def remark(self) -> str:
-        """Which plan the last call ran, and that its time is no time of a GPU."""
-        said = super().remark()
-        return f"emulated on a CPU, which says nothing about speed; {said}" if said else ""
+        """Which plan the last call ran, and that its time says nothing about a GPU."""
+        plans = super().remark()
+        return f"emulated on a CPU, which says nothing about speed; {plans}" if plans else ""
 
     @classmethod
     def unavailable(cls) -> str | None:
-        """Why the kernels cannot be compiled here; None if nothing speaks against it."""
+        """Why the kernels cannot be compiled here; None if they can."""
         return Emulator.unavailable()
 
     def __init__(self, spec: LSTMSpec, weights: LSTMWeights) -> None:
@@ -153,8 +149,10 @@ class EmulatedLSTM(_Raw):
     ) -> tuple[Array, LSTMState]:
         """See LSTMBackend.forward."""
         if getattr(x, "ndim", 0) == 3:
-            self._emulated.detect = self._operations(len(x), x.shape[1], training) <= self.most_checked
-            self._emulated.seed = crc32(np.asarray(x).tobytes())  # other numbers, other schedules; the same call replays
+            self._emulated.detect = self._operations(len(x), x.shape[1], training) <= self.max_checked_operations
+            self._emulated.seed = crc32(
+                np.asarray(x).tobytes()
+            )  # other inputs, other schedules; the same call has the same ones
         return super().forward(x, state, lengths, training)
 
     def _operations(self, steps: int, batch: int, training: bool) -> int:

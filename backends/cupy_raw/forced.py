@@ -1,6 +1,6 @@
-"""The two backends held to one plan each, to be verified and timed alone.
+"""Both backends with each plan forced, to verify and time it alone.
 
-`lstm-parity verify lstm_parity.backends.cupy_raw.forced:Stepwise`, for one.
+For example `lstm-parity verify lstm_parity.backends.cupy_raw.forced:StepwiseEmulated`.
 """
 
 from __future__ import annotations
@@ -9,24 +9,24 @@ from .backend import CuPyRawLSTM, EmulatedLSTM
 
 
 class Stepwise(CuPyRawLSTM):
-    """cupy-raw, always step by step."""
+    """cupy-raw, always with the stepwise plan."""
 
     path = "stepwise"
 
 
 class Persistent(CuPyRawLSTM):
-    """cupy-raw, always in one launch; a problem that does not fit the device is an UnsupportedError."""
+    """cupy-raw, always with the persistent plan; UnsupportedError for a problem that does not fit the device."""
 
     path = "persistent"
 
 
 class StepwiseEmulated(EmulatedLSTM):
-    """cupy-raw-emulated, always step by step."""
+    """cupy-raw-emulated, always with the stepwise plan."""
 
     path = "stepwise"
 
 
 class PersistentEmulated(EmulatedLSTM):
-    """cupy-raw-emulated, always in one launch."""
+    """cupy-raw-emulated, always with the persistent plan."""
 
     path = "persistent"

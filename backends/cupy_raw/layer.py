@@ -1,4 +1,4 @@
-"""A layer's weights on a machine, and what its training forward leaves for its backward."""
+"""One layer on a machine: its weights, a call of it, and what its training forward saves for the backward."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from ..problem import DirectionWeights
+from ..problem import DirectionWeights, LSTMState
 from .machine import Machine
 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """Weights, the directions stacked. bias: of both kinds, summed, in the dtype of the arithmetic; all others in storage."""
+    """The weights of a layer on a machine, the directions stacked. In the storage dtype, but for `bias`."""
 
-    w_ih: Any  # [D, 4H, I or D*R]
-    w_hh: Any  # [D, 4H, R]
-    bias: Any | None  # [D, 4H]
-    w_hr: Any | None  # [D, P, H]
-    peephole: Any | None  # [D, 3, H]
+    w_ih: Any
+    """[D, 4H, I or D*R]"""
+    w_hh: Any
+    """[D, 4H, R]"""
+    bias: Any | None
+    """[D, 4H]: b_ih + b_hh, in the dtype of the arithmetic"""
+    w_hr: Any | None
+    """[D, P, H]"""
+    peephole: Any | None
+    """[D, 3, H]"""
 
     @classmethod
     def upload(cls, machine: Machine, directions: tuple[DirectionWeights, ...]) -> Layer:
@@ -36,13 +41,29 @@ class Layer:
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
-    """What a layer's training forward leaves."""
+class Call:
+    """The sizes of one call, the same for all its layers."""
 
-    x: Any  # [T, B, I or D*R], 0 in the padding
-    h0: Any  # [D, B, R]
-    c0: Any  # [D, B, H]
-    y: Any  # [T, B, D, R]
-    gates: Any  # [D, T, B, 4H], activated
-    c_steps: Any  # [D, T, B, H]
-    unprojected: Any | None  # [T, D, B, H] o tanh(c) of each step, with projection
+    steps: int
+    batch: int
+    lengths: Any
+    """int32 [B] on the machine"""
+    training: bool
+
+
+@dataclass(frozen=True, eq=False)
+class SavedForBackward:
+    """The arrays of a layer's training forward that its backward reads. An inference leaves some of them None."""
+
+    x: Any
+    """[T, B, I or D*R], 0 in the padding"""
+    initial: LSTMState
+    """h [D, B, R], c [D, B, H]"""
+    y: Any
+    """[T, B, D, R]"""
+    gates: Any
+    """[D, T, B, 4H], activated"""
+    c_steps: Any
+    """[D, T, B, H]: c of every step"""
+    unprojected: Any | None
+    """[T, D, B, H]: o tanh(c) of each step, with projection; in the order of the steps, also for the reverse direction"""

@@ -1,4 +1,4 @@
-"""What the run of an LSTM asks of the machine it runs on: memory, launches, one matrix product."""
+"""The interface between lstm.py and the machine that it runs on, a GPU or the emulator: memory, launches, a matrix product."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Argument = Any
 
 
 class Machine(Protocol):
-    """Arrays are the machine's own; they slice, reshape and transpose as NumPy's do.
+    """Arrays are of the machine's own type; they slice, reshape and transpose like NumPy's.
 
-    In `bfloat16` they hold whatever the machine stores 16 bits as. Work goes to the current stream, in order.
+    Work goes to the current stream, in order.
     """
 
     precision: str
@@ -26,7 +26,7 @@ class Machine(Protocol):
         """A host array as a device array, in the storage dtype or, with `real`, in the dtype of the arithmetic."""
 
     def empty(self, *shape: int, real: bool = False) -> Any:
-        """An array that nothing has been written to."""
+        """An uninitialised array, in the storage dtype or, with `real`, in the dtype of the arithmetic."""
 
     def zeros(self, *shape: int) -> Any:
         """An array of zeros, in the storage dtype."""
@@ -38,7 +38,7 @@ class Machine(Protocol):
         """A host array, or a list, as 32-bit integers of the device."""
 
     def contiguous(self, array: Any) -> Any:
-        """The array in row-major order, from an address that 16-byte copies can begin at; itself where it is that."""
+        """The array in row-major order at an address that is a multiple of 16; the array itself where it is already."""
 
     def copy(self, array: Any) -> Any:
         """A row-major copy."""
@@ -47,27 +47,31 @@ class Machine(Protocol):
         """Run a kernel. Raises LaunchError, naming the kernel and the resource, where the device refuses it."""
 
     def gemm(self, a: Any, b: Any, out: Any, *, accumulate: bool = False) -> None:
-        """out [M, N] = (or +=) a [M, K] b [N, K]^T. out is real and row-major; a and b are in storage, row- or column-major."""
+        """out [M, N] = a [M, K] b [N, K]^T, or += with `accumulate`.
+
+        out: real, row-major. a, b: in the storage dtype, row- or column-major.
+        """
 
     def replay(self, recording: Recording, arrays: Sequence[Any], launches: Callable[[], None]) -> None:
-        """Carry out launches and products that are the same in every call, but for these arrays: a GPU may record them.
+        """Run launches and products that are the same in every call but for the addresses of `arrays`: a GPU may record them.
 
-        The launches allocate nothing.
+        `launches` must not allocate.
         """
 
     def check_room(self, needed: int) -> None:
-        """Raises OutOfMemoryError, with both figures, where so many bytes are not free."""
+        """Raises OutOfMemoryError, with both figures, if fewer than `needed` bytes are free."""
 
 
 @dataclass
 class Recording:
-    """What a machine keeps of launches that come again and again: a graph for where the arrays were; None before it is made."""
+    """What a machine keeps of launches that it repeats (Machine.replay)."""
 
     graphs: dict[tuple[int, ...], Any] = field(default_factory=dict)
+    """By the addresses of the arrays; None before the graph is recorded"""
 
 
 class LaunchError(RuntimeError):
-    """The device refuses a launch: which kernel, and for want of what."""
+    """The device refuses a launch; the message names the kernel and the resource."""
 
 
 class OutOfMemoryError(MemoryError):

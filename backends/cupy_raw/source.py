@@ -1,4 +1,4 @@
-"""The kernels' source text: a .cu file with its headers in it, and what a compiler is told beside it."""
+"""The source text of the kernels for a GPU's compiler, and its options."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ KERNELS = Path(__file__).parent / "kernels"
 """The project's own kernels."""
 
 OPTIONS = ("-std=c++17", "-ftz=true")
-"""What every kernel is compiled with. CuPy adds the second by itself; the bounds allow for it (verify/certificate.py)."""
+"""Of every kernel. CuPy adds the second by itself; the error bounds allow for it (harness/oracle/certificate.py)."""
 
 _INCLUDE = re.compile(r'^#include "(?P<name>[^"]+)"$', re.MULTILINE)
 
 
 def gpu_source(file: str, folder: Path = KERNELS) -> str:
-    """The text of `folder`/`file`.cu with every header in place of its first include: a GPU's compiler needs no file beside it.
+    """The text of `folder`/`file`.cu with every header in place of its first #include, so that it compiles without other files.
 
     Raises FileNotFoundError for a file that is not there.
     """
@@ -41,9 +41,9 @@ def gpu_source(file: str, folder: Path = KERNELS) -> str:
 
 
 def definitions(precision: str, sizes: Mapping[str, int]) -> tuple[str, ...]:
-    """What the compiler is told of a precision and of the sizes that are fixed when a kernel is compiled.
+    """The macros of a precision and of the SIZEs, which are compile-time constants on a GPU.
 
-    Raises ValueError for an unknown precision: the headers would take it for float32.
+    Raises ValueError for an unknown precision, which the headers would compile as float32.
     """
     if precision not in STORAGE:
         raise ValueError(f"precision must be one of {', '.join(STORAGE)}, not {precision!r}")

@@ -29,7 +29,7 @@ from lstm_parity.backends.cupy_raw.forced import {name}
 
 class Faulty({name}):
     kernels = Path({kernels!r})
-    most_checked = 0
+    max_checked_operations = 0
 """
 
 FIRST = ("forward-float32", "row-alone")

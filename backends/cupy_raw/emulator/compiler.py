@@ -1,4 +1,4 @@
-"""Finds a C++ compiler, compiles shared libraries with it, and keeps them."""
+"""Finds a C++ compiler, compiles shared libraries with it, and caches them."""
 
 from __future__ import annotations
 
@@ -31,12 +31,13 @@ FLAGS = (
     "-Wno-unknown-pragmas",
     *(("-undefined", "dynamic_lookup") if sys.platform == "darwin" else ()),
 )
-LARGEST_FRAME = 16384
+MAX_FRAME_BYTES = 16384
+"""Local variables of one function: a fiber's stack has 45,888 bytes."""
 _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.MULTILINE)
 
 
 class CompileError(Exception):
-    """A source did not compile. The message has the compiler's first lines, and the command."""
+    """A source did not compile. The message has the first lines of the compiler's output, and the command."""
 
 
 def compiler() -> tuple[str, ...] | None:
@@ -49,14 +50,14 @@ def compiler() -> tuple[str, ...] | None:
 
 
 def default_cache() -> Path:
-    """Where what was compiled is kept for all projects of this user."""
+    """The cache of compiled libraries, shared by all projects of this user."""
     return Path.home() / ".cache" / "lstm-parity" / "emulator"
 
 
 def compile_library(source: Path, include: Sequence[Path], flags: Sequence[str], cache: Path) -> Path:
-    """The shared library of `source`, compiled unless `cache` has it already.
+    """The shared library of `source`, compiled unless it is in `cache`.
 
-    Raises CompileError, and leaves nothing behind, if it does not compile.
+    Raises CompileError, and leaves no file, if it does not compile.
     """
     command = compiler()
     if command is None:
@@ -100,8 +101,8 @@ def _compile(command: list[str], target: Path) -> None:
         full = [*command, "-x", "none", "-lm", "-o", temporary]
         done = subprocess.run(full, capture_output=True, text=True, check=False)
         if done.returncode:
-            words = "\n".join((done.stderr or done.stdout).splitlines()[:20])
-            raise CompileError(f"{Path(command[-1]).name} does not compile:\n{words}\nThe command was: {' '.join(full)}")
+            output = "\n".join((done.stderr or done.stdout).splitlines()[:20])
+            raise CompileError(f"{Path(command[-1]).name} does not compile:\n{output}\nThe command was: {' '.join(full)}")
         Path(temporary).replace(target)
     finally:
         Path(temporary).unlink(missing_ok=True)
@@ -109,7 +110,7 @@ def _compile(command: list[str], target: Path) -> None:
 
 @functools.cache
 def _processor_flags() -> tuple[str, ...]:
-    """A fused multiply-add is an instruction where this processor has it, else a call."""
+    """Makes a fused multiply-add an instruction where this processor has it; else it is a call."""
     with contextlib.suppress(OSError):
         flags = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
         if flags and "fma" in flags[1].split():
@@ -118,10 +119,10 @@ def _processor_flags() -> tuple[str, ...]:
 
 
 def _frame_limit(command: tuple[str, ...]) -> tuple[str, ...]:
-    """An error for a function whose local variables would not fit on a fiber's stack."""
+    """Makes a function whose local variables would not fit on a fiber's stack an error."""
     if "clang" in _version(command) or "ziglang" in command:
-        return (f"-Wframe-larger-than={LARGEST_FRAME}", "-Werror=frame-larger-than=")
-    return (f"-Werror=frame-larger-than={LARGEST_FRAME}",)
+        return (f"-Wframe-larger-than={MAX_FRAME_BYTES}", "-Werror=frame-larger-than=")
+    return (f"-Werror=frame-larger-than={MAX_FRAME_BYTES}",)
 
 
 @functools.cache
@@ -152,7 +153,7 @@ def _instead_of(cache: Path, error: str) -> Path:
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """One process at a time, where the file system can lock: the others wait, and then find what they wanted."""
+    """One process at a time, where the file system can lock: the others wait, and then find the library in the cache."""
     descriptor = None
     try:
         import fcntl

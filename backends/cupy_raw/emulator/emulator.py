@@ -1,4 +1,4 @@
-"""Launches kernels on the CPU."""
+"""Compiles kernel files for the CPU, and launches their kernels."""
 
 from __future__ import annotations
 
@@ -24,26 +24,31 @@ from .library import AccessRecord, ArrayRecord, Kernel, KernelFile, Runtime
 from .schedule import KINDS, Schedule
 
 FOLDER = Path(__file__).parent
-ALIGNMENT = 256  # of an allocation on a GPU, in bytes
-MOST_THREADS = 1024
+ALIGNMENT = 256
+"""Of an allocation on a GPU, in bytes."""
+MAX_THREADS = 1024
 IN_ORDER = Schedule()
-Stamps = tuple[tuple[Path, int, int], ...]  # of files: when changed, in nanoseconds, and bytes
-UNSETTLED = 2_000_000_000  # nanoseconds: what changed so lately may change again and look the same
+FileStates = tuple[tuple[Path, int, int], ...]
+"""Of each file its path, time of change in nanoseconds and bytes."""
+RECENT_NS = 2_000_000_000
+"""A file that has changed within this time may change again without a new time of change."""
 
-_lock = threading.RLock()  # there is one runtime in a process, and it runs one launch at a time
+_lock = threading.RLock()  # a process has one runtime, which runs one launch at a time
 _runtimes: list[Runtime] = []
-_loaded: dict[tuple[Path, str, Path], tuple[KernelFile, Stamps]] = {}
-"""The libraries of kernel files, and the state of the sources that they were made from; empty if that may not tell."""
+_loaded: dict[tuple[Path, str, Path], tuple[KernelFile, FileStates]] = {}
+"""The libraries of kernel files, and the state of their sources; empty if a source had changed recently."""
 
 
 class Emulator:
-    """Runs the kernels of a folder. Nothing is compiled before it is needed; what is compiled is kept in `cache`."""
+    """Runs the kernels of a folder. They are compiled when they are launched first, and cached in `cache`."""
+
+    switches: int
+    """From one thread to another, in the last launch"""
 
     def __init__(self, kernels: Path = KERNELS, cache: Path | None = None) -> None:
         self.kernels = kernels
         self.cache = cache or default_cache()
         self.switches = 0
-        """From one thread to another, in the last launch."""
         self._files: dict[tuple[str, str], KernelFile] = {}
 
     @staticmethod
@@ -61,7 +66,7 @@ class Emulator:
         return None
 
     def empty(self, shape: int | Sequence[int], dtype: Any, detect: bool) -> np.ndarray[Any, Any]:
-        """An array aligned as on a GPU, of bytes 0xFF, which are NaN. detect: who reads what nothing wrote is found."""
+        """An array of bytes 0xFF, which are NaN, aligned as on a GPU. detect: a read before the first write is a finding."""
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
         dtype = np.dtype(dtype)
         size = math.prod(shape) * dtype.itemsize
@@ -91,13 +96,13 @@ class Emulator:
         schedule: Schedule = IN_ORDER,
         detect: bool = True,
     ) -> None:
-        """Run a kernel of `file`.cu (its own name, if None) to its end.
+        """Run a kernel of `file`.cu (None: `kernel`.cu) to its end.
 
-        arguments: an array for each pointer, or None for a null one; an int for each int. detect=False: no access is
-        checked, which is many times faster; what cannot go on is found all the same.
+        arguments: an array for each pointer, or None for a null one; an int for each int. detect=False: accesses are not
+        checked, which is many times faster; deadlocks and wrong barriers are still found.
 
-        Raises EmulationError if anything is wrong in what the kernel did, ValueError if this is no launch, CompileError,
-        and UnavailableError where nothing can be compiled.
+        Raises EmulationError if the launch has findings, ValueError for an invalid launch, CompileError if the file does not
+        compile, and UnavailableError without a compiler.
         """
         with _lock:
             kernels = self._file(file or kernel, precision)
@@ -105,7 +110,7 @@ class Emulator:
             kernels.set_sizes(sizes)
             _set_arguments(found, arguments, detect)
             blocks = grid[0] * grid[1] * grid[2]
-            if min(grid) < 1 or not 1 <= threads <= MOST_THREADS or blocks * (threads + 31) >= 2**32:
+            if min(grid) < 1 or not 1 <= threads <= MAX_THREADS or blocks * (threads + 31) >= 2**32:
                 raise ValueError(f"{kernel}: no grid of {grid} blocks of {threads} threads can be launched")
             if cluster < 1 or grid[0] % cluster:
                 raise ValueError(f"{kernel}: {grid[0]} blocks along x are no whole number of clusters of {cluster}")
@@ -137,20 +142,20 @@ class Emulator:
 
 
 def _load(source: Path, precision: str, cache: Path) -> KernelFile:
-    """A kernel file's library, from a launch before if its sources are as they were."""
-    library, stamps = _loaded.get((source, precision, cache), (None, ()))
-    if library is not None and stamps and stamps == _stamps([path for path, _, _ in stamps]):
+    """A kernel file's library: the loaded one if its sources have not changed."""
+    library, states = _loaded.get((source, precision, cache), (None, ()))
+    if library is not None and states and states == _states([path for path, _, _ in states]):
         return library
     if not source.is_file():
         raise ValueError(f"there is no kernel file {source}")
     _runtime(cache)
     include = (source.parent, KERNELS, FOLDER / "device")
-    stamps = _stamps(source_texts(source, include))
-    if any(time.time_ns() - changed < UNSETTLED for _, changed, _ in stamps):
-        stamps = ()
+    states = _states(source_texts(source, include))
+    if any(time.time_ns() - changed < RECENT_NS for _, changed, _ in states):
+        states = ()
     flags = ("-DEMULATED", f"-DPRECISION_{precision}=1")
     library = KernelFile(compile_library(source, include, flags, cache), source.stem)
-    _loaded[source, precision, cache] = library, stamps
+    _loaded[source, precision, cache] = library, states
     return library
 
 
@@ -161,7 +166,7 @@ def _parameter_names(source: Path, kernel: str) -> list[str]:
     return [] if found is None else [parameter.split()[-1].lstrip("*&") for parameter in found[1].split(",")]
 
 
-def _stamps(paths: Iterable[Path]) -> Stamps:
+def _states(paths: Iterable[Path]) -> FileStates:
     found = []
     for path in paths:
         with suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""What the emulator finds wrong in a launch."""
+"""The findings of the emulator in a launch."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Access:
-    """The other access of a race. step: as at_step said, None before."""
+    """The other access of a race, or the copy that is in flight."""
 
     file: str
     line: int
     block: tuple[int, int, int]
+    """blockIdx"""
     thread: int
+    """threadIdx.x"""
     step: int | None
+    """Of the thread's last at_step(); None before the first one"""
     is_write: bool
 
     def __str__(self) -> str:
@@ -23,22 +26,24 @@ class Access:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found wrong, where it was found first, and how often the same was found at the same lines.
-
-    kind: "out of bounds", "null array", "never written", "race", "in flight", "barrier", "deadlock", "endless loop", "warp",
-    "grid barrier", "cluster", "asynchronous copy", "shared memory" or "stack". other: the earlier access, for a race and for
-    what is in flight.
-    """
+    """One fault of a kernel: where it was found first, and how often it was found at the same lines."""
 
     kind: str
+    """One of "out of bounds", "null array", "never written", "race", "in flight", "barrier", "deadlock", "endless loop",
+    "warp", "grid barrier", "cluster", "asynchronous copy", "shared memory", "stack".
+    """
     message: str
     kernel: str
     file: str
     line: int
     block: tuple[int, int, int]
+    """blockIdx"""
     thread: int
+    """threadIdx.x"""
     step: int | None
+    """Of the thread's last at_step(); None before the first one"""
     other: Access | None
+    """The earlier access, for a race and for a copy in flight"""
     count: int
 
     def __str__(self) -> str:
@@ -49,7 +54,7 @@ class Finding:
 
 
 class EmulationError(Exception):
-    """A launch had findings; what it wrote is not to be trusted."""
+    """A launch had findings; the arrays that it wrote may be wrong."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         self.findings = tuple(findings)

@@ -1,4 +1,4 @@
-"""The compiled libraries as ctypes sees them: the runtime, and the kernels of one file."""
+"""The compiled libraries, called through ctypes: the runtime, and the kernels of one file."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ SizeEntry._fields_ = (
 
 
 class Runtime:
-    """The runtime library. Its names must be there before a kernel's library is loaded."""
+    """The runtime library. It must be loaded before a kernel file's library, which imports its names."""
 
     def __init__(self, path: Path) -> None:
         library = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
@@ -98,7 +98,10 @@ class Runtime:
 
 
 class Kernel:
-    """A kernel of a file. parameters: for each "p", "c" (to const) or "i" (int), and the bytes of what it points to."""
+    """A kernel of a file."""
+
+    parameters: tuple[tuple[str, int], ...]
+    """For each "p" (pointer), "c" (pointer to const) or "i" (int), and the bytes of the element that it points to"""
 
     def __init__(self, library: ctypes.CDLL, name: str) -> None:
         run = library[f"emulator_run_{name}"]
@@ -115,7 +118,10 @@ class Kernel:
 
 
 class KernelFile:
-    """The library of one kernel file in one precision. sizes: its SIZEs, by name."""
+    """The library of one kernel file in one precision."""
+
+    sizes: dict[str, Any]
+    """Its SIZEs, by name"""
 
     def __init__(self, path: Path, name: str) -> None:
         self._library = ctypes.CDLL(str(path))
@@ -123,14 +129,14 @@ class KernelFile:
         self._kernels: dict[str, Kernel] = {}
         first = self._library.emulator_sizes
         first.restype = ctypes.POINTER(SizeEntry)
-        self.sizes: dict[str, Any] = {}
+        self.sizes = {}
         entry = first()
         while entry:
             self.sizes[entry.contents.name.decode()] = entry.contents.value.contents
             entry = entry.contents.next
 
     def kernel(self, name: str) -> Kernel:
-        """Raises ValueError if the file exports none of that name."""
+        """The kernel of that name. Raises ValueError if the file does not export it."""
         found = self._kernels.get(name)
         if found is None:
             try:
@@ -140,7 +146,7 @@ class KernelFile:
         return found
 
     def set_sizes(self, sizes: Mapping[str, int]) -> None:
-        """Raises ValueError unless exactly the file's sizes are given."""
+        """Set the SIZEs. Raises ValueError unless `sizes` has exactly the file's names."""
         if sizes.keys() != self.sizes.keys():
             unknown, missing = sorted(sizes.keys() - self.sizes.keys()), sorted(self.sizes.keys() - sizes.keys())
             wrong = [f"has no size {', '.join(unknown)}"] * bool(unknown) + [f"needs the size {', '.join(missing)}"] * bool(

@@ -1,4 +1,4 @@
-"""The machine that is no GPU: NumPy arrays, and launches on the CPU emulator, each under a schedule of its own."""
+"""The CPU emulator as a Machine: NumPy arrays, and launches that run each under a schedule of its own."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ from .emulator import Emulator
 from .schedule import KINDS, Schedule
 
 RESERVE_BYTES = 256 << 20
-"""Memory that is left to the rest of the process."""
+"""Memory that a call leaves to the rest of the process."""
 
 
 class EmulatedMachine:
-    """See Machine. kernels: the folder with the .cu files.
+    """See Machine."""
 
-    schedule: of every launch; None: each launch gets another one, drawn from `seed` and from how many came before it. detect:
-    whether every access is checked; it may be changed between calls, not within one. watch: is called with each launch before
-    it runs. launches, switches: of kernels, between threads, so far.
-    """
+    seed: int
+    """The schedule of a launch is drawn from it and from the number of launches before, unless one schedule is given"""
+    detect: bool
+    """Whether every access is checked; to be changed between calls only"""
+    launches: int
+    """So far"""
+    switches: int
+    """Between threads, in all launches so far"""
 
     def __init__(
         self,
@@ -36,6 +40,7 @@ class EmulatedMachine:
         detect: bool = True,
         watch: Callable[[Launch], None] = lambda _: None,
     ) -> None:
+        """kernels: the folder of the .cu files. schedule: of every launch. watch: called with each launch before it runs."""
         self._watch = watch
         self.precision, self.device, self.detect = precision, device, detect
         self._emulator, self._schedule = Emulator(kernels), schedule
@@ -48,7 +53,7 @@ class EmulatedMachine:
         return np.array(array, self._real if real else self._stored, order="C")
 
     def empty(self, *shape: int, real: bool = False) -> Array:
-        """See Machine; filled with NaN, and with `detect` known as never written."""
+        """See Machine; filled with NaN and, with `detect`, marked as never written."""
         return self._emulator.empty(shape, self._real if real else self._stored, self.detect)
 
     def zeros(self, *shape: int) -> Array:
@@ -73,7 +78,7 @@ class EmulatedMachine:
         return np.array(array, order="C")
 
     def launch(self, launch: Launch, arguments: Sequence[Argument]) -> None:
-        """See Machine. Raises EmulationError with what the detectors found."""
+        """See Machine. Raises EmulationError if the launch has findings."""
         drawn = self.seed + self.launches
         schedule = self._schedule or Schedule(KINDS[drawn % len(KINDS)], drawn)
         self.launches += 1
@@ -96,7 +101,7 @@ class EmulatedMachine:
             self.switches += self._emulator.switches
 
     def gemm(self, a: Array, b: Array, out: Array, *, accumulate: bool = False) -> None:
-        """See Machine: the project's own kernel."""
+        """See Machine: by the project's own kernel (gemm.cu)."""
         size = a.itemsize
         strides = (*(s // size for s in (*a.strides, *b.strides)), out.strides[0] // out.itemsize)
         launch = gemm_launch(len(a), len(b), self._real.itemsize)
@@ -114,7 +119,7 @@ class EmulatedMachine:
 
 
 def _free_bytes() -> int | None:
-    """Memory that may still be taken; None where the system does not tell."""
+    """Memory that can still be allocated; None where the system does not say."""
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):

@@ -1,20 +1,22 @@
-"""Which thread of a launch goes on next."""
+"""The order in which the threads of a launch run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 KINDS = ("in-order", "reversed", "random", "block-ahead", "warp-behind")
-"""in-order, reversed: a block goes as far as it can, then the next. random: any thread that can, at every switch.
-block-ahead: one block, chosen by the seed, runs whenever it can. warp-behind: one warp runs only when nothing else can."""
+"""in-order, reversed: a block runs until all its threads wait, then the next. random: any runnable thread, at every switch.
+block-ahead: one block, chosen by the seed, runs whenever it can. warp-behind: one warp runs only when no other can."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The same kind and seed give the same run. seed: 0 to 2^64 - 1."""
+    """The same kind and seed give the same run."""
 
     kind: str = "in-order"
+    """One of KINDS"""
     seed: int = 0
+    """0 to 2^64 - 1"""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

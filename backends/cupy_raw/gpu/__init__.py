@@ -1,1 +1,1 @@
-"""The kernels on a GPU, through CuPy, and what their compiler says of them."""
+"""The kernels on a GPU, through CuPy; and their registers, stack and spills as NVIDIA's compiler reports them."""

@@ -1,8 +1,7 @@
-"""What NVIDIA's compiler says of a kernel file, on a machine with or without a GPU: registers, stack, spills, shared memory.
+"""The compiler's report on a kernel file, on a machine with or without a GPU: registers, stack, spills, shared memory.
 
-NVRTC compiles to machine code without any device. Its assembler says of each kernel what it uses; whether anything lives in
-local memory, which is slow, can be seen a second time in the disassembly. CuPy is the way to NVRTC, and no part of it that asks
-for a device is imported.
+NVRTC compiles to machine code without a device, and its assembler reports what each kernel uses. The disassembly shows a second
+time whether a kernel uses local memory, which is slow. NVRTC is called through CuPy, without the parts that need a device.
 """
 
 from __future__ import annotations
@@ -24,40 +23,43 @@ from ..source import KERNELS, OPTIONS, definitions, gpu_source
 NVDISASM = "nvidia-cuda-nvdisasm"
 """The package that brings the disassembler."""
 
-MOST_ERRORS = 5
-"""Lines of the compiler that an error message repeats."""
+MAX_ERRORS = 5
+"""Lines of the compiler's output in an error message."""
 
 
 class KernelCompileError(Exception):
-    """A kernel file does not compile. The message has the compiler's first errors, each with its file and line."""
+    """A kernel file does not compile. The message has the compiler's first errors, with file and line."""
 
 
 @dataclass(frozen=True)
 class KernelReport:
-    """What one kernel uses, the functions that it calls included.
-
-    registers: of a thread. stack_bytes, spill_bytes: of local memory, of a thread; spill_bytes counts stores and loads.
-    static_shared_bytes: of a block, without what a launch adds. barriers: of a block.
-    """
+    """What one kernel uses, including the functions that it calls."""
 
     kernel: str
     registers: int
+    """Of a thread"""
     stack_bytes: int
+    """Local memory of a thread"""
     spill_bytes: int
+    """Local memory of a thread: the bytes of its spill stores and spill loads"""
     static_shared_bytes: int
+    """Of a block, without the dynamic shared memory of a launch"""
     barriers: int
+    """Of a block"""
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """A compiled kernel file. reports: by the kernels' names. cubin: the whole image, an ELF file."""
+    """A compiled kernel file."""
 
     reports: dict[str, KernelReport]
+    """By the kernel's name"""
     cubin: bytes
+    """The whole image, an ELF file"""
 
 
 def supported_architectures() -> list[str]:
-    """What NVRTC compiles for, oldest first: "sm_80", ... Raises UnavailableError without CuPy or NVRTC."""
+    """The architectures of NVRTC, oldest first: "sm_80", ... Raises UnavailableError without CuPy or NVRTC."""
     return [f"sm_{number}" for number in sorted(_nvrtc().getSupportedArchs())]
 
 
@@ -96,7 +98,12 @@ def disassembly(cubin: bytes) -> str:
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / "image.cubin"
         image.write_bytes(cubin)
-        command = [tool, "--print-code", "--no-dataflow", str(image)]  # the dataflow only annotates, and takes long
+        command = [
+            tool,
+            "--print-code",
+            "--no-dataflow",
+            str(image),
+        ]  # the dataflow analysis takes long, and only adds annotations
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ValueError(f"nvdisasm cannot read the image: {done.stderr.strip().replace(str(image), image.name)}")
@@ -124,7 +131,7 @@ def _nvrtc() -> Any:
 
 
 def _nvdisasm() -> str:
-    """Where the disassembler is: in its package, else on the PATH."""
+    """The path of the disassembler: in its package, else on the PATH."""
     try:
         files = importlib.metadata.files(NVDISASM) or []
     except importlib.metadata.PackageNotFoundError:
@@ -137,7 +144,7 @@ def _nvdisasm() -> str:
 
 
 def _reports(log: str) -> dict[str, KernelReport]:
-    """The assembler's words on each kernel, up to the next one; those on the functions that it calls come after its own."""
+    """By kernel, from the assembler's output; a kernel's own lines come before those of the functions that it calls."""
     _, *parts = re.split(r"Compiling entry function '(\w+)'", log)
 
     def numbers(pattern: str, text: str) -> list[int]:
@@ -157,16 +164,16 @@ def _reports(log: str) -> dict[str, KernelReport]:
 
 
 def _first_errors(log: str) -> str:
-    """The lines of a compiler's log that begin an error; all of it where none does."""
+    """The lines of a compiler's log that begin an error; its first lines if none does."""
     lines = [line.strip() for line in log.strip("\0\n").splitlines()]
     errors = [line for line in lines if re.search(r"\b(?:error|fatal)\s*:", line)]
-    return "\n".join((errors or lines)[:MOST_ERRORS])
+    return "\n".join((errors or lines)[:MAX_ERRORS])
 
 
 def _whole(cubin: bytes) -> bytes:
-    """The image with the last byte that CuPy takes for a text's end and leaves out.
+    """The image with its last byte, which CuPy drops: it takes the image for a C string that ends with 0.
 
-    An ELF image ends with one of its two tables of headers, whose last byte is the high one of a size or an alignment: 0.
+    An ELF image ends with one of its two header tables, whose last byte is the high byte of a size or an alignment: 0.
     """
     program_table, section_table, _, _, *entries = struct.unpack_from("<QQIHHHHH", cubin, 32)
     program_size, programs, section_size, sections = entries

@@ -1,6 +1,6 @@
-"""cuBLAS's matrix product with operands, result and arithmetic of formats of their own: cublasGemmEx, called as the C function.
+"""cuBLAS's matrix product with separate formats of operands, result and arithmetic: cublasGemmEx, called through ctypes.
 
-CuPy's wrapper of it passes the arithmetic as a data type, which cannot say TF32. The library and the handle are those that CuPy
+CuPy's wrapper passes the arithmetic as a data type, which cannot express TF32. The library and the handle are those that CuPy
 has loaded. cuBLAS documentation, "cublasGemmEx()", "cublasSetWorkspace()", "CUDA Graphs Support".
 """
 
@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 CUDA_R = {"float64": 1, "float32": 0, "tf32": 0, "float16": 2, "bfloat16": 14}
-"""cudaDataType of what arrays hold."""
+"""cudaDataType of the storage dtype."""
 
 CUDA_R_REAL = {"float64": 1}
 """cudaDataType of the arithmetic; CUDA_R_32F for all others."""
@@ -31,20 +31,20 @@ NUMBERS = {
 """0 and 1 as cuBLAS takes them, in the format of the arithmetic."""
 
 WORKSPACE_BYTES = 32 << 20
-"""What NVIDIA recommends for the largest GPUs. With a workspace of our own a recorded product is the same as one that is not:
-where a stream is captured, cuBLAS would take another one of its own, and may then choose another kernel, with other bits."""
+"""What NVIDIA recommends for the largest GPUs. With a workspace of our own a product gives the same bits in a CUDA graph as
+outside: while a stream is captured, cuBLAS would allocate another workspace, and may then choose another kernel."""
 
 
 class CublasError(RuntimeError):
-    """cuBLAS refuses a product; the message has its status and the sizes."""
+    """cuBLAS returns an error for a product; the message has its status and the sizes."""
 
 
 def gemm_ex(precision: str, a: Any, b: Any, out: Any, accumulate: bool, workspace: Any) -> None:
-    """out [M, N] = (or +=) a [M, K] b [N, K]^T on CuPy's current stream.
+    """out [M, N] = a [M, K] b [N, K]^T, or += with `accumulate`, on CuPy's current stream.
 
-    a, b: in the storage format of the precision, row- or column-major. out: float32, or float64 for float64, row-major.
-    workspace: bytes that no other stream's products use meanwhile. cuBLAS counts by columns, so it is asked for out^T = b a^T.
-    Raises CublasError.
+    a, b: in the storage dtype of the precision, row- or column-major. out: float32, or float64 for float64, row-major.
+    workspace: a byte array that no other stream's products use meanwhile. cuBLAS is column-major, so it computes out^T = b a^T.
+    Raises CublasError, ValueError for an operand that is neither row- nor column-major.
     """
     import cupy
 
@@ -55,7 +55,7 @@ def gemm_ex(precision: str, a: Any, b: Any, out: Any, accumulate: bool, workspac
     a_form, a_leading = _form(a)
     (m, k), n = a.shape, len(b)
     zero, one = NUMBERS["float64" if precision == "float64" else "float32"]
-    # a new stream brings cuBLAS's own workspace back, so this order
+    # setting the stream resets the workspace, so this order
     status = library.cublasSetStream_v2(handle, ctypes.c_void_p(cupy.cuda.get_current_stream().ptr))
     status = status or library.cublasSetWorkspace_v2(
         handle, ctypes.c_void_p(workspace.data.ptr), ctypes.c_size_t(workspace.size)
@@ -86,7 +86,7 @@ def gemm_ex(precision: str, a: Any, b: Any, out: Any, accumulate: bool, workspac
 
 
 def _form(array: Any) -> tuple[str, int]:
-    """Whether a matrix's rows or its columns are contiguous, and how many elements apart they are."""
+    """Whether a matrix's rows or its columns are contiguous, and their distance in elements."""
     rows, columns = array.shape
     row_stride, column_stride = (stride // array.itemsize for stride in array.strides)
     if columns == 1 or column_stride == 1:

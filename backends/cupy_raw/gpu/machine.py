@@ -1,4 +1,4 @@
-"""The machine that is a GPU: CuPy arrays, kernels compiled by NVRTC, cuBLAS's matrix product, on CuPy's current stream."""
+"""A GPU as a Machine: CuPy arrays, kernels compiled by NVRTC, cuBLAS's matrix product, on CuPy's current stream."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from ..source import KERNELS, OPTIONS, definitions, gpu_source
 from .cublas import WORKSPACE_BYTES, gemm_ex
 
 NATIVE = {"float64": np.float64, "float32": np.float32, "tf32": np.float32, "float16": np.float16, "bfloat16": np.uint16}
-"""What CuPy arrays hold. bfloat16 is held as its bits: not every CuPy knows the format, and only the kernels compute in it."""
+"""The dtypes of CuPy arrays. bfloat16 is stored as its bits: not every CuPy has it, and only the kernels compute in it."""
 
-UNASKED_SHARED_BYTES = 48 * KIB
-"""Shared memory that a block may have without asking for it."""
+DEFAULT_SHARED_BYTES = 48 * KIB
+"""Shared memory that a block may use without a change of the kernel's attribute."""
 
-MOST_UNIFORM = 64
-"""Arrays of one value that are kept."""
+MAX_CONSTANT_ARRAYS = 64
+"""Arrays of one value that are kept for later calls."""
 
-MOST_GRAPHS = 4
-"""Of one recording: CuPy's pool gives a call's arrays a few places in turn."""
+MAX_GRAPHS = 4
+"""Of one recording: CuPy's memory pool gives a call's arrays a few addresses in turn."""
 
 
 class GPUMachine:
-    """See Machine. kernels: the folder with the .cu files. Arrays belong to the device that is current when it is made."""
+    """See Machine. kernels: the folder of the .cu files. Arrays are on the device that is current when it is constructed."""
 
     def __init__(self, precision: str, kernels: Path = KERNELS) -> None:
         import cupy
@@ -45,8 +45,8 @@ class GPUMachine:
         self._real = np.dtype(np.float64 if precision == "float64" else np.float32)
         self._workspace = cupy.empty(WORKSPACE_BYTES, np.uint8)
         self._recorder = cupy.cuda.Stream(non_blocking=True)  # the default stream cannot be captured
-        self._ready: dict[tuple[Any, ...], Any] = {}
-        self._uniform: dict[tuple[int, int], Any] = {}
+        self._prepared: dict[tuple[Any, ...], Any] = {}
+        self._constant_arrays: dict[tuple[int, int], Any] = {}
 
     def upload(self, array: Array, *, real: bool = False) -> Any:
         """See Machine."""
@@ -75,23 +75,23 @@ class GPUMachine:
         """See Machine. Raises UnsupportedError for values that differ while the stream is captured."""
         host = np.asarray(values).astype(np.int32)
         stream = self._cupy.cuda.get_current_stream()
-        if (host == host[0]).all():  # the usual case needs no copy from the host, which a CUDA graph would not repeat
-            return self._all_alike(len(host), int(host[0]), stream)
+        if (host == host[0]).all():  # the usual case needs no copy from the host, which a CUDA graph does not repeat
+            return self._constant_array(len(host), int(host[0]), stream)
         if stream.is_capturing():
             raise UnsupportedError("sequences of different lengths in a CUDA graph: the lengths are the host's")
         return self._cupy.asarray(host)
 
-    def _all_alike(self, count: int, value: int, stream: Any) -> Any:
-        """An array that nobody writes to, kept for the next call."""
-        found = self._uniform.get((count, value))
+    def _constant_array(self, count: int, value: int, stream: Any) -> Any:
+        """An int32 array [count] of one value, kept for later calls; it must not be written."""
+        found = self._constant_arrays.get((count, value))
         if found is None:
             found = self._cupy.empty(count, np.int32)
             found.fill(value)
-            if not stream.is_capturing():  # else it is filled when the graph is replayed, and only then
+            if not stream.is_capturing():  # else it is only filled when the graph is replayed
                 stream.synchronize()  # the next call may come on another stream
-                if len(self._uniform) == MOST_UNIFORM:
-                    self._uniform.clear()
-                self._uniform[count, value] = found
+                if len(self._constant_arrays) == MAX_CONSTANT_ARRAYS:
+                    self._constant_arrays.clear()
+                self._constant_arrays[count, value] = found
         return found
 
     def contiguous(self, array: Any) -> Any:
@@ -105,7 +105,7 @@ class GPUMachine:
 
     def launch(self, launch: Launch, arguments: Sequence[Argument]) -> None:
         """See Machine."""
-        kernel = self._ready.get(launch.key) or self._get_ready(launch)
+        kernel = self._prepared.get(launch.key) or self._prepare(launch)
         ndarray = self._cupy.ndarray
         # CuPy would pass a Python int with 64 bits
         given = tuple(a if isinstance(a, ndarray) else np.uint64(0) if a is None else np.int32(a) for a in arguments)
@@ -114,16 +114,16 @@ class GPUMachine:
         except self._cupy.cuda.driver.CUDADriverError as error:
             raise self._refusal(launch, kernel, str(error)) from error
 
-    def _get_ready(self, launch: Launch) -> Any:
-        """The kernel, compiled and allowed what the launch asks for. Raises LaunchError."""
+    def _prepare(self, launch: Launch) -> Any:
+        """The compiled kernel, with the attributes that the launch needs. Raises LaunchError."""
         kernel = _kernel(
             self._kernels, launch.file, launch.kernel, self.precision, tuple(sorted(launch.sizes.items())), launch.cooperative
         )
         driver = self._cupy.cuda.driver
         try:
-            if launch.shared_bytes > max(UNASKED_SHARED_BYTES, kernel.max_dynamic_shared_size_bytes):
+            if launch.shared_bytes > max(DEFAULT_SHARED_BYTES, kernel.max_dynamic_shared_size_bytes):
                 kernel.max_dynamic_shared_size_bytes = launch.shared_bytes
-            if launch.cooperative:  # CuPy would launch fewer blocks than asked for, and those would wait for the rest for ever
+            if launch.cooperative:  # CuPy would launch fewer blocks, which would wait for the others for ever
                 blocks = driver.occupancyMaxActiveBlocksPerMultiprocessor(
                     kernel.kernel.ptr, launch.threads, launch.shared_bytes
                 )
@@ -131,12 +131,12 @@ class GPUMachine:
                     raise self._refusal(launch, kernel, f"{blocks * self.device.multiprocessors} blocks are resident at most")
         except driver.CUDADriverError as error:
             raise self._refusal(launch, kernel, str(error)) from error
-        self._ready[launch.key] = kernel
+        self._prepared[launch.key] = kernel
         return kernel
 
     def _refusal(self, launch: Launch, kernel: Any, why: str) -> LaunchError:
         registers = "an unknown number of"
-        with suppress(self._cupy.cuda.driver.CUDADriverError):  # after an earlier kernel's fault nothing can be asked any more
+        with suppress(self._cupy.cuda.driver.CUDADriverError):  # after a fault of an earlier kernel every driver call fails
             registers = kernel.num_regs
         return LaunchError(
             f"{self.device.name} refuses {launch.kernel}: {why}; it asks for {launch.grid} blocks of {launch.threads} threads,"
@@ -149,22 +149,22 @@ class GPUMachine:
         gemm_ex(self.precision, a, b, out, accumulate, self._workspace)
 
     def replay(self, recording: Recording, arrays: Sequence[Any], launches: Callable[[], None]) -> None:
-        """See Machine: recorded as a CUDA graph when arrays come a second time in the same places, and replayed from then on.
+        """See Machine: recorded as a CUDA graph at the second call with the same addresses, and replayed from then on.
 
-        The first run compiles and warms up. On a stream that is being captured already, the launches become part of that graph.
+        The first run compiles and warms up. If the stream is already being captured, the launches become part of that graph.
         """
         current, graphs = self._cupy.cuda.get_current_stream(), recording.graphs
-        places = tuple(array.data.ptr for array in arrays)
+        addresses = tuple(array.data.ptr for array in arrays)
         if current.is_capturing():
             launches()
-        elif places not in graphs:
-            if len(graphs) == MOST_GRAPHS:
+        elif addresses not in graphs:
+            if len(graphs) == MAX_GRAPHS:
                 del graphs[next(iter(graphs))]
-            graphs[places] = None
+            graphs[addresses] = None
             launches()
         else:
-            graphs[places] = graphs[places] or self._record(launches)
-            graphs[places].launch(current)
+            graphs[addresses] = graphs[addresses] or self._record(launches)
+            graphs[addresses].launch(current)
 
     def _record(self, launches: Callable[[], None]) -> Any:
         with self._recorder as stream:
@@ -172,13 +172,13 @@ class GPUMachine:
             try:
                 launches()
             except BaseException:
-                with suppress(Exception):  # the first error is the one to be told
+                with suppress(Exception):  # the first error is the one to raise
                     stream.end_capture()
                 raise
             return stream.end_capture()
 
     def check_room(self, needed: int) -> None:
-        """See Machine: what CuPy's pool holds unused, and what the driver has free."""
+        """See Machine: the unused memory of CuPy's pool and the driver's free memory."""
         free = self._cupy.get_default_memory_pool().free_bytes()
         if needed > free:  # asking the driver takes as long as a small call
             free += self._cupy.cuda.runtime.memGetInfo()[0]
@@ -190,7 +190,7 @@ class GPUMachine:
 
 @cache
 def _kernel(folder: Path, file: str, kernel: str, precision: str, sizes: tuple[tuple[str, int], ...], cooperative: bool) -> Any:
-    """The compiled kernel; CuPy keeps compiled files on disk."""
+    """The compiled kernel; CuPy caches compiled files on disk."""
     import cupy
 
     options = (*OPTIONS, *definitions(precision, dict(sizes)))

@@ -10,7 +10,7 @@
 #pragma once
 #include "device.cuh"
 
-constexpr int MOST_BATCH_TILE = 8;
+constexpr int MAX_BATCH_TILE = 8;
 
 // The sizes of a block that has products, and those of one of them.
 #define BLOCK_SIZES                                                                              \
@@ -76,7 +76,7 @@ __device__ __forceinline__ void multiply_rows(Slice slice, Operand operand, Part
     for (int item = threadIdx.x; item < Size::rows * Size::splits; item += Size::threads) {
         const int row = item % Size::rows, split = item / Size::rows;
         for (int b0 = 0; b0 < Size::batch_slice; b0 += Size::batch_tile) {
-            real sum[BOUND(Size::batch_tile, MOST_BATCH_TILE)] = {};
+            real sum[BOUND(Size::batch_tile, MAX_BATCH_TILE)] = {};
             for (int k = split; k < k_count; k += Size::splits) {
                 const real weight = to_real(slice(row, k_first + k));
 #pragma unroll

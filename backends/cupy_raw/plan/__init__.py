@@ -1,1 +1,1 @@
-"""The launch plan: which kernels, tiles and grid; pure Python."""
+"""Which kernels to launch, with which tiles, grid and shared memory: values that are computed without a device."""

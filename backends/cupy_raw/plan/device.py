@@ -1,4 +1,4 @@
-"""What a launch plan must know of a device.
+"""The properties of a device that a launch plan depends on.
 
 Source: CUDA C++ Programming Guide, technical specifications per compute capability; the makers' data sheets.
 """
@@ -13,22 +13,23 @@ KIB = 1024
 
 @dataclass(frozen=True)
 class Device:
-    """A device as the plan sees it.
-
-    arch: what NVRTC compiles for. multiprocessors: blocks of a persistent kernel that are resident at once, one each.
-    shared_bytes: of shared memory that a block may ask for. threads: of a block of a persistent kernel. most_chunk: columns of
-    the operand that a persistent kernel keeps in shared memory at most. most_batch_slices: into which it cuts the batch at
-    most. cooperative: whether all blocks of a launch can be made resident.
-    """
+    """A device, or the emulator, as plan() sees it."""
 
     name: str
     arch: str
+    """The architecture that NVRTC compiles for"""
     multiprocessors: int
+    """Each has one resident block of a persistent kernel"""
     shared_bytes: int
+    """Shared memory that a block may ask for"""
     threads: int = 256
-    most_chunk: int = 1 << 20
-    most_batch_slices: int = 1 << 20
+    """Of a block of a persistent kernel"""
+    max_chunk: int = 1 << 20
+    """Columns of the operand that a persistent kernel stages in shared memory at once"""
+    max_batch_slices: int = 1 << 20
+    """Slices into which a persistent kernel cuts the batch"""
     cooperative: bool = True
+    """Whether a cooperative launch is possible: all blocks resident at once"""
 
 
 DEVICES: Mapping[str, Device] = {
@@ -39,8 +40,8 @@ DEVICES: Mapping[str, Device] = {
     "sm_100": Device("B200", "sm_100", 148, 227 * KIB),
     "sm_120": Device("RTX 5090", "sm_120", 170, 99 * KIB),
 }
-"""For each architecture the device that plans are made for where there is none to ask."""
+"""The device that is planned for, by architecture, where there is no GPU to ask."""
 
-EMULATED = Device("the emulator", "emulated", 8, 8192 * KIB, threads=64, most_chunk=48, most_batch_slices=2)
-"""Few small blocks, so that small problems are spread over several blocks and chunks, as large ones are on a GPU. The batch is
-never all that is cut, so that blocks need each other's work."""
+EMULATED = Device("the emulator", "emulated", 8, 8192 * KIB, threads=64, max_chunk=48, max_batch_slices=2)
+"""Few small blocks, so that small problems are spread over several blocks and chunks, like large ones on a GPU. With at most
+two slices of the batch the hidden units are cut too, so that blocks read each other's results."""

@@ -12,7 +12,7 @@ from lstm_parity.backends import LSTMSpec, UnsupportedError
 from lstm_parity.backends.cupy_raw.backend import CuPyRawLSTM
 from lstm_parity.backends.cupy_raw.forced import Persistent, Stepwise
 from lstm_parity.backends.cupy_raw.gpu.cublas import CublasError
-from lstm_parity.backends.cupy_raw.gpu.machine import MOST_GRAPHS, GPUMachine
+from lstm_parity.backends.cupy_raw.gpu.machine import MAX_GRAPHS, GPUMachine
 from lstm_parity.backends.cupy_raw.machine import LaunchError, OutOfMemoryError, Recording
 from lstm_parity.harness.oracle.agreement import Expected
 from lstm_parity.harness.oracle.results import Results
@@ -317,8 +317,8 @@ def test_arguments_at_any_address(gpu, backend):
 
 def test_no_more_than_a_few_graphs_are_kept(gpu):
     machine, recording, done = GPUMachine("float32"), Recording(), []
-    arrays = [machine.empty(3) for _ in range(MOST_GRAPHS + 2)]
+    arrays = [machine.empty(3) for _ in range(MAX_GRAPHS + 2)]
     for array in (*arrays, *arrays, arrays[-1], arrays[-1]):
         machine.replay(recording, (array,), lambda: done.append(1))
-    assert len(recording.graphs) == MOST_GRAPHS
+    assert len(recording.graphs) == MAX_GRAPHS
     assert [graph.launches for graph in gpu.graphs] == [2]
