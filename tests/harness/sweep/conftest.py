@@ -1,0 +1,63 @@
+"""Workers that answer in this process, and one cell measured with them."""
+
+import pytest
+
+from lstm_parity.backends import Capabilities
+from lstm_parity.harness.sweep.ledger import Ledger
+from lstm_parity.harness.sweep.measure import CellContext, drawn_weights, measure_cell
+from lstm_parity.harness.sweep.server import SweepServer
+from lstm_parity.harness.worker.client import _STATUS, WorkerError
+from lstm_parity.harness.worker.messages import Failure
+
+
+class InProcessWorker:
+    """Answers what a worker process would; `tamper(message, answer)` gives what it says instead."""
+
+    alive, cpu_seconds = True, 0.0
+
+    def __init__(self, tamper=lambda message, answer: answer, backend="numpy"):
+        self.server, self._tamper = SweepServer(backend), tamper
+
+    def ask(self, message, limit_s):
+        answer = self._tamper(message, self.server.answer(message))
+        if isinstance(answer, Failure):
+            raise WorkerError(_STATUS[answer.kind], answer.reason)
+        return answer
+
+    def pause(self):
+        pass
+
+    def resume(self):
+        pass
+
+
+PROMISES = Capabilities(precisions=frozenset({"float32"}), gradients=True)
+
+
+def measure_in_process(cell, clients, *, promises=None, peaks=None, again=None, budget_s=0.2, seed=1, controls=None):
+    """What `measure_cell` returns. again: the peaks that a second measurement finds."""
+    peaks = {} if peaks is None else peaks
+    context = CellContext(
+        run_id="run",
+        machine_id="machine",
+        threads=1,
+        budget_s=budget_s,
+        baseline=next(iter(clients)),
+        weights_file=None,
+        load_weights=drawn_weights,
+        peaks=peaks,
+        measure_peaks=lambda: peaks if again is None else again,
+        ledger=Ledger(),
+    )
+    promises = dict.fromkeys(clients, PROMISES) | (promises or {})
+    return measure_cell(cell, seed, 0, clients, promises, context, controls or {})
+
+
+@pytest.fixture(scope="session")
+def in_process_worker():
+    return InProcessWorker
+
+
+@pytest.fixture(scope="session")
+def measure():
+    return measure_in_process
