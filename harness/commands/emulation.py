@@ -25,8 +25,7 @@ from ..oracle.agreement import Expected, Judgement
 from ..oracle.results import Results
 from ..problems.problem import Problem
 from ..verify.isolation.execute import tensors_of
-from ..worker.inherit import die_with_parent
-from ..worker.spawn import spawn
+from ..worker.spawn import end, spawn
 
 
 @dataclass
@@ -146,15 +145,13 @@ def apart(problem: Problem, under: Sequence[Schedule], kernels: Path, path: Plan
             if not found.running:
                 return
     except EOFError:
-        process.join()
-        code = process.exitcode or 0
+        code = process.wait()
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         found.ended = f"the process ended with {how} {found.running or 'before the first launch'}"
         yield found
     finally:
         pipe.close()
-        process.kill()
-        process.join()
+        end(process)
 
 
 def _emulate_here(pipe: Connection, problem: Problem, under: Sequence[Schedule], kernels: Path, path: PlanPath | None) -> None:
@@ -165,7 +162,6 @@ def _emulate_here(pipe: Connection, problem: Problem, under: Sequence[Schedule],
         found.running = f"in {launch.kernel} ({launch.file}.cu) under schedule {schedule.kind}, seed {schedule.seed}"
         pipe.send(found)
 
-    die_with_parent()
     try:
         found = emulate(problem, under, kernels, path, watch)
     except CallError as error:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import random
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from time import perf_counter
 
-from ..worker.inherit import die_with_parent
-from ..worker.spawn import spawn
+from ..worker.spawn import end, spawn
 
 BURST_S = (0.05, 1.0)
 """Shortest and longest burst, and pause."""
@@ -23,14 +21,11 @@ def competing_load() -> Iterator[None]:
     try:
         yield
     finally:
-        process.kill()
-        process.join(10)
         ours.close()
+        end(process)
 
 
 def _compute(pipe: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    die_with_parent()
     import numpy as np
 
     a = np.random.default_rng(0).standard_normal((256, 256))

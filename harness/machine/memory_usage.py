@@ -94,3 +94,27 @@ def meters() -> Iterator[Callable[[], dict[str, int]]]:
         gc.unfreeze()
         if not tracing:
             tracemalloc.stop()
+
+
+def reset_peak_memory() -> None:
+    """Start the count of this process's peak memory anew, where the system can."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+def peak_memory_bytes() -> int | None:
+    """The most memory this process held since `reset_peak_memory` (since its start, where that cannot be reset)."""
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

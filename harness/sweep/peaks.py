@@ -7,7 +7,6 @@ is installed, torch; on a GPU with torch, the exchange with CuPy. What has no me
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -21,8 +20,7 @@ import numpy as np
 
 from ..machine.host import cpu_name
 from ..records import MIN_IS_BEST
-from ..worker.inherit import die_with_parent
-from ..worker.spawn import spawn
+from ..worker.spawn import end, spawn
 from .exchange import cuda_latency
 
 Peaks = dict[tuple[str, str], float]
@@ -52,15 +50,12 @@ def measure_peaks(threads: int, *, cuda: bool) -> Peaks:
     except (EOFError, OSError):  # it has ended
         pass
     finally:
-        process.kill()
-        process.join(10)
         ours.close()
+        end(process)
     return peaks
 
 
 def _measure(pipe: Connection, threads: int, cuda: bool) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    die_with_parent()
     pipe.send(_cpu_peaks(threads))
     if cuda:
         for peaks in (_cuda_peaks, cuda_latency):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from ..worker.inherit import reset_peak_memory
+from ..machine.memory_usage import reset_peak_memory
 from ..worker.server import Server
 
 if TYPE_CHECKING:

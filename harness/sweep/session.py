@@ -10,10 +10,10 @@ import numpy as np
 from lstm_parity.backends import LSTMBackend, LSTMGradients, LSTMWeights, UnsupportedError
 from lstm_parity.backends.problem import Array
 
+from ..machine.memory_usage import peak_memory_bytes
 from ..oracle.agreement import Results, project
 from ..problems.values import Inputs
 from ..worker.calls import FormError, HostReader, Output, call, spoil, upload
-from ..worker.inherit import peak_memory_bytes
 from .device import Index, Stopwatch, Values, stopwatch
 from .hooks import Hooks
 from .inputs import InputRing, draw_weights

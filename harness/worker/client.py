@@ -17,8 +17,8 @@ from ..machine.host import oom_kills, process_seconds
 from ..records import Status
 from .answers import read_answer
 from .messages import Answer, Failure
-from .server import LAYOUTS, Server, main
-from .spawn import spawn
+from .server import LAYOUTS, Server, serve
+from .spawn import end, spawn
 
 LAST_WORDS = 600
 """Characters of a worker's output that a reason may quote."""
@@ -70,18 +70,23 @@ class WorkerClient:
         self._output, self._path = os.fdopen(handle, "r+b", buffering=0), Path(path)
         self._earlier_output = b""
         self._kills, self._kills_at = oom_kills(), monotonic()
+        appended = os.open(path, os.O_WRONLY | os.O_APPEND)
         try:
             layout = secrets.randbelow(LAYOUTS) if layout is None else layout
-            self._process, self._pipe = spawn(main, threads, server_class, backend, self._path, module_path, layout)
+            arguments = (server_class, backend, module_path, layout)
+            self._process, self._pipe = spawn(serve, threads, *arguments, output=appended)
         except BaseException:
             self._output.close()
-            self._path.unlink(missing_ok=True)
             raise
+        finally:
+            os.close(appended)
+            with suppress(OSError):  # Windows keeps the name of an open file
+                self._path.unlink()
 
     @property
     def cpu_seconds(self) -> float:
         """CPU time that the worker has used, and the processes that it has started."""
-        return process_seconds(self._process.pid or 0)
+        return process_seconds(self._process.pid)
 
     def ask(self, message: Any, limit_s: float) -> Answer:
         """The answer to a message. Raises WorkerError for a Failure, a crash, or no answer within limit_s (then killed)."""
@@ -108,7 +113,7 @@ class WorkerClient:
             raise WorkerError("CRASHED", f"unreadable answer: {type(error).__name__}: {error}") from error
         if not answered:
             self.kill()
-            what = type(message).__name__.lower()
+            what = type(message).__name__.removesuffix("Request").lower()
             raise WorkerError("TIMEOUT", f"no answer to {what!r} within {limit_s:.3g} s{self._last_words()}")
         self._bound_output()
         if isinstance(answer, Failure):
@@ -118,7 +123,7 @@ class WorkerClient:
     @property
     def alive(self) -> bool:
         """Whether the process still runs."""
-        return self._process.is_alive()
+        return self._process.poll() is None
 
     def pause(self) -> None:
         """Hold all threads of the worker and of its processes still, so that none spins beside another backend's sample."""
@@ -130,17 +135,14 @@ class WorkerClient:
 
     def _signal(self, name: str) -> None:
         number = getattr(signal, name, None)  # Windows has neither
-        if number is not None and self._process.pid is not None and self._process.is_alive():
-            try:
+        if number is not None and self.alive:
+            with suppress(ProcessLookupError):  # it has just ended
                 os.killpg(self._process.pid, number)  # the processes that it has started, too
-            except ProcessLookupError:  # it has just started, and is in no group of its own yet
-                os.kill(self._process.pid, number)
 
     def kill(self) -> None:
         """End the worker now, and the processes that it has started."""
-        self._process.kill()
-        self._process.join(10)
-        if self._process.pid is not None and hasattr(os, "killpg"):
+        end(self._process)
+        if hasattr(os, "killpg"):
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -182,7 +184,7 @@ class WorkerClient:
         if self.alive:
             self.kill()
             return WorkerError("CRASHED", f"the process closed its pipe and went on{self._last_words()}")
-        code = self._process.exitcode or 0
+        code = self._process.returncode
         if code >= 0:
             return WorkerError("CRASHED", f"the process exited with code {code}{self._last_words()}")
         killed = oom_kills()

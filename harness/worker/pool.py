@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from subprocess import Popen
 from typing import Any, TypeVar, cast
 
 from ..machine.host import cpu_count
-from .inherit import die_with_parent
-from .spawn import spawn
+from .spawn import end, spawn
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -28,7 +27,7 @@ def run_in_parallel(
 
     Raises what the function raises; RuntimeError, naming the item, if a worker ends.
     """
-    workers: list[tuple[SpawnProcess, Connection]] = []
+    workers: list[tuple[Popen[bytes], Connection]] = []
     busy: dict[Connection, Item] = {}
     todo = iter(items)
 
@@ -61,12 +60,11 @@ def run_in_parallel(
             pipe.close()
             process.kill()
         for process, _ in workers:
-            process.join()
+            end(process)
 
 
 def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
     """In the worker: answers each item with (result, None) or (None, error), until the pipe is closed."""
-    die_with_parent()
     while True:
         try:
             item = pipe.recv()

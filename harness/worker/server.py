@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from io import BytesIO
-from multiprocessing import current_process, parent_process
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lstm_parity
 
-from .inherit import adopt_orphans, die_with_parent
 from .public_names import PACKAGE, by_public_name
+from .spawn import adopt_orphans
 
 if TYPE_CHECKING:
     from lstm_parity.backends import LSTMBackend
@@ -85,27 +82,13 @@ class Server:
         return Description(plain, None if reason is None else "".join(reason))
 
 
-def main(
-    pipe: Connection, server_class: type[Server], backend_name: str, output: Path, module_path: tuple[str, ...], layout: int
-) -> None:
-    """Answer messages until the pipe closes. Standard output and error go to `output`; `module_path` leads sys.path.
+def serve(pipe: Connection, server_class: type[Server], backend_name: str, module_path: tuple[str, ...], layout: int) -> None:
+    """Answer messages until the pipe closes. `module_path` leads sys.path.
 
     layout: of LAYOUTS, where in a page arrays begin.
     """
     held = _shift_heap(layout)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    die_with_parent()
     adopt_orphans()
-    if hasattr(os, "setpgid"):
-        os.setpgid(0, 0)  # a group of its own, which is held still, and ended, as a whole
-    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    with suppress(OSError):  # the parent has it open; without a name it goes when both have gone, however they go
-        output.unlink()
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-    # this process ends with its parent, for which Python would forbid it children; but a backend may have a pool of processes
-    current_process()._config["daemon"] = False  # type: ignore[attr-defined]
     sys.path[:0] = module_path
     _load_backends_from(module_path)
     server, process = server_class(backend_name), os.getpid()
@@ -173,13 +156,6 @@ def _shift_heap(layout: int) -> bytearray:
     names differed by 3% in every round of a duel (see Mytkowicz et al., ASPLOS 2009; Curtsinger and Berger, ASPLOS 2013).
     """
     return bytearray(LARGER_THAN_A_GAP + 16 * layout)
-
-
-def _leave_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
 
 
 def _failure(error: BaseException) -> Failure:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from ...machine.host import cpu_count
-from ...worker.inherit import die_with_parent
-from ...worker.spawn import spawn
+from ...worker.spawn import end, spawn
 from ..check import Check
 from ..suite import CheckResult, Options, run_check
 from ..trial import BackendFaultError
@@ -24,7 +22,7 @@ class Judges:
     def __init__(self, backend: str, options: Options, checks: int) -> None:
         count = max(1, min(cpu_count(), MOST, checks))
         # one thread each: their matrices are small, and there are several of them
-        self.running = [spawn(_judge, 1, backend, options, daemon=False) for _ in range(count)]
+        self.running = [spawn(_judge, 1, backend, options) for _ in range(count)]
 
     def __enter__(self) -> Judges:
         """Ready."""
@@ -34,8 +32,7 @@ class Judges:
         """End all of them, with the backends' processes."""
         for process, pipe in self.running:
             pipe.close()
-            process.kill()
-            process.join(10)
+            end(process)
 
     def results(self, checks: Sequence[Check]) -> Iterator[CheckResult]:
         """The result of each check, as they come. To leave off early, close the iterator."""
@@ -66,8 +63,6 @@ def _lost(check: Check) -> CheckResult:
 
 def _judge(pipe: Connection, backend: str, options: Options) -> None:
     """Judge the checks whose names come in, until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    die_with_parent()
     from ..checks import CHECKS
     from .remote import NotThereError, RemoteExecutor
 

@@ -377,7 +377,7 @@ def test_a_kill_for_want_of_memory_is_of_this_worker_only_if_it_went_with_it(mon
         if survived:
             client.ask(Describe(), 60)
         os.kill(client._process.pid, signal.SIGKILL)
-        client._process.join()
+        client._process.wait()
         with pytest.raises(WorkerError) as ended:
             client.ask(Describe(), 60)
     finally:
