@@ -186,12 +186,12 @@ def _failure(error: BaseException) -> Failure:
 
 def _where(error: BaseException) -> str:
     """The innermost file and line of the traceback that are not this package's; "" where all are."""
-    ours = {Path(__file__).parent, Path(__file__).parents[1] / "verify", Path(__file__).parents[1] / "sweep"}
-    ours.add(Path(__file__).parents[2] / "backends")
+    harness, backends = Path(__file__).parents[1], Path(__file__).parents[2] / "backends"
     found, trace = "", error.__traceback__
     while trace is not None:
         path = Path(trace.tb_frame.f_code.co_filename)
-        if path.parent not in ours or path.name.endswith("_lstm.py"):  # a backend of ours is a backend
+        of_interface = path.parent == backends and not path.name.endswith("_lstm.py")
+        if not of_interface and not path.is_relative_to(harness):
             found = f" ({path.name}:{trace.tb_lineno})"
         trace = trace.tb_next
     return found
