@@ -92,14 +92,18 @@ class Sweep:
 def preset_names() -> list[str]:
     """The presets that come with the project, sorted."""
     return sorted(
-        p.name.removesuffix(".toml") for p in files("harness").joinpath("presets").iterdir() if p.name.endswith(".toml")
+        p.name.removesuffix(".toml")
+        for p in files("lstm_parity.harness").joinpath("presets").iterdir()
+        if p.name.endswith(".toml")
     )
 
 
 def load_sweep(name: str) -> Sweep:
     """A preset by name, or a TOML file by path. Raises CallError, with file, line and the nearest right word."""
     if name in preset_names():
-        return _parse(files("harness").joinpath("presets", name + ".toml").read_text(encoding="utf-8"), name, is_preset=True)
+        return _parse(
+            files("lstm_parity.harness").joinpath("presets", name + ".toml").read_text(encoding="utf-8"), name, is_preset=True
+        )
     path = Path(name)
     if path.suffix != ".toml":
         near = get_close_matches(name, preset_names(), n=1)
