@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lstm_parity.harness.statistics import student_quantile
+
 from .frame import CELL
-from .student import student_quantile
 
 GROUP = ("backend", *(c for c in CELL if c != "sequence_length"))
 """What is the same along a fitted line."""
@@ -53,7 +54,7 @@ def fit_lines(rows: pd.DataFrame) -> pd.DataFrame:
     off = (y - mean_y[g]) - step[g] * (t - mean_t[g])
     points = np.bincount(g, minlength=len(group))
     variance = total(w * off**2) / (points - 2)
-    quantile = np.array([student_quantile(int(n) - 2) for n in points])
+    quantile = student_quantile(points - 2)
     step_half = quantile * np.sqrt(variance / spread)
     fixed_half = quantile * np.sqrt(variance * (1 / sum_w + mean_t**2 / spread))
     residual = np.zeros(len(group))

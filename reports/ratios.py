@@ -7,25 +7,14 @@ which a median outside them has a probability of at most 5%. Below six quotients
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from lstm_parity.harness.statistics import median_ranks
+
 from .frame import RATIO_COLUMNS
-
-
-@lru_cache(maxsize=4096)
-def interval_rank(n: int) -> int:
-    """k >= 1 such that the k-th smallest and k-th largest of n values hold the median with 95%; 0 if there is none."""
-    # P(X < k) for X ~ Binomial(n, 1/2), the chance that the median lies below the k-th smallest, in exact integers
-    below, term, k = 0, 1, 0
-    while 40 * (below + term) <= 2**n:
-        below += term
-        term = term * (n - k) // (k + 1)
-        k += 1
-    return k
 
 
 def paired_ratios(samples: pd.DataFrame, base: pd.Series[Any]) -> pd.DataFrame:
@@ -60,7 +49,7 @@ def paired_ratios(samples: pd.DataFrame, base: pd.Series[Any]) -> pd.DataFrame:
     owner, start, count = np.unique(row[order], return_index=True, return_counts=True)
 
     median = (quotient[start + (count - 1) // 2] + quotient[start + count // 2]) / 2
-    rank = np.array([interval_rank(int(n)) for n in count], dtype=np.int64)
+    rank = median_ranks(count)
     low = np.where(rank > 0, quotient[start + np.maximum(rank, 1) - 1], np.nan)
     high = np.where(rank > 0, quotient[start + count - np.maximum(rank, 1)], np.nan)
     found_rows = pd.DataFrame(np.column_stack([median, low, high]), index=ids[owner], columns=result.columns)

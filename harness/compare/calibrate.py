@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from ..errors import CallError
 from ..machine.host import cpu_count, fingerprint, machine_id
 from ..records import Cell, Frames, Run
+from ..statistics import max_rate
 from ..store import Store
 from ..sweep.grid import DEFAULT_BUDGET_S, Definition, load_sweep
 from ..sweep.peaks import Peaks
@@ -164,20 +165,10 @@ def as_markdown(records: Sequence[Record]) -> str:
                 wrong = sum(r.verdict == "FASTER" for r in slowed)
                 lines.append(
                     f"| `{command}` | {where} | {len(same)} | {false} ({false / len(same):.1%}) "
-                    f"| {most_likely(false, len(same)):.1%} | {unclear:.0%} "
+                    f"| {max_rate(false, len(same)):.1%} | {unclear:.0%} "
                     f"| {len(slowed)} | {found} ({found / len(slowed):.1%}) | {wrong} |"
                 )
     return "\n".join(lines)
-
-
-def most_likely(events: int, trials: int) -> float:
-    """Upper end of the one-sided 95% interval of a rate, by Clopper and Pearson."""
-    low, high = events / trials, 1.0
-    for _ in range(60):
-        rate = (low + high) / 2
-        chance = sum(math.comb(trials, k) * rate**k * (1 - rate) ** (trials - k) for k in range(events + 1))
-        low, high = (rate, high) if chance > 0.05 else (low, rate)
-    return high
 
 
 def kept(records: Sequence[Record]) -> bool:

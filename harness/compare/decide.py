@@ -14,12 +14,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, fmean, stdev
 from typing import Literal
 
-from lstm_parity.reports.student import student_quantile, student_within
-
 from ..records import TIMED, Cell
+from ..statistics import benjamini_hochberg, normal_p, normal_quantile, student_p, student_quantile, trimmed_mean
 
 Verdict = Literal["SAME", "FASTER", "SLOWER", "UNCLEAR"]
 
@@ -92,38 +90,23 @@ def change_of_rounds(ratios: Sequence[float]) -> Change:
     between rounds, and is part of the interval. One round in ten at either end is left out of the mean and drawn in for the
     error, so that one burst of load does not decide (Tukey and McLaughlin, Sankhya A 25, 1963).
     """
-    logs = sorted(math.log(r) for r in ratios)
-    cut = int(TRIMMED * len(logs))
-    kept = logs[cut : len(logs) - cut]
-    drawn_in = [min(max(x, kept[0]), kept[-1]) for x in logs]
-    n, h = len(logs), len(kept)
-    mean, error = fmean(kept), stdev(drawn_in) * math.sqrt((n - 1) / (h * (h - 1)))
-    reach = student_quantile(h - 1, CONFIDENCE) * error
-    p = 1 - student_within(abs(mean) / error, h - 1) if error > 0 else float(mean == 0)
-    return Change(math.exp(mean), math.exp(mean - reach), math.exp(mean + reach), p)
+    found = trimmed_mean([math.log(r) for r in ratios], TRIMMED)
+    reach = float(student_quantile(found.degrees, CONFIDENCE)) * found.error
+    p = student_p(found.mean / found.error, found.degrees) if found.error > 0 else float(found.mean == 0)
+    return Change(math.exp(found.mean), math.exp(found.mean - reach), math.exp(found.mean + reach), p)
 
 
 def change_with_error(log_ratio: float, error: float) -> Change:
     """The change from an estimate and its standard error > 0, both logarithmic; a normal interval."""
-    reach = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * error
-    p = math.erfc(abs(log_ratio) / error / math.sqrt(2))
+    reach = normal_quantile(CONFIDENCE) * error
+    p = normal_p(log_ratio / error)
     return Change(math.exp(log_ratio), math.exp(log_ratio - reach), math.exp(log_ratio + reach), p)
-
-
-def adjusted(p_values: Sequence[float]) -> list[float]:
-    """Benjamini and Hochberg's corrected p-values, in the order given: the least false discovery rate that calls each one."""
-    order = sorted(range(len(p_values)), key=lambda k: p_values[k], reverse=True)
-    result, least = [0.0] * len(p_values), 1.0
-    for position, k in enumerate(order):
-        least = min(least, p_values[k] * len(p_values) / (len(p_values) - position))
-        result[k] = least
-    return result
 
 
 def decide(pairs: Sequence[Pair], threshold: float) -> list[Decided]:
     """A verdict for each pair. threshold: the least relative change that matters, 0.02 for 2%."""
     judged = [k for k, pair in enumerate(pairs) if pair.change is not None and pair.why_unclear is None]
-    corrected = dict(zip(judged, adjusted([_p(pairs[k]) for k in judged]), strict=True))
+    corrected = dict(zip(judged, benjamini_hochberg([_p(pairs[k]) for k in judged]), strict=True))
     return [_decide(pair, corrected.get(k), threshold) for k, pair in enumerate(pairs)]
 
 

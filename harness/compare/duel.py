@@ -18,7 +18,7 @@ import numpy as np
 
 from ..machine.host import cpu_count
 from ..records import TIMED, Cell, RawSample, Row
-from ..statistics import pairs_of_blocks
+from ..statistics import block_ratios
 from ..sweep.grid import Definition
 from ..sweep.inputs import secret_seed
 from ..sweep.ledger import Ledger
@@ -153,7 +153,7 @@ def _one_round(
             record.lost[which] = row
     if record.lost:
         return
-    ratios = pairs_of_blocks(sides[1][1], sides[0][1])
+    ratios = block_ratios(sides[1][1], sides[0][1])
     if len(ratios):
         record.ratios.append(math.exp(float(np.median(np.log(ratios)))))
         for which, (row, _) in enumerate(sides):

@@ -26,7 +26,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ..records import CELL_COLUMNS, TIMED, Cell, Frames, RawSample, Run
-from ..statistics import median_interval, pairs_of_blocks
+from ..statistics import block_ratios, median_interval, normal_quantile
 from .decide import Pair, Side, change_with_error, in_per_cent
 
 RUN_TO_RUN = 0.022
@@ -36,7 +36,6 @@ distribution's; most of what makes them hits all backends of a cell alike, and l
 ALONE = 0.06
 """The same where no other backend is in the cell, so that nothing tells: those pairs moved by up to 24%."""
 HARDWARE = ("cpu", "cores", "memory_bytes", "gpu", "gpu_driver")
-NORMAL_95 = 1.96
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def _measured(run: Run, frames: Frames) -> Rows:
             mine = _raw(samples.get(row["row_id"]))
             device = "cuda" if any(s.device_s is not None for s in mine) else "cpu"
             fixed = _raw(controls.get((row["cell"], device)))
-            over_control = _estimate(pairs_of_blocks(mine, fixed))
+            over_control = _estimate(block_ratios(mine, fixed))
             control = _estimate([s.seconds for s in fixed if s.used])
         found[cell, row["backend"]] = _Measured(side, row["threads"], over_control, control, fixed)
     return found
@@ -132,7 +131,7 @@ def _estimate(values: ArrayLike) -> _Estimate | None:
     interval = median_interval(times)
     if not 0 < interval.low < interval.high < math.inf:
         return None
-    return _Estimate(math.log(interval.median), math.log(interval.high / interval.low) / 2 / NORMAL_95)
+    return _Estimate(math.log(interval.median), math.log(interval.high / interval.low) / 2 / normal_quantile())
 
 
 def _moved(before: Rows, b: _Measured, cell: Cell, backend: str) -> _Estimate | None:

@@ -11,7 +11,7 @@ import numpy as np
 from ..machine.host import cache_bytes
 from ..oracle.agreement import Judgement
 from ..records import Cell, RawSample, Status
-from ..statistics import Interval, median_interval, pairs_of_blocks
+from ..statistics import Interval, block_ratios, median_interval
 from . import cost
 from .messages import Checked, MemoryUsed, Opened
 from .peaks import Peaks
@@ -97,7 +97,7 @@ def figures(
         figures |= {"ci_low_s": interval.low, "ci_high_s": interval.high}
     if baseline is None or baseline_status not in ("PASSED", "UNSTABLE"):
         return figures
-    ratios = pairs_of_blocks(used, baseline[1])
+    ratios = block_ratios(used, baseline[1])
     if ratios.size:
         ratio = median_interval(ratios)
         figures["ratio_to_baseline"] = ratio.median

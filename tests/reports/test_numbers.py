@@ -10,27 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lstm_parity.harness.statistics import median_ranks, student_quantile
 from lstm_parity.reports.drawn import draw_from
-from lstm_parity.reports.fit import fit_lines, student_quantile
+from lstm_parity.reports.fit import fit_lines
 from lstm_parity.reports.frame import select_run
-from lstm_parity.reports.ratios import interval_rank, paired_ratios, recorded_baseline, with_baseline
+from lstm_parity.reports.ratios import paired_ratios, recorded_baseline, with_baseline
 from lstm_parity.reports.wins import contests, margin_sentence, win_sentences
-
-
-@pytest.mark.parametrize("n", [*range(1, 40), 101, 500])
-def test_interval_rank_is_the_largest_that_covers_95_percent(n):
-    def outside(k):
-        return 2 * sum(math.comb(n, i) for i in range(k)) / 2**n
-
-    k = interval_rank(n)
-    assert outside(k) <= 0.05 < outside(k + 1)
-    assert (k == 0) == (n < 6)
-
-
-def test_student_quantile_against_the_printed_tables():
-    printed = {1: 12.7062, 2: 4.3027, 3: 3.1824, 4: 2.7764, 5: 2.5706, 10: 2.2281, 30: 2.0423, 120: 1.9799}
-    for degrees, value in printed.items():
-        assert student_quantile(degrees) == pytest.approx(value, abs=5e-5)
 
 
 def ratios_by_loops(samples, row, base):
@@ -46,7 +31,7 @@ def ratios_by_loops(samples, row, base):
     quotients = sorted(one[b] / other[b] for b in one.keys() & other.keys())
     if not quotients:
         return [math.nan] * 3
-    k = interval_rank(len(quotients))
+    k = int(median_ranks(len(quotients)))
     ends = [quotients[k - 1], quotients[-k]] if k else [math.nan, math.nan]
     return [statistics.median(quotients), *ends]
 

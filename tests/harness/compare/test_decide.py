@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstm_parity.harness.compare.decide import Change, Pair, Side, adjusted, change_of_rounds, change_with_error, decide
+from lstm_parity.harness.compare.decide import Change, Pair, Side, change_of_rounds, change_with_error, decide
 from lstm_parity.harness.records import Cell
-from lstm_parity.reports.student import student_quantile, student_within
 
 RIGHT, WRONG = Side("PASSED", None, 1e-3), Side("WRONG", "y is first wrong at step 0", None)
 
@@ -73,24 +72,6 @@ def test_a_row_that_was_right_and_is_not_is_bad_whatever_its_time():
         assert not decide([pair(None, old=old, new=new)], 0.02)[0].bad
     assert decide([pair(Change(1.05, 1.03, 1.07, 0.0))], 0.02)[0].bad
     assert not decide([pair(Change(0.9, 0.88, 0.92, 0.0))], 0.02)[0].bad
-
-
-def test_benjamini_and_hochberg_by_its_definition():
-    rng = np.random.default_rng(0)
-    for n in (1, 2, 7, 50):
-        p = rng.uniform(0, 1, n) ** 3
-        found = adjusted(p.tolist())
-        for q in (0.01, 0.05, 0.3):  # the step-up rule itself
-            ranked = np.sort(p)
-            passing = np.nonzero(ranked <= q * np.arange(1, n + 1) / n)[0]
-            limit = ranked[passing[-1]] if len(passing) else -1.0
-            assert [a <= q for a in found] == [x <= limit for x in p]
-
-
-def test_student_against_printed_tables():
-    for degrees, value in ((1, 63.657), (2, 9.925), (5, 4.032), (9, 3.250), (30, 2.750)):
-        assert student_quantile(degrees, 0.99) == pytest.approx(value, abs=5e-4)
-        assert student_within(value, degrees) == pytest.approx(0.99, abs=1e-5)
 
 
 def test_the_interval_of_an_error():
