@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
 
 from .commands.parser import Parser
 from .errors import CallError
-from .text import discard, say
+
+TYPE_CHECKING = False  # see lstm_parity/__init__.py
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 COMMANDS = {
     "backends": "each backend: can it run here, what does it promise",
@@ -51,9 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CallError as error:
         return _refuse(arguments, str(error))
     except KeyboardInterrupt:
+        from .text import say
+
         say(f"lstm-parity {arguments.command}: interrupted")
         return 130
     except BrokenPipeError:  # the reader of standard output has closed it
+        from .text import discard
+
         discard(sys.stdout)
         return 0
     except ModuleNotFoundError as error:

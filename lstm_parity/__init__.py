@@ -6,9 +6,11 @@ Names are imported when they are first used (PEP 562), so that `lstm-parity --he
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # type checkers take it for True; to import typing costs a third of an empty Python
 if TYPE_CHECKING:
+    from typing import Any
+
     from .backends.interface import Capabilities as Capabilities
     from .backends.interface import LSTMBackend as LSTMBackend
     from .backends.interface import UnavailableError as UnavailableError
