@@ -24,7 +24,7 @@ from ..sweep.inputs import secret_seed
 from ..sweep.ledger import Ledger
 from ..sweep.measure import CellContext, drawn_weights, measure_cell
 from ..sweep.peaks import Peaks, keep_best, measure_peaks
-from ..sweep.sampling import Contestant, crowded
+from ..sweep.sampling import Participant, too_few_free_cores
 from ..sweep.verdict import State, clocks_differ, put_off
 from ..sweep.workers import Launch, Workers
 from ..text import Progress
@@ -59,17 +59,17 @@ class _Record:
     seconds: tuple[list[float], list[float]] = field(default_factory=lambda: ([], []))
     lost: dict[int, Row] = field(default_factory=dict)
     crowded: int = 0
-    sampled: dict[int, Contestant] = field(default_factory=dict)
+    sampled: dict[int, Participant] = field(default_factory=dict)
 
-    def pool(self, which: int, contestant: Contestant) -> None:
+    def pool(self, which: int, participant: Participant) -> None:
         """Add a round's samples of a side to those of the rounds before."""
         if which not in self.sampled:
-            self.sampled[which] = contestant
+            self.sampled[which] = participant
             return
         all_rounds = self.sampled[which]
-        all_rounds.samples += contestant.samples
-        all_rounds.gaps += contestant.gaps
-        all_rounds.reads += contestant.reads
+        all_rounds.samples += participant.samples
+        all_rounds.clock_gaps += participant.clock_gaps
+        all_rounds.handovers += participant.handovers
 
 
 def run_duel(
@@ -146,7 +146,7 @@ def _one_round(
     by_label: dict[str, tuple[Row, list[RawSample]]] = {row.backend: (row, samples) for row, samples in found.results}
     sides = [by_label[label] for label in old_new]
     for which, (row, samples) in enumerate(sides):
-        if row.status == "SUSPECT" and any(crowded(s.foreign_load or 0.0, context.threads) for s in samples):
+        if row.status == "SUSPECT" and any(too_few_free_cores(s.foreign_load or 0.0, context.threads) for s in samples):
             record.crowded += 1  # answers come late then, whoever works
             return
         if row.status not in TIMED:
@@ -159,7 +159,7 @@ def _one_round(
         for which, (row, _) in enumerate(sides):
             assert row.median_s is not None
             record.seconds[which].append(row.median_s)
-            record.pool(which, found.contestants[row.backend])
+            record.pool(which, found.participants[row.backend])
 
 
 def _pair(cell: Cell, record: _Record, backend: str) -> Pair:
@@ -167,8 +167,8 @@ def _pair(cell: Cell, record: _Record, backend: str) -> Pair:
     sides = []
     for which in (0, 1):
         row, seconds = record.lost.get(which), record.seconds[which]
-        state = State(contestant=record.sampled.get(which))
-        why = None if state.contestant is None else clocks_differ(state) or put_off(cell, state)
+        state = State(participant=record.sampled.get(which))
+        why = None if state.participant is None else clocks_differ(state) or put_off(cell, state)
         if row is not None:
             sides.append(Side(row.status, row.reason, None))
         elif why is not None:

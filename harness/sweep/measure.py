@@ -22,7 +22,7 @@ from .inputs import call_key, draw_batch, draw_weights
 from .ledger import Ledger
 from .messages import CheckRequest, Memory, Open
 from .peaks import Peaks
-from .sampling import CHECKED_ROWS, Contestant, OutputCheck, Sampler
+from .sampling import MIN_CHECKED_ROWS, OutputCheck, Participant, Sampler
 from .verdict import State
 
 AUDITS = 8
@@ -72,7 +72,7 @@ class Measured:
 
     results: list[tuple[Row, list[RawSample]]]
     controls: dict[str, list[RawSample]]
-    contestants: dict[str, Contestant]
+    participants: dict[str, Participant]
 
 
 def measure_cell(
@@ -128,18 +128,18 @@ def measure_cell(
             )
         one_check = ledger.spent("checks") - checks_before
         audits = int(np.clip(AUDIT_SHARE * context.budget_s / max(one_check, 1e-9), LEAST_AUDITS, AUDITS))
-        contestants = []
+        participants = []
         for backend, client in running.items():
             if states[backend].status == "PASSED" and states[backend].checked is not None:
-                states[backend].contestant = Contestant(backend, client, promises[backend].device, limit_s, seed, ring_size)
-                contestants.append(states[backend].contestant)
-        sampler = Sampler(cell, [c for c in contestants if c is not None], context.threads, rng, ledger, fixed)
+                states[backend].participant = Participant(backend, client, promises[backend].device, limit_s, seed, ring_size)
+                participants.append(states[backend].participant)
+        sampler = Sampler(cell, [c for c in participants if c is not None], context.threads, rng, ledger, fixed)
         sampler.run(context.budget_s, audits, ledger.overhead() - before + audits * one_check, ring_size)
         for state in states.values():
-            if state.contestant is not None and state.contestant.failure is not None:
-                state.fail(state.contestant.failure.status, state.contestant.failure.reason)
+            if state.participant is not None and state.participant.failure is not None:
+                state.fail(state.participant.failure.status, state.participant.failure.reason)
         with ledger.spend("checks"):
-            for audit in sampler.audits:
+            for audit in sampler.output_checks:
                 _judge(cell, weights, seed, audit.call, ring_size, audit, states, promises, first=False)
         for backend, client in running.items():
             if client.alive:
@@ -149,25 +149,25 @@ def measure_cell(
                     state.memory = _ask(state, client, Memory(), limit_s)
 
     with ledger.spend("statistics"):
-        timed = {b: verdict.timed(s) for b, s in states.items() if s.contestant is not None and s.status == "PASSED"}
+        timed = {b: verdict.timed(s) for b, s in states.items() if s.participant is not None and s.status == "PASSED"}
     peaks = context.peaks
     if any(verdict.too_fast(cell, states[b], interval, peaks) for b, (interval, _) in timed.items()):
         with ledger.spend("peaks"):  # the machine may have been busy when its peaks were measured
             peaks = context.measure_peaks()
     with ledger.spend("statistics"):
         results = _rows(cell, seed, states, promises, timed, peaks, context, started_at)
-    sampled = {backend: state.contestant for backend, state in states.items() if state.contestant is not None}
+    sampled = {backend: state.participant for backend, state in states.items() if state.participant is not None}
     return Measured(results, {c.device_kind: c.samples for c in fixed if c.samples}, sampled)
 
 
-def _open_control(device: str, client: WorkerClient, ledger: Ledger) -> Contestant | None:
+def _open_control(device: str, client: WorkerClient, ledger: Ledger) -> Participant | None:
     """The control, ready to be sampled; None where it cannot run. Its inputs are the same in every run."""
     with ledger.spend("control"):
         try:
             client.ask(Open(CONTROL_CELL, 0, None, CONTROL_RING, 0), LEAST_LIMIT_S)
         except WorkerError:
             return None
-    return Contestant(f"control:{device}", client, device, LEAST_LIMIT_S, 0, CONTROL_RING, drawn=0)
+    return Participant(f"control:{device}", client, device, LEAST_LIMIT_S, 0, CONTROL_RING, drawn=0)
 
 
 def _ring_size(cell: Cell, kinds: set[str]) -> int:
@@ -187,9 +187,9 @@ def _flush_bytes(cell: Cell, kind: str, ring_size: int) -> int:
 
 def _first_rows(cell: Cell, rng: np.random.Generator) -> Any:
     batch = cell.batch_size
-    if cost.flops(cell) <= FULL_CHECK_FLOPS or batch <= CHECKED_ROWS:
+    if cost.flops(cell) <= FULL_CHECK_FLOPS or batch <= MIN_CHECKED_ROWS:
         return np.arange(batch)
-    return np.unique([0, batch - 1, *rng.permutation(batch)[:CHECKED_ROWS]])
+    return np.unique([0, batch - 1, *rng.permutation(batch)[:MIN_CHECKED_ROWS]])
 
 
 def _ask(state: State, client: WorkerClient, message: Any, limit_s: float) -> Any:
@@ -248,7 +248,7 @@ def _rows(
             states[backend].fail("SUSPECT", reason)
     rows = []
     for backend, state in states.items():
-        samples = [] if state.contestant is None else state.contestant.samples
+        samples = [] if state.participant is None else state.participant.samples
         figures: dict[str, Any] = {}
         if backend in timed and state.status in ("PASSED", "UNSTABLE"):
             interval, used = timed[backend]

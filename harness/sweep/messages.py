@@ -79,13 +79,13 @@ class Prepare:
 class Sample:
     """Seconds a call on the wall clock and, on a GPU, between two events on the backend's stream.
 
-    read_s: seconds a call beside it, to take over its inputs before and, on a CPU, to get what it returned as host arrays: a
+    handover_s: seconds a call, to take over its inputs before and, on a CPU, to get what it returned as host arrays: a
     backend could do its work there.
     """
 
     wall_s: float
     device_s: float | None
-    read_s: float = 0.0
+    handover_s: float = 0.0
 
 
 @dataclass(frozen=True)

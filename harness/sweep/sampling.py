@@ -28,7 +28,7 @@ from .messages import Fetch, Go, Prepare, Sample
 
 ENOUGH = 0.02
 """Half-width of the median's 95% interval, relative to the median, at which sampling may stop."""
-LEAST_BLOCKS = 10
+MIN_BLOCKS = 10
 SHARE = 1.7
 """Sampling goes on, within the budget, until it has taken this many times what the cell cost otherwise: measuring for longer is
 cheaper than getting ready again."""
@@ -39,17 +39,17 @@ WINDOW_S = 0.25
 """The system counts CPU time in steps of 10 ms, so foreign load is read over windows of at least this length."""
 FOREIGN_CORES = 0.3
 """Cores kept busy by others above which a window is disturbed, where they and the backend's threads do not all find a core."""
-CHECKED_ROWS = 4
+MIN_CHECKED_ROWS = 4
 CONTROL_SHARE = 0.1
 """Of the wall time, that the control's samples may take, beyond those that an interval needs."""
 
 
 @dataclass(eq=False)
-class Contestant:
+class Participant:
     """One backend, or the control, in one cell, while it is measured.
 
     seed: of the inputs; ring_size: how many sets of them the worker holds; drawn: for how many calls it was told to draw them.
-    awake_s: how long it was not held still while samples were taken; cpu_s: CPU time that it used meanwhile.
+    runnable_s: how long it was not held still while samples were taken; cpu_s: CPU time that it used meanwhile.
     """
 
     backend: str
@@ -60,11 +60,11 @@ class Contestant:
     ring_size: int
     drawn: int = 1
     samples: list[RawSample] = field(default_factory=list)
-    gaps: list[float] = field(default_factory=list)
-    reads: list[float] = field(default_factory=list)
+    clock_gaps: list[float] = field(default_factory=list)
+    handovers: list[float] = field(default_factory=list)
     calls_made: int = 1  # call 0 was the check
     calls_per_sample: int = 1
-    awake_s: float = 0.0
+    runnable_s: float = 0.0
     cpu_s: float = 0.0
     failure: WorkerError | None = None
 
@@ -78,7 +78,7 @@ class Contestant:
 
 @dataclass(frozen=True, eq=False)
 class OutputCheck:
-    """What contestants returned from one timed call, to be judged when sampling is over."""
+    """What participants returned from one timed call, to be judged when sampling is over."""
 
     call: int
     rows: Any
@@ -86,29 +86,29 @@ class OutputCheck:
     results: dict[str, Results]
 
 
-def crowded(foreign: float, threads: int) -> bool:
+def too_few_free_cores(foreign: float, threads: int) -> bool:
     """Whether others keep so many cores busy that they and a backend's threads do not all find one."""
     return foreign > FOREIGN_CORES and foreign + threads > cpu_count()
 
 
 class Sampler:
-    """Samples the contestants of one cell."""
+    """Samples the participants of one cell."""
 
     def __init__(
         self,
         cell: Cell,
-        contestants: list[Contestant],
+        participants: list[Participant],
         threads: int,
         rng: np.random.Generator,
         ledger: Ledger,
-        controls: Sequence[Contestant] = (),
+        controls: Sequence[Participant] = (),
     ) -> None:
-        self._cell, self._contestants = cell, contestants
+        self._cell, self._contestants = cell, participants
         self._rng, self._ledger, self._controls = rng, ledger, controls
-        self._everyone = (*contestants, *controls)
+        self._everyone = (*participants, *controls)
         # who computes on a GPU needs a core to launch from, whatever threads others were given
-        self._cores = threads if any(c.device_kind == "cpu" for c in contestants) else 1
-        self.audits: list[OutputCheck] = []
+        self._cores = threads if any(c.device_kind == "cpu" for c in participants) else 1
+        self.output_checks: list[OutputCheck] = []
         self.disturbed_s = 0.0
         self._disturbed = False
         self._highest_mhz: float | None = None
@@ -119,11 +119,11 @@ class Sampler:
         audits: how many blocks are checked, at least 2 and where there are so many: the last one, and others drawn from all of
         them alike. overhead_s: what the cell cost before, and will cost after.
         """
-        for contestant in self._everyone:
-            contestant.client.pause()
+        for participant in self._everyone:
+            participant.client.pause()
         self._warm_up()
-        for contestant in self._everyone:
-            contestant.awake_s, contestant.cpu_s = 0.0, -contestant.client.cpu_seconds
+        for participant in self._everyone:
+            participant.runnable_s, participant.cpu_s = 0.0, -participant.client.cpu_seconds
         controls_before = self._ledger.spent("control")
         start = perf_counter()
         in_samples, block = 0.0, 0
@@ -136,7 +136,7 @@ class Sampler:
             elapsed = perf_counter() - start
             out_of_time = elapsed - min(self.disturbed_s, budget_s) >= budget_s and block >= 2
             repaid = in_samples >= SHARE * (overhead_s + elapsed - in_samples)
-            last = out_of_time or (block >= LEAST_BLOCKS and repaid and self._narrow(active, block))
+            last = out_of_time or (block >= MIN_BLOCKS and repaid and self._narrow(active, block))
             # Each block is kept with the same chance, however many will come (reservoir sampling). The last one is in any case.
             audit = last or self._rng.random() < (audits - 1) / (block + 1)
             due = self._due_controls(self._ledger.spent("control") - controls_before, elapsed)
@@ -154,51 +154,51 @@ class Sampler:
             if last:
                 break
         self._close_window(window)
-        self.audits = [audit for of_block in kept for audit in of_block]
-        for contestant in self._everyone:
-            contestant.cpu_s += contestant.client.cpu_seconds
+        self.output_checks = [audit for of_block in kept for audit in of_block]
+        for participant in self._everyone:
+            participant.cpu_s += participant.client.cpu_seconds
         self._ledger.book("samples", in_samples)
 
-    def _due_controls(self, spent: float, elapsed: float) -> list[Contestant]:
+    def _due_controls(self, spent: float, elapsed: float) -> list[Participant]:
         """The controls that take part in the next block: until they are known, and then as long as they are cheap."""
         cheap = spent <= CONTROL_SHARE * elapsed * len(self._controls)
-        return [c for c in self._controls if c.failure is None and (cheap or len(c.samples) < LEAST_BLOCKS)]
+        return [c for c in self._controls if c.failure is None and (cheap or len(c.samples) < MIN_BLOCKS)]
 
     def _warm_up(self) -> None:
         """Two samples that do not count; the second says how many calls a sample needs."""
-        for contestant in self._everyone:
+        for participant in self._everyone:
             for _ in range(2):
-                sample = self._sample(contestant)
+                sample = self._sample(participant)
                 if sample is None:
                     break
             else:
                 assert sample is not None
                 seconds = sample[0].wall_s if sample[0].device_s is None else sample[0].device_s
-                least = CALLS_PER_RESOLUTION * TIMER_RESOLUTION_S[contestant.device_kind]
-                if (self._cell.launch == "call" or contestant in self._controls) and seconds < least:
-                    contestant.calls_per_sample = ceil(least / max(seconds, least / 1000))
-            contestant.gaps.clear()
-            contestant.reads.clear()
+                least = CALLS_PER_RESOLUTION * TIMER_RESOLUTION_S[participant.device_kind]
+                if (self._cell.launch == "call" or participant in self._controls) and seconds < least:
+                    participant.calls_per_sample = ceil(least / max(seconds, least / 1000))
+            participant.clock_gaps.clear()
+            participant.handovers.clear()
 
     def _block(
-        self, active: list[Contestant], controls: list[Contestant], block: int, audit: bool, ring_size: int
+        self, active: list[Participant], controls: list[Participant], block: int, audit: bool, ring_size: int
     ) -> tuple[float, list[OutputCheck]]:
         """One sample of each, in random order; returns the seconds inside those of the backends, and what is to be judged."""
         inside = 0.0
-        # Where contestants make the same calls, they are checked on the same inputs, so that what is expected is computed once.
+        # The same call is checked on the same inputs for all, so that what is expected is computed once.
         seed = int(self._rng.integers(2**31))
         groups: dict[int, OutputCheck] = {}
         members = [*active, *controls]
         for position, index in enumerate(self._rng.permutation(len(members))):
-            contestant = members[index]
-            first, calls = contestant.calls_made, contestant.calls_per_sample
-            with self._ledger.spend("control") if contestant in controls else nullcontext():
-                done = self._sample(contestant)
+            participant = members[index]
+            first, calls = participant.calls_made, participant.calls_per_sample
+            with self._ledger.spend("control") if participant in controls else nullcontext():
+                done = self._sample(participant)
             if done is None:
                 continue
             sample, _ = done
-            contestant.samples.append(RawSample(block, position, calls, sample.wall_s, sample.device_s, None, True))
-            if contestant in controls:
+            participant.samples.append(RawSample(block, position, calls, sample.wall_s, sample.device_s, None, True))
+            if participant in controls:
                 continue
             inside += sample.wall_s * calls
             if audit:
@@ -207,52 +207,52 @@ class Sampler:
                 if call not in groups:
                     groups[call] = OutputCheck(call, self._draw_rows(call, ring_size), seed, {})
                 with self._ledger.spend("checks"):
-                    answer = self._ask(contestant, Fetch(chosen, groups[call].rows, seed))
+                    answer = self._ask(participant, Fetch(chosen, groups[call].rows, seed))
                 if answer is not None:
-                    groups[call].results[contestant.backend] = answer
+                    groups[call].results[participant.backend] = answer
         return inside, list(groups.values())
 
     def _draw_rows(self, call: int, ring_size: int) -> Any:
         """Rows to check of a call, drawn after it: at least four, the one that was new among them."""
         batch = self._cell.batch_size
-        rows = set(self._rng.permutation(batch)[:CHECKED_ROWS].tolist())
+        rows = set(self._rng.permutation(batch)[:MIN_CHECKED_ROWS].tolist())
         if call >= ring_size:
             rows.add(fresh_row(self._cell, call // ring_size))
         return np.array(sorted(rows))
 
-    def _sample(self, contestant: Contestant) -> tuple[Sample, float] | None:
+    def _sample(self, participant: Participant) -> tuple[Sample, float] | None:
         """One timed sample, and the parent's own seconds for it; None where the worker failed."""
-        client, woken = contestant.client, perf_counter()
+        client, woken = participant.client, perf_counter()
         client.resume()
-        ready = self._ask(contestant, Prepare(contestant.calls_made, contestant.calls_per_sample, contestant.next_keys()))
+        ready = self._ask(participant, Prepare(participant.calls_made, participant.calls_per_sample, participant.next_keys()))
         if ready is None:
             return None
         start = perf_counter()
-        sample = self._ask(contestant, Go())
+        sample = self._ask(participant, Go())
         seconds = perf_counter() - start
         if sample is None:
             return None
         client.pause()
-        contestant.awake_s += perf_counter() - woken
-        contestant.calls_made += contestant.calls_per_sample
-        contestant.gaps.append(seconds - (sample.wall_s + sample.read_s) * contestant.calls_per_sample)
-        contestant.reads.append(sample.read_s)
+        participant.runnable_s += perf_counter() - woken
+        participant.calls_made += participant.calls_per_sample
+        participant.clock_gaps.append(seconds - (sample.wall_s + sample.handover_s) * participant.calls_per_sample)
+        participant.handovers.append(sample.handover_s)
         return sample, seconds
 
-    def _ask(self, contestant: Contestant, message: Any) -> Any:
+    def _ask(self, participant: Participant, message: Any) -> Any:
         woken = perf_counter()
-        contestant.client.resume()
+        participant.client.resume()
         try:
-            return contestant.client.ask(message, contestant.limit_s)
+            return participant.client.ask(message, participant.limit_s)
         except WorkerError as error:
-            contestant.failure = error
+            participant.failure = error
             return None
         finally:
             if isinstance(message, Fetch):
-                contestant.client.pause()
-                contestant.awake_s += perf_counter() - woken
+                participant.client.pause()
+                participant.runnable_s += perf_counter() - woken
 
-    def _narrow(self, active: list[Contestant], block: int) -> bool:
+    def _narrow(self, active: list[Participant], block: int) -> bool:
         """Whether every median is known well enough; looked at less often the more blocks there are."""
         if block % max(1, block // 10):
             return False
@@ -269,9 +269,9 @@ class Sampler:
             return
         disturbed = why_disturbed(state, self._highest_mhz) is not None
         self._highest_mhz = max(self._highest_mhz or 0.0, state.clock_mhz or 0.0) or None
-        for contestant in self._everyone:
-            if contestant.device_kind != "cpu" and contestant.samples and contestant.samples[-1].block == block:
-                contestant.samples[-1] = contestant.samples[-1].with_gpu_state(
+        for participant in self._everyone:
+            if participant.device_kind != "cpu" and participant.samples and participant.samples[-1].block == block:
+                participant.samples[-1] = participant.samples[-1].with_gpu_state(
                     state.clock_mhz, state.throttle_bits, used=not disturbed
                 )
 
@@ -286,12 +286,12 @@ class Sampler:
         if busy is None or now is None or seconds <= 0:
             return
         foreign = max(0.0, (now - busy - (self._own_seconds() - own)) / seconds)
-        disturbed = crowded(foreign, self._cores)
+        disturbed = too_few_free_cores(foreign, self._cores)
         if seconds < WINDOW_S:  # the counter's steps are too long to tell: as before
             disturbed = self._disturbed
         self._disturbed = disturbed
         self.disturbed_s += seconds * disturbed
-        for contestant in self._everyone:
-            for k in range(counts[contestant.backend], len(contestant.samples)):
-                sample = contestant.samples[k]
-                contestant.samples[k] = sample.with_background_load(foreign, used=not disturbed and sample.used)
+        for participant in self._everyone:
+            for k in range(counts[participant.backend], len(participant.samples)):
+                sample = participant.samples[k]
+                participant.samples[k] = sample.with_background_load(foreign, used=not disturbed and sample.used)

@@ -15,7 +15,7 @@ from ..statistics import Interval, block_ratios, median_interval
 from . import cost
 from .messages import Checked, MemoryUsed, Opened
 from .peaks import Peaks
-from .sampling import Contestant
+from .sampling import Participant
 
 UNSTABLE = 0.10
 """Half-width of the median's interval above which a time is called unstable."""
@@ -58,7 +58,7 @@ class State:
     checked: Checked | None = None
     judgement: Judgement | None = None
     max_error: float = 0.0
-    contestant: Contestant | None = None
+    participant: Participant | None = None
     memory: MemoryUsed | None = None
 
     def fail(self, status: Status, reason: str) -> None:
@@ -71,13 +71,13 @@ Timed = tuple[Interval, list[RawSample]]
 
 def timed(state: State) -> Timed:
     """The median and the samples that it is made of: those of undisturbed blocks, where they are enough for an interval."""
-    assert state.contestant is not None
-    samples = state.contestant.samples
+    assert state.participant is not None
+    samples = state.participant.samples
     used = [s for s in samples if s.used]
     if len(used) < min(LEAST_USED, len(samples)):
         load = float(np.median([s.foreign_load or 0.0 for s in samples]))
         state.fail("UNSTABLE", f"others kept {load:.1f} cores busy all the while")
-        state.contestant.samples = used = [s.with_background_load(s.foreign_load, used=True) for s in samples]
+        state.participant.samples = used = [s.with_background_load(s.foreign_load, used=True) for s in samples]
     return median_interval([s.seconds for s in used]), used
 
 
@@ -145,7 +145,7 @@ def too_fast(cell: Cell, state: State, interval: Interval, peaks: Peaks) -> str 
     if rate and interval.median * FASTER_THAN_PEAK < operations / rate:
         claimed = operations / interval.median
         return f"{claimed / 1e9:.3g} GFLOP/s, but the best measured here is {rate / 1e9:.3g}"
-    kind = "cpu" if state.contestant is None else state.contestant.device_kind
+    kind = "cpu" if state.participant is None else state.participant.device_kind
     bandwidth, uncached = peaks.get((str(device), "copy")), cost.least_share(cell) * cost.io_bytes(cell) - cache_bytes(kind)
     if bandwidth and interval.median * FASTER_THAN_PEAK < uncached / bandwidth:
         claimed = uncached / interval.median
@@ -153,22 +153,22 @@ def too_fast(cell: Cell, state: State, interval: Interval, peaks: Peaks) -> str 
     return None
 
 
-def _in_the_faster_half(contestant: Contestant, values: list[float]) -> list[float]:
+def _in_the_faster_half(participant: Participant, values: list[float]) -> list[float]:
     """Of one value a sample, those of the samples that count up to the median. What hides work in most samples only, to be
     honest in the others, hides it in these.
     """
-    used = [(sample.seconds, value) for sample, value in zip(contestant.samples, values, strict=True) if sample.used]
+    used = [(sample.seconds, value) for sample, value in zip(participant.samples, values, strict=True) if sample.used]
     median = float(np.median([seconds for seconds, _ in used]))
     return [value for seconds, value in used if seconds <= median]
 
 
 def put_off(cell: Cell, state: State) -> str | None:
     """Why a time is not all of the work: what is done beside the call takes longer than handing arrays over. None if not."""
-    assert state.contestant is not None
-    reads = _in_the_faster_half(state.contestant, state.contestant.reads)
+    assert state.participant is not None
+    reads = _in_the_faster_half(state.participant, state.participant.handovers)
     took = float(np.quantile(reads, 0.1))
     each = ARRAY_S if len(reads) >= MANY_GAPS else ARRAY_FEW_S  # a busy machine delays a few, not all of many
-    if state.contestant.device_kind == "cuda":
+    if state.participant.device_kind == "cuda":
         each = CUDA_ARRAY_S
     arrays, moved = 6, cost.io_bytes(cell)
     if cell.training:
@@ -188,11 +188,11 @@ def put_off(cell: Cell, state: State) -> str | None:
 
 def too_many(state: State, threads: int) -> str | None:
     """Why a time is of more cores than all backends were given; None if it is not."""
-    assert state.contestant is not None
-    contestant = state.contestant
-    awake_s = contestant.awake_s + STOPPING_S * len(contestant.samples)
-    if contestant.cpu_s > threads * MORE_CORES * awake_s + CPU_STEPS_S:
-        cores = contestant.cpu_s / awake_s
+    assert state.participant is not None
+    participant = state.participant
+    runnable_s = participant.runnable_s + STOPPING_S * len(participant.samples)
+    if participant.cpu_s > threads * MORE_CORES * runnable_s + CPU_STEPS_S:
+        cores = participant.cpu_s / runnable_s
         return f"it kept {cores:.1f} cores busy, and all backends were given {threads} thread{'s' * (threads > 1)}"
     return None
 
@@ -202,10 +202,10 @@ def clocks_differ(state: State) -> str | None:
 
     A busy machine delays some answers of a worker that hides nothing, so a tenth with the smallest gaps counts.
     """
-    assert state.contestant is not None
-    contestant = state.contestant
-    wall = float(np.median([s.wall_s * s.calls for s in contestant.samples]))
-    gaps = _in_the_faster_half(contestant, contestant.gaps)
+    assert state.participant is not None
+    participant = state.participant
+    wall = float(np.median([s.wall_s * s.calls for s in participant.samples]))
+    gaps = _in_the_faster_half(participant, participant.clock_gaps)
     gap = float(np.quantile(gaps, 0.1))
     allowed = CLOCK_GAP_S + CLOCK_GAP_SHARE * wall
     if len(gaps) < MANY_GAPS:
@@ -214,9 +214,9 @@ def clocks_differ(state: State) -> str | None:
         allowed = CLOCK_GAP_FEW_S + (CLOCK_GAP_SHARE if state.status == "PASSED" else BUSY_GAP_SHARE) * wall
     if gap > allowed:
         return f"the worker says {wall:.3g} s a sample, the parent's clock {wall + gap:.3g} s"
-    if min(contestant.gaps) < -CLOCK_GAP_S:
-        return f"the worker says that a sample took {-min(contestant.gaps):.3g} s longer than the parent waited for it"
-    device_times = [s.device_s * s.calls for s in contestant.samples if s.device_s is not None]
+    if min(participant.clock_gaps) < -CLOCK_GAP_S:
+        return f"the worker says that a sample took {-min(participant.clock_gaps):.3g} s longer than the parent waited for it"
+    device_times = [s.device_s * s.calls for s in participant.samples if s.device_s is not None]
     if device_times:
         on_stream = float(np.median(device_times))
         if wall - on_stream > STREAM_GAP_S + STREAM_GAP_SHARE * on_stream:

@@ -9,7 +9,7 @@ import lstm_parity.harness.machine.host
 from lstm_parity.harness.cli import main
 from lstm_parity.harness.compare import duel
 from lstm_parity.harness.records import Cell, RawSample
-from lstm_parity.harness.sweep.sampling import Contestant
+from lstm_parity.harness.sweep.sampling import Participant
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (16, 15)])
@@ -39,7 +39,7 @@ SIDES = ("old", "new")
 
 def rounds_of(monkeypatch, status, foreign_load, disturbed, gap_s=0.0):
     """The pair of a duel whose new side has that status, beside that load, in the first `disturbed` rounds."""
-    monkeypatch.setattr(duel, "crowded", lambda foreign, threads: foreign + threads > 2)
+    monkeypatch.setattr(duel, "too_few_free_cores", lambda foreign, threads: foreign + threads > 2)
     record = duel._Record()
     for number in range(duel.ROUNDS):
         odd = number < disturbed
@@ -47,9 +47,10 @@ def rounds_of(monkeypatch, status, foreign_load, disturbed, gap_s=0.0):
         new = SimpleNamespace(backend="new", status=status if odd else "PASSED", reason="late", median_s=0.01)
         old = SimpleNamespace(backend="old", status="PASSED", reason=None, median_s=0.01)
         sampled = {
-            b: Contestant(b, None, "cpu", 60.0, 0, 2, samples=list(samples), gaps=[gap_s] * 4, reads=[0.0] * 4) for b in SIDES
+            b: Participant(b, None, "cpu", 60.0, 0, 2, samples=list(samples), clock_gaps=[gap_s] * 4, handovers=[0.0] * 4)
+            for b in SIDES
         }
-        found = SimpleNamespace(results=[(old, samples), (new, samples)], contestants=sampled)
+        found = SimpleNamespace(results=[(old, samples), (new, samples)], participants=sampled)
         monkeypatch.setattr(duel, "measure_cell", lambda *_, found=found: found)
         workers, context = SimpleNamespace(ready=dict, promises={}), SimpleNamespace(threads=1)
         if not record.lost:

@@ -19,7 +19,7 @@ from lstm_parity.backends.numpy_lstm import NumpyLSTM
 from lstm_parity.harness.records import TIMED, Cell
 from lstm_parity.harness.sweep.inputs import InputRing, call_key, draw_rows
 from lstm_parity.harness.sweep.messages import CheckRequest, Open, Prepare
-from lstm_parity.harness.sweep.sampling import Contestant
+from lstm_parity.harness.sweep.sampling import Participant
 from lstm_parity.harness.sweep.session import Session
 from lstm_parity.harness.worker.messages import Describe
 
@@ -174,12 +174,12 @@ def test_more_calls_a_sample_than_there_are_sets_get_inputs_of_their_own():
             return super().forward(x, state, lengths, training)
 
     session = Session(Keeps, Open(cell, 0, None, 2, 0), perf_counter)
-    contestant = Contestant("keeps", None, "cpu", 60.0, 5, ring_size=2, calls_per_sample=9)
+    participant = Participant("keeps", None, "cpu", 60.0, 5, ring_size=2, calls_per_sample=9)
     session.check(CheckRequest(rows, 0, call_key(5, 0)))
     for _ in range(2):
-        session.prepare(Prepare(contestant.calls_made, 9, contestant.next_keys()))
+        session.prepare(Prepare(participant.calls_made, 9, participant.next_keys()))
         session.go()
-        contestant.calls_made += 9
+        participant.calls_made += 9
     assert len(given) == 19
     for call, (x, state) in enumerate(given):
         alone = draw_rows(cell, 5, 2, call, rows)

@@ -13,7 +13,7 @@ from lstm_parity.harness.statistics import Interval, median_interval
 from lstm_parity.harness.sweep import cost, sampling, verdict
 from lstm_parity.harness.sweep.measure import _reason
 from lstm_parity.harness.sweep.messages import Checked, Opened, Sample
-from lstm_parity.harness.sweep.sampling import Contestant
+from lstm_parity.harness.sweep.sampling import Participant
 from lstm_parity.harness.sweep.verdict import State, clocks_differ, figures, floor, put_off, timed, too_fast, too_many
 from lstm_parity.harness.worker.client import WorkerError
 
@@ -57,9 +57,9 @@ def on_samples(change, delay_s=0.0):
 
 def state_of(samples=(), status="PASSED", **known):
     """The state of a backend with these samples."""
-    backend = Contestant("a", None, "cpu", 60.0, 0, 2, **known)
+    backend = Participant("a", None, "cpu", 60.0, 0, 2, **known)
     backend.samples = list(samples)
-    return State(status=status, contestant=backend)
+    return State(status=status, participant=backend)
 
 
 def test_a_row_says_that_a_backend_promises_less():
@@ -138,7 +138,7 @@ CLAIMS = {
     "an answer after hidden work": (lambda s: s, 0.05, "the parent's clock"),
     "more than the parent waited": (lambda s: replace(s, wall_s=s.wall_s + 1), 0.0, "longer than the parent waited"),
     "work on another stream": (lambda s: replace(s, device_s=s.wall_s / 10, wall_s=s.wall_s), 0.0, "on the stream, but"),
-    "deferred work": (lambda s: replace(s, read_s=0.001), 0.002, "put off until"),
+    "deferred work": (lambda s: replace(s, handover_s=0.001), 0.002, "put off until"),
 }
 
 
@@ -232,14 +232,14 @@ def test_the_floor_counts_exchanges_where_u_fits_no_single_multiprocessor(sizes,
 def test_a_few_late_answers_are_believed_of_a_row_that_is_unstable_only(load, status):
     """20 ms of work each, answered 30 ms late: a backend may make the load itself, so load alone excuses nothing."""
     state = state_of([RawSample(b, 0, 1, 0.02, None, load, True) for b in range(4)], status)
-    state.contestant.gaps, state.contestant.reads = [0.03] * 4, [0.0] * 4
+    state.participant.clock_gaps, state.participant.handovers = [0.03] * 4, [0.0] * 4
     assert bool(clocks_differ(state)) == (status == "PASSED")
 
 
 @pytest.mark.parametrize(("status", "suspect"), [("PASSED", True), ("UNSTABLE", False)])
 def test_a_few_slow_reads_are_believed_of_a_row_that_is_unstable_only(status, suspect):
     state = state_of([RawSample(b, 0, 1, 0.02, None, 1.5, True) for b in range(4)], status)
-    state.contestant.reads = [0.01] * 4
+    state.participant.handovers = [0.01] * 4
     assert bool(put_off(CELL, state)) == suspect
 
 
@@ -262,4 +262,4 @@ def test_too_few_undisturbed_samples_make_a_row_unstable(count, used, status):
     ],
 )
 def test_more_cores_than_given_are_suspect(threads, cpu_s, said):
-    assert too_many(state_of(awake_s=1.0, cpu_s=cpu_s), threads) == said
+    assert too_many(state_of(runnable_s=1.0, cpu_s=cpu_s), threads) == said

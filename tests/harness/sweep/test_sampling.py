@@ -12,7 +12,7 @@ from lstm_parity.harness.records import Cell
 from lstm_parity.harness.sweep import ledger, sampling
 from lstm_parity.harness.sweep.ledger import Ledger
 from lstm_parity.harness.sweep.messages import Fetch, Go, Prepare, Sample
-from lstm_parity.harness.sweep.sampling import LEAST_BLOCKS, Contestant, Sampler
+from lstm_parity.harness.sweep.sampling import MIN_BLOCKS, Participant, Sampler
 from lstm_parity.harness.worker.client import WorkerError
 
 CELL = Cell.of(input_size=3, hidden_size=4, sequence_length=3, batch_size=6)
@@ -78,7 +78,7 @@ def sampled(clock):
     """Runs a sampler: itself, the backends by name, and the seconds that it took."""
 
     def run(workers, budget_s=0.1, checks=3, overhead_s=0.0, seed=0, kind="cpu", threads=1, controls=()):
-        backends = [Contestant(name, worker, kind, 60.0, 0, ring_size=2) for name, worker in workers.items()]
+        backends = [Participant(name, worker, kind, 60.0, 0, ring_size=2) for name, worker in workers.items()]
         sampler = Sampler(CELL, backends, threads, np.random.default_rng(seed), Ledger(), controls)
         start = clock.now
         sampler.run(budget_s, checks, overhead_s, ring_size=2)
@@ -118,33 +118,33 @@ def test_all_backends_but_the_timed_one_are_stopped(sampled, worker, clock):
 
 def test_it_stops_when_every_median_is_known_and_the_overhead_repaid(sampled, worker):
     _, found, _ = sampled({"a": worker(), "b": worker(0.02)}, budget_s=20)
-    assert {len(b.samples) for b in found.values()} == {LEAST_BLOCKS + 1}
+    assert {len(b.samples) for b in found.values()} == {MIN_BLOCKS + 1}
 
 
 def test_it_continues_while_one_median_is_not_known(sampled, worker):
     rng = np.random.default_rng(0)
     _, found, seconds = sampled({"a": worker(), "b": worker(lambda _: rng.uniform(0.001, 1))}, budget_s=0.1)
-    assert len(found["a"].samples) == len(found["b"].samples) > 3 * LEAST_BLOCKS
+    assert len(found["a"].samples) == len(found["b"].samples) > 3 * MIN_BLOCKS
     assert 0.1 <= seconds < 0.11
 
 
 def test_it_continues_while_the_overhead_is_not_repaid(sampled, worker):
     _, found, seconds = sampled({"a": worker()}, overhead_s=FOREVER_S, budget_s=0.1)
-    assert len(found["a"].samples) > 3 * LEAST_BLOCKS
+    assert len(found["a"].samples) > 3 * MIN_BLOCKS
     assert 0.1 <= seconds < 0.11
 
 
 def test_a_spent_budget_leaves_at_least_two_blocks_and_two_checks(sampled, worker):
     sampler, found, _ = sampled({"a": worker(answer_s=0.01)}, budget_s=0.001)
     assert len(found["a"].samples) == 3
-    assert len(sampler.audits) >= 2
+    assert len(sampler.output_checks) >= 2
 
 
 def test_a_backend_that_fails_leaves_the_others_alone(sampled, worker):
     _, found, _ = sampled({"a": worker(), "b": worker(fails_at=5), "c": worker()}, budget_s=5)
     assert found["b"].failure.status == "CRASHED"
     assert len(found["b"].samples) == 2  # the first two calls warm it up, the fifth fails
-    assert len(found["a"].samples) == len(found["c"].samples) >= LEAST_BLOCKS
+    assert len(found["a"].samples) == len(found["c"].samples) >= MIN_BLOCKS
 
 
 def test_short_calls_are_timed_several_at_a_time(sampled, worker):
@@ -159,8 +159,8 @@ def test_checked_calls_are_random_and_at_least_four_rows_are_fetched(sampled, wo
     a = worker()
     sampler, _, _ = sampled({"a": a}, overhead_s=FOREVER_S, seed=seed)
     fetched = [m.rows.tolist() for m in a.log if isinstance(m, Fetch)]
-    assert len(sampler.audits) == 3 <= len(fetched)
-    for check in sampler.audits:
+    assert len(sampler.output_checks) == 3 <= len(fetched)
+    for check in sampler.output_checks:
         rows = check.rows.tolist()
         assert check.results == {"a": "answer"}
         assert rows == sorted(set(rows))
@@ -170,7 +170,7 @@ def test_checked_calls_are_random_and_at_least_four_rows_are_fetched(sampled, wo
     prepared = [m for m in a.log if isinstance(m, Prepare)]
     calls = [call for m in prepared for call in range(m.first, m.first + m.calls)]
     assert calls == list(range(1, len(calls) + 1))  # every call number once: every call has inputs of its own
-    assert sampler.audits[-1].call == calls[-1]
+    assert sampler.output_checks[-1].call == calls[-1]
 
 
 @pytest.mark.parametrize("checks", [2, 5])
@@ -181,9 +181,9 @@ def test_every_block_is_checked_with_the_same_probability(sampled, worker, check
         sampler, found, _ = sampled({"a": worker()}, checks=checks, overhead_s=FOREVER_S, budget_s=0.04, seed=seed)
         count = len(found["a"].samples)
         assert count >= 80
-        assert len(sampler.audits) == checks
-        assert sampler.audits[-1].call == found["a"].calls_made - 1
-        places += [(check.call - 3) / (count - 1) for check in sampler.audits[:-1]]  # calls 1 and 2 warm up
+        assert len(sampler.output_checks) == checks
+        assert sampler.output_checks[-1].call == found["a"].calls_made - 1
+        places += [(check.call - 3) / (count - 1) for check in sampler.output_checks[:-1]]  # calls 1 and 2 warm up
     steps = np.arange(len(places) + 1) / len(places)
     places.sort()
     distance = max(np.abs(np.array(places) - steps[:-1]).max(), np.abs(np.array(places) - steps[1:]).max())
@@ -246,20 +246,20 @@ def test_a_block_at_a_reduced_gpu_clock_does_not_count(sampled, worker, monkeypa
 
 
 def test_the_control_takes_at_most_a_tenth_of_the_time_once_its_interval_is_known(sampled, worker):
-    control = Contestant("control:cpu", worker(0.004, go_s=0.004), "cpu", 60.0, 0, 2)
+    control = Participant("control:cpu", worker(0.004, go_s=0.004), "cpu", 60.0, 0, 2)
     sampler, found, _ = sampled(
         {"a": worker(0.004, go_s=0.004)}, budget_s=0.8, checks=1, overhead_s=FOREVER_S, controls=[control]
     )
-    assert LEAST_BLOCKS < len(control.samples) < len(found["a"].samples) / 3
-    assert all(set(check.results) == {"a"} for check in sampler.audits)
+    assert MIN_BLOCKS < len(control.samples) < len(found["a"].samples) / 3
+    assert all(set(check.results) == {"a"} for check in sampler.output_checks)
 
 
 def test_a_control_that_fails_leaves_the_backends_alone(sampled, worker):
-    control = Contestant("control:cpu", worker(fails_at=4), "cpu", 60.0, 0, 2)
+    control = Participant("control:cpu", worker(fails_at=4), "cpu", 60.0, 0, 2)
     _, found, _ = sampled({"a": worker()}, checks=1, controls=[control])
     assert len(control.samples) == 1
     assert found["a"].failure is None
-    assert len(found["a"].samples) >= LEAST_BLOCKS
+    assert len(found["a"].samples) >= MIN_BLOCKS
 
 
 def test_cpu_time_counts_while_samples_are_taken(sampled, clock):
@@ -273,5 +273,5 @@ def test_cpu_time_counts_while_samples_are_taken(sampled, clock):
     _, found, seconds = sampled({"a": Busy(clock, answer_s=0.002)})
     counted = 2 * len(found["a"].samples) + sum(isinstance(m, Fetch) for m in found["a"].client.log)
     assert found["a"].cpu_s == pytest.approx(0.001 * counted)
-    assert found["a"].awake_s == pytest.approx(0.002 * counted)
-    assert found["a"].awake_s < seconds
+    assert found["a"].runnable_s == pytest.approx(0.002 * counted)
+    assert found["a"].runnable_s < seconds
