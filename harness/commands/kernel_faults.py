@@ -21,7 +21,7 @@ from ..faults.kernels.fault import Fault
 from ..verify.checks import CHECKS
 from ..verify.isolation.remote import RemoteExecutor
 from ..verify.suite import Options, run_check
-from .emulation import emulate
+from ..worker.emulation import emulate
 
 BACKEND = """\
 from pathlib import Path

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from ..errors import CallError
+from ..text import byte_size, rate
 from .options import natural, positive
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def plan_as_text(spec: LSTMSpec, steps: int, batch: int, device: Device, *, trai
 
 
 def _pass_as_text(found: Plan, device: Device, precision: str) -> str:
-    step = f"{_scaled(found.flops_per_step, 1000, 'FLOP')}, {_scaled(found.bytes_per_step, 1024, 'B')}"
+    step = f"{rate(found.flops_per_step, 'FLOP')}, {byte_size(found.bytes_per_step)}"
     forward = found.direction == "forward"
     around = (
         "W x of all steps first, by cuBLAS" if forward else "dW, dU and dx of all steps after it, by cuBLAS; biases by sums.cu"
@@ -147,11 +148,3 @@ def _registers(launch: Launch, device: Device, precision: str) -> tuple[str, str
     except (KernelCompileError, ValueError) as error:
         return "UNVERIFIED", str(error).splitlines()[0]
     return f"{report.registers} a thread, {report.spill_bytes} bytes spilled", ""
-
-
-def _scaled(value: float, base: int, unit: str) -> str:
-    prefixes = ["", "k", "M", "G", "T"] if base == 1000 else ["", "Ki", "Mi", "Gi", "Ti"]
-    while value >= base and len(prefixes) > 1:
-        value /= base
-        prefixes.pop(0)
-    return f"{value:.3g} {prefixes[0]}{unit}"

@@ -21,7 +21,6 @@ from lstm_parity.backends.cupy_raw.lstm import RawLSTM
 from lstm_parity.backends.cupy_raw.machine import OutOfMemoryError
 from lstm_parity.backends.cupy_raw.plan.device import Device
 from lstm_parity.backends.numpy_lstm import NumpyLSTM
-from lstm_parity.harness.commands.emulation import emulate
 from lstm_parity.harness.faults.kernels.fault import small_problem
 from lstm_parity.harness.oracle.agreement import Expected
 from lstm_parity.harness.oracle.results import Results
@@ -29,6 +28,7 @@ from lstm_parity.harness.problems.problem import Problem
 from lstm_parity.harness.problems.regimes import draw_problem
 from lstm_parity.harness.problems.requirements import ProblemRequirements
 from lstm_parity.harness.problems.strategies import problems
+from lstm_parity.harness.worker.emulation import emulate
 
 if unavailable := Emulator.unavailable():
     pytest.skip(f"UNVERIFIED: {unavailable}", allow_module_level=True)
@@ -52,7 +52,7 @@ def test_no_schedule_shows_a_fault_or_other_bits(backend, data):
     problem = data.draw(problems(backend.capabilities, SMALL))
     under = [data.draw(SCHEDULES), Schedule()]
     found = emulate(problem, under, backend.kernels, backend.path)
-    assert found.well, found
+    assert found.passed, found
 
 
 def test_calls_of_different_sizes_follow_each_other():

@@ -7,9 +7,9 @@ import pytest
 from lstm_parity.backends.cupy_raw.emulator.emulator import Emulator
 from lstm_parity.backends.cupy_raw.emulator.schedule import KINDS, Schedule
 from lstm_parity.backends.cupy_raw.source import KERNELS
-from lstm_parity.harness.commands.emulation import emulate
 from lstm_parity.harness.faults.kernels.catalogue import FAULTS
 from lstm_parity.harness.faults.kernels.fault import small_problem
+from lstm_parity.harness.worker.emulation import emulate
 
 pytestmark = pytest.mark.deep
 
@@ -35,7 +35,7 @@ def test_found_under_every_kind_of_schedule(fault, tmp_path):
 @pytest.mark.parametrize("path", ["persistent", "stepwise"])
 def test_the_kernels_as_they_are_give_no_finding(features, path):
     found = emulate(small_problem(**features), UNDER, KERNELS, path)
-    assert found.well, found
+    assert found.passed, found
 
 
 def test_every_barrier_of_the_kernels_is_taken_out_by_one_of_them():
