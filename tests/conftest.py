@@ -6,7 +6,8 @@ import pytest
 
 from lstm_parity.backends import UnavailableError, load_backend
 from lstm_parity.harness.verify.isolation import steady
-from lstm_parity.harness.verify.suite import Options, run_check
+from lstm_parity.harness.verify.results import Options
+from lstm_parity.harness.verify.suite import run_check
 
 EXAMPLES, CALLS = 5, 500
 """Fewer calls of `memory-steady`: what Python asks for now and then, a few KiB, looks like a leak of 100 bytes a call."""

@@ -20,7 +20,8 @@ from ..faults.kernels.catalogue import FAULTS
 from ..faults.kernels.fault import Fault
 from ..verify.checks import CHECKS
 from ..verify.isolation.remote import RemoteExecutor
-from ..verify.suite import Options, run_check
+from ..verify.results import Options
+from ..verify.suite import run_check
 from ..worker.emulation import emulate
 
 BACKEND = """\

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lstm_parity.backends import LSTMWeights
 
     from ..verify.check import Check
-    from ..verify.suite import BackendResult, Options
+    from ..verify.results import BackendResult, Options
 
 MIN_TOTAL_TO_LOG = 100
 """Where standard error is no terminal, progress is logged for at least this many steps."""
@@ -95,8 +95,8 @@ def options_of(arguments: argparse.Namespace, backends: Sequence[str]) -> tuple[
     from ..machine.host import cpu_count
     from ..verify.checks import CHECKS
     from ..verify.keep import check_store
-    from ..verify.known import load_known_failures
-    from ..verify.suite import DEFAULT_EXAMPLES, DEFAULT_TIMEOUT_S, Options
+    from ..verify.known_failures import load_known_failures
+    from ..verify.results import DEFAULT_EXAMPLES, DEFAULT_TIMEOUT_S, Options
 
     known = {}
     if arguments.known_failures is not None:
@@ -124,7 +124,7 @@ def options_of(arguments: argparse.Namespace, backends: Sequence[str]) -> tuple[
 def _promised_weights(file: str, backends: Sequence[str], threads: int, timeout_s: float) -> LSTMWeights:
     """The file's weights. Raises CallError for a spec that is not promised, or values that do not fit a precision."""
     from ..verify.isolation.remote import NotThereError, RemoteExecutor
-    from ..verify.trial import BackendFaultError
+    from ..verify.program import BackendFaultError
     from .weights_file import check_precisions, read_weights
 
     model = read_weights(file)

@@ -17,7 +17,7 @@ from lstm_parity.backends import backend_names
 from ..machine.host import cpu_count, fingerprint
 from ..verify.checks import CHECKS
 from ..verify.formatting import as_json, as_markdown
-from ..verify.suite import Options
+from ..verify.results import Options
 from .verify import database_folder, verify_all
 
 FULL_EXAMPLES = 100

@@ -29,6 +29,11 @@ class Results:
     gradients: LSTMGradients | None = None
     projections: list[Array] | None = None
 
+    def tensors(self) -> dict[str, Array]:
+        """The arrays by name, their form unchecked."""
+        tensors = {"y": self.y, "h_n": self.h_n, "c_n": self.c_n}
+        return tensors if self.gradients is None else tensors | gradient_tensors(self.gradients)
+
 
 class FormError(ValueError):
     """Results of the wrong form: one line that says what is there and what was expected."""

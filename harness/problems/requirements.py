@@ -28,6 +28,8 @@ class ProblemRequirements:
     lengths: bool | None = None
     """Whether the rows have lengths of their own."""
     training: bool | None = None
+    half_training: bool = False
+    """Half of the problems are training steps where gradients are promised, so that a missing backward shows at once."""
     min_steps: int = 1
     min_batch: int = 1
     min_hidden: int = 1

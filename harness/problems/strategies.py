@@ -21,10 +21,10 @@ from .requirements import ProblemRequirements
 SMALL = 9
 """Sizes up to this one are drawn for the axes that are not at a border."""
 
-BORDERS = tuple(sorted({n + d for n in (4, 8, 16, 32, 64, 128) for d in (-1, 0, 1)} | {100, 101, 256, 257}))
+TILE_BOUNDARIES = tuple(sorted({n + d for n in (4, 8, 16, 32, 64, 128) for d in (-1, 0, 1)} | {100, 101, 256, 257}))
 """Sizes around which tiles, warps, blocks and vector registers end."""
 
-LONG = (*BORDERS, 1000)
+LONG = (*TILE_BOUNDARIES, 1000)
 """Numbers of steps, where nothing else is large."""
 
 AT_BORDER: tuple[tuple[str, ...], ...] = (
@@ -58,6 +58,8 @@ def problems(
     draw: st.DrawFn, capabilities: Capabilities, requirements: ProblemRequirements, file_weights: LSTMWeights | None = None
 ) -> Problem:
     """Problems that the backend promises to solve and that the check needs. requirements.unmet(capabilities) must be None."""
+    if requirements.half_training and capabilities.gradients:
+        requirements = replace(requirements, training=draw(st.booleans()))
     precision: Any = requirements.precision or draw(st.sampled_from([p for p in _order() if p in capabilities.precisions]))
     regimes = [r for r in requirements.regimes if not (requirements.training and r in FORWARD_ONLY)]
     training = _flag(draw, requirements.training, capabilities.gradients, rarely=True)
@@ -81,14 +83,14 @@ def problems(
         spec = _spec(draw, capabilities, requirements, precision, at_border)
         if regime in ONE_LAYER and spec.num_layers > 1 and precision in COARSE:
             regime = "spread"
-        room = SMALL if len(at_border) > 1 else BORDERS[-1]  # two large sizes are enough
+        room = SMALL if len(at_border) > 1 else TILE_BOUNDARIES[-1]  # two large sizes are enough
         if equal == "batch to steps" and requirements.min_batch <= steps <= room:
             batch = steps
         elif equal == "batch to hidden" and requirements.min_batch <= spec.hidden_size <= room:
             batch = spec.hidden_size
         elif equal == "input to hidden" and spec.hidden_size <= room:
             spec = replace(spec, input_size=spec.hidden_size)
-        elif equal == "input to gates" and 4 * spec.hidden_size <= BORDERS[-1] and spec.hidden_size <= room:
+        elif equal == "input to gates" and 4 * spec.hidden_size <= TILE_BOUNDARIES[-1] and spec.hidden_size <= room:
             spec = replace(spec, input_size=4 * spec.hidden_size)
     lengths = None
     if _flag(draw, requirements.lengths, capabilities.lengths):
@@ -110,7 +112,7 @@ def _flag(draw: st.DrawFn, required: bool | None, promised: bool, *, rarely: boo
 
 
 def _size(axis: str, at_border: tuple[str, ...], least: int = 1, most: int | None = None) -> st.SearchStrategy[int]:
-    borders = LONG if at_border == ("steps",) else BORDERS
+    borders = LONG if at_border == ("steps",) else TILE_BOUNDARIES
     sizes = [n for n in borders if n >= least and (most is None or n <= most)]
     if axis in at_border and sizes:
         return st.sampled_from(sizes)

@@ -1,17 +1,28 @@
-"""All checks on one backend, and the verdict."""
+"""All checks on one backend, several at a time, and the verdict.
+
+Each judging process runs one check after the other, and has a process of its own for the backend (isolation/remote.py).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from typing import Any
 
+from ..machine.host import cpu_count
+from ..worker.spawn import end, spawn
 from .check import Check
-from .isolation.judges import Judges
+from .checks import CHECKS
 from .isolation.remote import NotThereError, RemoteExecutor
-from .suite import BackendResult, CheckResult, Options, Verdict, verdict_of
-from .trial import BackendFaultError
+from .program import BackendFaultError
+from .results import BackendResult, CheckResult, Options, Verdict, verdict_of
+from .suite import run_check
 
-HANGS = 2
-"""After so many checks in which the backend hung, no further one is begun."""
+MAX_HANGS = 2
+"""After so many checks in which the backend hung, no further check is started."""
+
+MAX_JUDGES = 4
+"""More would only load the machine: each has a second process for the backend."""
 
 
 def verify_backend(
@@ -44,7 +55,7 @@ def verify_backend(
     to_run = [check for check in checks if check.name not in found]
     stop, hangs, interrupted = "", 0, False
     try:
-        with Judges(backend, options, len(to_run)) as judges:
+        with _Judges(backend, options, len(to_run)) as judges:
             first = [check for check in to_run if check.name == "form"]
             for result in judges.results(first):
                 add(result)
@@ -54,11 +65,74 @@ def verify_backend(
                 for result in judges.results([check for check in to_run if check not in first]):
                     add(result)
                     hangs += result.hung
-                    if hangs >= HANGS:
-                        stop = f"not run, since {HANGS} checks hung"
+                    if hangs >= MAX_HANGS:
+                        stop = f"not run, since {MAX_HANGS} checks hung"
                         break
     except KeyboardInterrupt:
         stop, interrupted = "not run, since interrupted", True
     results = tuple(found.get(c.name) or CheckResult(c.name, "UNVERIFIED", stop) for c in checks)
     bits = {r.check.removeprefix("precision-"): r.bits for r in results if r.bits is not None}
     return BackendResult(backend, verdict_of(results), "", bits, results, interrupted)
+
+
+class _Judges:
+    """Judging processes for one backend; a context manager that ends them."""
+
+    def __init__(self, backend: str, options: Options, checks: int) -> None:
+        count = max(1, min(cpu_count(), MAX_JUDGES, checks))
+        # one thread each: their matrices are small, and there are several of them
+        self.running = [spawn(_judge, 1, backend, options) for _ in range(count)]
+
+    def __enter__(self) -> _Judges:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process, pipe in self.running:
+            pipe.close()
+            end(process)
+
+    def results(self, checks: Sequence[Check]) -> Iterator[CheckResult]:
+        """The result of each check, as they finish. To stop early, close the iterator."""
+        left = list(checks)[::-1]
+        running: dict[Connection, Check] = {}
+        idle = [pipe for _, pipe in self.running]
+        while left or running:
+            while idle and left:
+                pipe = idle.pop()
+                running[pipe] = left.pop()
+                pipe.send(running[pipe].name)
+            if not running:
+                yield from (_lost(check) for check in reversed(left))
+                return
+            for ready in wait(list(running)):
+                assert isinstance(ready, Connection)
+                check = running.pop(ready)
+                try:
+                    yield ready.recv()
+                    idle.append(ready)
+                except (EOFError, OSError):
+                    yield _lost(check)
+
+
+def _lost(check: Check) -> CheckResult:
+    return CheckResult(check.name, "UNVERIFIED", "the process that judged it was ended from outside")
+
+
+def _judge(pipe: Connection, backend: str, options: Options) -> None:
+    """Judge the checks whose names come in, until the pipe closes."""
+    by_name = {check.name: check for check in CHECKS}
+    executor = RemoteExecutor(backend, options.threads, options.timeout_s)
+    promises: Any = None
+    try:
+        while True:
+            name = pipe.recv()
+            if promises is None:
+                try:
+                    promises = executor.describe().capabilities
+                except (NotThereError, BackendFaultError) as error:  # the parent could import it
+                    reason = f"it could be imported once and then not again: {error}"
+                    pipe.send(CheckResult(name, "FAIL", reason))
+                    continue
+            pipe.send(run_check(by_name[name], backend, executor, promises, options))
+    except (EOFError, OSError):
+        executor.close()

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from .suite import BackendResult, CheckResult, Options
+from .results import BackendResult, CheckResult, Options
 
 STATUSES = ("FAIL", "UNVERIFIED", "KNOWN", "SKIP", "PASS")
 WIDTH = 110

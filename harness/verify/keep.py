@@ -11,7 +11,7 @@ from ..machine.host import machine_id
 from ..records import SuiteVerdict, now
 from ..store import Store
 from .formatting import checks_as_data, rounded_bits
-from .suite import BackendResult, Options
+from .results import BackendResult, Options
 
 
 def check_store(path: Path | None) -> None:

@@ -17,8 +17,9 @@ from lstm_parity.backends import Capabilities
 from ..errors import CallError
 from .checks import CHECKS
 from .isolation.remote import NotThereError, RemoteExecutor
-from .suite import DEFAULT_EXAMPLES, DEFAULT_TIMEOUT_S, Options, run_check
-from .trial import BackendFaultError
+from .program import BackendFaultError
+from .results import DEFAULT_EXAMPLES, DEFAULT_TIMEOUT_S, Options
+from .suite import run_check
 
 
 def parity_tests(

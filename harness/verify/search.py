@@ -1,4 +1,8 @@
-"""Looks for an example that contradicts a check: Hypothesis draws, and shrinks what it finds."""
+"""Searches for an example that contradicts a check: Hypothesis draws the examples, and shrinks one that fails.
+
+Everything that an example draws is drawn before anything runs. Hypothesis repeats and varies earlier examples; those are drawn
+to the end, so that it sees the same draws, but not run.
+"""
 
 from __future__ import annotations
 
@@ -16,62 +20,64 @@ from hypothesis.errors import Flaky, Unsatisfiable
 
 from lstm_parity.backends import Capabilities, LSTMWeights
 
-from .ability import insensitive_to
-from .check import Check
-from .trial import DisagreementError, Executor, TooSlowError, Trial, VariationError
+from ..oracle.sensitivity import insensitive_to
+from .check import Check, CheckRun
+from .program import DisagreementError, Executor, TooSlowError
 
 SHRINK_S = 10.0
-"""Seconds after the first failure within which it is made smaller."""
+"""Seconds of shrinking after the first failure."""
 
 DRAWS_PER_EXAMPLE = 3
-"""So many problems at most are run for each that is asked for: those that can show no error do not count."""
+"""At most so many problems are run for each requested example: those that cannot show an error do not count."""
 
 CALLS_PER_EXAMPLE = 15
-"""Of about seven problems that Hypothesis makes, six are variations of the seventh, or of the smallest. They are not run: sizes
-and features would be drawn from far fewer."""
+"""About six of seven problems that Hypothesis makes are variations of the seventh, or of the smallest. They are not run: sizes
+and features would vary too little."""
 
 UNSHRINKABLE = ("hung", "leak")
-"""Kinds of failure that cost too much to see twice."""
+"""Kinds of failure that take too long to reproduce."""
 
 
 @dataclass
 class Search:
-    """What became of one check. examples: those that could have shown an error. blind: those that could not, and why.
-
-    too_slow: why it was given up, "" where it was not.
-    """
+    """What became of one check."""
 
     examples: int = 0
-    blind: dict[str, int] = field(default_factory=dict)
+    """Examples that could have shown an error."""
+    insensitive: dict[str, int] = field(default_factory=dict)
+    """How many examples could not show an error in an operand, by operand."""
     failure: DisagreementError | None = None
+    """The smallest one."""
     first_failure: DisagreementError | None = None
     bits: list[float] = field(default_factory=list)
+    """The effective bits that the precision audit has measured."""
     too_slow: str = ""
+    """Why the search was given up, "" where it was not."""
 
 
 class _Failures(ExampleDatabase):
-    """Keeps examples that failed. Hypothesis would also keep the one in which a search that found nothing is ended."""
+    """Keeps examples that failed; Hypothesis would also keep the one in which a search without a failure ends."""
 
     def __init__(self, folder: Path, search: Search) -> None:
         super().__init__()
         self._inner, self._search = DirectoryBasedExampleDatabase(folder), search
 
     def save(self, key: bytes, value: bytes) -> None:
-        """Once something has failed."""
+        """Save it if something has failed."""
         if self._search.failure is not None:
             self._inner.save(key, value)
 
     def fetch(self, key: bytes) -> Iterable[bytes]:
-        """What was kept."""
+        """The kept examples."""
         return self._inner.fetch(key)
 
     def delete(self, key: bytes, value: bytes) -> None:
-        """What no longer fails."""
+        """Remove one that does not fail now."""
         self._inner.delete(key, value)
 
 
 class _EnoughError(BaseException):
-    """Ends the search at once; no Exception, which Hypothesis would take for a failure of the example."""
+    """Ends the search; not an Exception, which Hypothesis would take for a failure of the example."""
 
 
 def search(
@@ -85,7 +91,7 @@ def search(
     database: Path | None = None,
     file_weights: LSTMWeights | None = None,
 ) -> Search:
-    """Run the check's body on so many drawn examples, or until one fails; that one is shrunk. See Search."""
+    """Test the check on so many drawn examples, or until one fails; that one is shrunk."""
     found = Search()
     deadline = float("inf")
     seen: set[int] = set()
@@ -110,11 +116,12 @@ def search(
         nonce = data.draw(st.integers(0, 2**62))
         variation = found.failure is None and nonce in seen
         seen.add(nonce)
-        trial = Trial(data.draw, executor, capabilities, check.requirements, file_weights, variation)
-        try:
-            check.body(trial)
-        except VariationError:
+        problem, choices = check.draw(data.draw, capabilities, file_weights)
+        if variation:
             return
+        run = CheckRun(executor, capabilities)
+        try:
+            problem = check.test(run, problem, choices)
         except TooSlowError as error:
             found.too_slow = str(error)
             raise _EnoughError from None
@@ -129,26 +136,25 @@ def search(
             raise
         if found.failure is not None:
             return
-        blind = insensitive_to(trial.drawn[0], check.sensitive_to, capabilities.activation_ulps) if trial.drawn else []
-        if blind:
-            for operand in blind:
-                found.blind[operand] = found.blind.get(operand, 0) + 1
-        else:
+        insensitive = insensitive_to(problem, check.sensitive_to, capabilities.activation_ulps)
+        for operand in insensitive:
+            found.insensitive[operand] = found.insensitive.get(operand, 0) + 1
+        if not insensitive:
             found.examples += 1
-            found.bits += trial.bits
+            found.bits += run.bits
         runs += 1
         if found.examples >= examples or runs >= DRAWS_PER_EXAMPLE * examples:
             raise _EnoughError
 
-    # Flaky: what failed once and not again has failed
+    # Flaky: one failure is enough
     with suppress(DisagreementError, _EnoughError, Unsatisfiable, Flaky):
         one_example()
     return found
 
 
 def _size(failure: DisagreementError) -> tuple[int, ...]:
-    """Smaller is easier to read: fewer numbers, then fewer features."""
-    problems = [p for asked in failure.runs for p in asked.problems]
+    """Fewer numbers first, then fewer features."""
+    problems = [p for run in failure.runs for p in run.problems]
     numbers = sum(p.inputs.x.size + sum(a.size for _, a in p.weights.items()) + p.inputs.state.c.size for p in problems)
     features = sum(
         p.spec.bidirectional + p.spec.peephole + (p.spec.proj_size > 0) + (p.inputs.lengths is not None) + p.training

@@ -17,7 +17,8 @@ from lstm_parity.backends.cupy_raw.gpu.machine import GPUMachine
 from lstm_parity.backends.cupy_raw.plan.launch import gemm_launch
 from lstm_parity.harness.oracle.agreement import Expected
 from lstm_parity.harness.problems.regimes import draw_problem
-from lstm_parity.harness.verify.isolation.execute import Program, execute
+from lstm_parity.harness.verify.isolation.execute import execute
+from lstm_parity.harness.verify.program import Program
 
 STEPS, BATCH = 4, 9  # from 8 rows on tensor cores are used
 FEATURES = ({"peephole": True}, {"num_layers": 2, "bidirectional": True, "proj_size": 5, "bias": False})

@@ -1,4 +1,4 @@
-"""All checks, one flat list: the command line and pytest both go through it in this order."""
+"""All checks in one list: the command line and pytest both run it in this order."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from ..check import Check
 from . import batch, closed_forms, directions, gradients, lecture, lengths, memory, precision, time, values
 
 CHECKS: tuple[Check, ...] = (
-    *values.CHECKS,
-    *precision.CHECKS,
-    *batch.CHECKS,
-    *time.CHECKS,
-    *directions.CHECKS,
-    *lengths.CHECKS,
-    *closed_forms.CHECKS,
-    *memory.CHECKS,
-    *gradients.CHECKS,
-    *lecture.CHECKS,
+    *values.checks,
+    *precision.checks,
+    *batch.checks,
+    *time.checks,
+    *directions.checks,
+    *lengths.checks,
+    *closed_forms.checks,
+    *memory.checks,
+    *gradients.checks,
+    *lecture.checks,
 )

@@ -1,4 +1,4 @@
-"""Weights for which one knows without computing what must come out."""
+"""Weights for which the result is known without running the equations."""
 
 from __future__ import annotations
 
@@ -12,20 +12,48 @@ from lstm_parity.backends.problem import Array
 from ...oracle.roundoff import ROUNDOFF
 from ...problems.problem import Problem
 from ...problems.requirements import ProblemRequirements
-from ..check import Check
-from ..isolation.execute import tensors_of
-from ..trial import Trial
+from ..check import CheckList, CheckRun
 
 SATURATED = 1000.0
 """A bias so large that sigmoid is exactly 1, or exactly 0 at its negative, in every precision."""
 
 PLAIN = ProblemRequirements(training=False, lengths=False)
 
+checks = CheckList()
 
-def holding(problem: Problem) -> Problem:
+
+def _coarse_biases(problem: Problem, *_: object) -> Problem:
+    """Biases of few enough digits that their sum is exact in every precision."""
+
+    def coarse(w: DirectionWeights, *_: int) -> DirectionWeights:
+        arrays = {
+            n: np.clip(np.round(np.asarray(a, np.float64) * 16), -32, 32) / 16 for n, a in w.items() if n.startswith("b_")
+        }
+        return replace(w, **{n: a.astype(problem.spec.dtype) for n, a in arrays.items()})
+
+    return problem.with_weights(coarse)
+
+
+@checks.add(
+    "bias-moved",
+    "b_hh added to b_ih changes nothing",
+    ProblemRequirements(bias=True, regimes=("spread", "default", "sparse")),
+    prepare=_coarse_biases,
+)
+def _bias(run: CheckRun, problem: Problem) -> None:
+    def moved(w: DirectionWeights, *_: int) -> DirectionWeights:
+        assert w.b_ih is not None
+        assert w.b_hh is not None
+        return replace(w, b_ih=w.b_ih + w.b_hh, b_hh=np.zeros_like(w.b_hh))
+
+    two, one = run.call(problem).tensors(), run.call(problem.with_weights(moved)).tensors()
+    run.require_same(problem, two, one, "the run with b_hh added to b_ih")
+
+
+def holding(problem: Problem, *_: object) -> Problem:
     """The problem with forget gates at 1 and input gates at 0, and every |c0| at least 1."""
 
-    def shut(w: DirectionWeights, *_: int) -> DirectionWeights:
+    def held(w: DirectionWeights, *_: int) -> DirectionWeights:
         arrays = {name: np.array(a) for name, a in w.items()}
         hidden = len(w.w_hh) // 4
         for name in ("w_ih", "w_hh", "b_hh"):
@@ -37,11 +65,11 @@ def holding(problem: Problem) -> Problem:
     state = problem.inputs.state
     c = np.asarray(state.c, np.float64)
     away = np.where(c < 0, c - 1, c + 1).astype(problem.spec.dtype)
-    return problem.with_weights(shut).with_inputs(state=LSTMState(state.h, away))
+    return problem.with_weights(held).with_inputs(state=LSTMState(state.h, away))
 
 
 def drift_allowed(problem: Problem, ulps: float) -> Array:
-    """How far c [L*D, B, H] of a shut cell may be from c0 after T steps, and the rounding of what is handed out.
+    """How far c [L*D, B, H] of a `holding` problem may be from c0 after T steps, and the rounding of what is returned.
 
     With d = a u a step multiplies c by at most 1 + d and adds at most d (1 + d), so |c| + 1 + d grows by 1 + d. The drift is
     within ((1 + d)^T - 1) (|c0| + 1 + d), and |c0| >= 1: 2 a u T |c0| where a u T is small.
@@ -52,95 +80,67 @@ def drift_allowed(problem: Problem, ulps: float) -> Array:
     return np.asarray(((2 + d) * np.expm1(problem.steps * np.log1p(d)) + kind.inside) * c0)
 
 
-def _holds(trial: Trial) -> None:
-    problem = trial.use(holding(trial.problem()))
-    c_n = trial.run(problem).c_n
-    trial.close("c_n", c_n, problem.inputs.state.c, drift_allowed(problem, trial.ulps), "c0")
-
-
-def _zero(trial: Trial) -> None:
-    problem = trial.problem()
-    problem = trial.use(problem.with_weights(lambda w, *_: replace(w, **{n: np.zeros_like(a) for n, a in w.items()})))
-    found = tensors_of(trial.run(problem))
-    kind, t, c0 = ROUNDOFF[problem.spec.precision], problem.steps, np.asarray(problem.inputs.state.c, np.float64)
-    gate = trial.ulps * kind.arithmetic + 3 * kind.storage  # of f c' + i g: what f, the product and the sum lose
-    c = c0 * 0.5**t
-    of_c = np.abs(c) * (np.expm1(t * np.log1p(2 * gate))) + 2 * trial.ulps * kind.arithmetic + 8 * kind.tiny
-    trial.close("c_n", found["c_n"], c, of_c, "c0 / 2^T, which weights of 0 give")
-    h = 0.5 * np.tanh(c)
-    of_h = 0.5 * of_c + 2 * trial.ulps * kind.arithmetic + 4 * kind.storage * np.abs(h) + 8 * kind.tiny
-    trial.close("h_n", found["h_n"], h, of_h, "tanh(c_n) / 2, which weights of 0 give")
-
-
-def _bounded(trial: Trial) -> None:
-    problem = trial.problem()
-    found = trial.run(problem)
-    kind = ROUNDOFF[problem.spec.precision]
-    a = trial.ulps * kind.arithmetic
-    inside = np.abs(np.asarray(found.y, np.float64)) <= 1 + 2 * a + kind.storage
-    trial.require(bool(inside.all()), "an element of y is larger than 1, or NaN")
-    most = np.abs(np.asarray(problem.inputs.state.c, np.float64))
-    for _ in range(problem.steps):
-        most = (most * (1 + a) + 1 + 2 * a) * (1 + 3 * kind.storage)
-    below = np.abs(np.asarray(found.c_n, np.float64)) <= most
-    trial.require(bool(below.all()), "an element of c_n is larger than |c0| + T, or NaN")
-
-
-def _finite(trial: Trial) -> None:
-    problem = trial.problem()
-    x = np.asarray(problem.inputs.x, np.float64) * 100
-    found = tensors_of(trial.run(trial.use(problem.with_inputs(x=x.astype(problem.spec.dtype)))))
-    wrong = [name for name, array in found.items() if not np.isfinite(np.asarray(array, np.float64)).all()]
-    trial.require(not wrong, f"{' and '.join(wrong)} not finite, though the gates only saturate")
-
-
-def _bias(trial: Trial) -> None:
-    problem = trial.problem()
-
-    def coarse(w: DirectionWeights, *_: int) -> DirectionWeights:
-        """Biases of few enough digits that their sum is exact in every precision."""
-        arrays = {
-            n: np.clip(np.round(np.asarray(a, np.float64) * 16), -32, 32) / 16 for n, a in w.items() if n.startswith("b_")
-        }
-        return replace(w, **{n: a.astype(problem.spec.dtype) for n, a in arrays.items()})
-
-    def moved(w: DirectionWeights, *_: int) -> DirectionWeights:
-        assert w.b_ih is not None
-        assert w.b_hh is not None
-        return replace(w, b_ih=w.b_ih + w.b_hh, b_hh=np.zeros_like(w.b_hh))
-
-    problem = trial.use(problem.with_weights(coarse))
-    two, one = tensors_of(trial.run(problem)), tensors_of(trial.run(problem.with_weights(moved)))
-    trial.same(problem, two, one, "the run with b_hh added to b_ih")
-
-
-CHECKS = (
-    Check(
-        "bias-moved",
-        "b_hh added to b_ih changes nothing",
-        _bias,
-        ProblemRequirements(bias=True, regimes=("spread", "default", "sparse")),
-    ),
-    Check(
-        "memory-holds",
-        "with the forget gate at 1 and the input gate at 0, c stays within 2 a u T |c0|",
-        _holds,
-        replace(PLAIN, bias=True, peephole=False, regimes=("spread",)),
-        sensitive_to=("c0",),
-    ),
-    Check(
-        "zero-weights",
-        "weights of 0 halve c at each step, and h is tanh(c) / 2",
-        _zero,
-        replace(PLAIN, projection=False, regimes=("spread",), max_steps=9),
-        sensitive_to=("c0",),
-    ),
-    Check("bounded", "|h| <= 1 without projection, and |c| <= |c0| + T", _bounded, replace(PLAIN, projection=False)),
-    Check(
-        "large-inputs",
-        "large inputs saturate the gates, and no result is NaN or infinite",
-        _finite,
-        ProblemRequirements(training=False, regimes=("spread", "large", "saturated")),
-        sensitive_to=("x",),
-    ),
+@checks.add(
+    "memory-holds",
+    "with f = 1 and i = 0, c stays within 2 a u T |c0|",
+    replace(PLAIN, bias=True, peephole=False, regimes=("spread",)),
+    prepare=holding,
+    sensitive_to=("c0",),
 )
+def _holds(run: CheckRun, problem: Problem) -> None:
+    c_n = run.call(problem).c_n
+    run.require_close("c_n", c_n, problem.inputs.state.c, drift_allowed(problem, run.ulps), "c0")
+
+
+def _zero_weights(problem: Problem, *_: object) -> Problem:
+    return problem.with_weights(lambda w, *_: replace(w, **{n: np.zeros_like(a) for n, a in w.items()}))
+
+
+@checks.add(
+    "zero-weights",
+    "weights of 0 halve c at each step, and h is tanh(c) / 2",
+    replace(PLAIN, projection=False, regimes=("spread",), max_steps=9),
+    prepare=_zero_weights,
+    sensitive_to=("c0",),
+)
+def _zero(run: CheckRun, problem: Problem) -> None:
+    found = run.call(problem)
+    kind, t, c0 = ROUNDOFF[problem.spec.precision], problem.steps, np.asarray(problem.inputs.state.c, np.float64)
+    gate = run.ulps * kind.arithmetic + 3 * kind.storage  # of f c' + i g: what f, the product and the sum lose
+    c = c0 * 0.5**t
+    of_c = np.abs(c) * (np.expm1(t * np.log1p(2 * gate))) + 2 * run.ulps * kind.arithmetic + 8 * kind.tiny
+    run.require_close("c_n", found.c_n, c, of_c, "c0 / 2^T, which weights of 0 give")
+    h = 0.5 * np.tanh(c)
+    of_h = 0.5 * of_c + 2 * run.ulps * kind.arithmetic + 4 * kind.storage * np.abs(h) + 8 * kind.tiny
+    run.require_close("h_n", found.h_n, h, of_h, "tanh(c_n) / 2, which weights of 0 give")
+
+
+@checks.add("bounded", "|h| <= 1 without projection, and |c| <= |c0| + T", replace(PLAIN, projection=False))
+def _bounded(run: CheckRun, problem: Problem) -> None:
+    found = run.call(problem)
+    kind = ROUNDOFF[problem.spec.precision]
+    a = run.ulps * kind.arithmetic
+    inside = np.abs(np.asarray(found.y, np.float64)) <= 1 + 2 * a + kind.storage
+    run.require(bool(inside.all()), "an element of y is larger than 1, or NaN")
+    limit = np.abs(np.asarray(problem.inputs.state.c, np.float64))
+    for _ in range(problem.steps):
+        limit = (limit * (1 + a) + 1 + 2 * a) * (1 + 3 * kind.storage)
+    below = np.abs(np.asarray(found.c_n, np.float64)) <= limit
+    run.require(bool(below.all()), "an element of c_n is larger than |c0| + T, or NaN")
+
+
+def _large_x(problem: Problem, *_: object) -> Problem:
+    return problem.with_inputs(x=(np.asarray(problem.inputs.x, np.float64) * 100).astype(problem.spec.dtype))
+
+
+@checks.add(
+    "large-inputs",
+    "large inputs saturate the gates, and no result is NaN or infinite",
+    ProblemRequirements(training=False, regimes=("spread", "large", "saturated")),
+    prepare=_large_x,
+    sensitive_to=("x",),
+)
+def _finite(run: CheckRun, problem: Problem) -> None:
+    found = run.call(problem).tensors()
+    wrong = [name for name, array in found.items() if not np.isfinite(np.asarray(array, np.float64)).all()]
+    run.require(not wrong, f"{' and '.join(wrong)} not finite, although the gates only saturate")

@@ -1,8 +1,8 @@
-"""The precision audit: what a backend promises is measured.
+"""The precision audit: the precision that a backend promises is measured.
 
 Each example is four or five runs: a spread problem, one step whose terms of W x cancel, one whose terms of U h0 cancel, one
 step without products, and the first of the steps with powers of two moved from x to W (not for float16, which has no room for
-them). Each must lose at most MOST_LOST bits on the promise (precision/promise.py). Projections are not audited here.
+them). Each may lose at most MAX_LOST bits on the promise (oracle/precision/promise.py). Projections are not audited here.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from lstm_parity.backends.problem import STORAGE
 
-from ...oracle.precision.cancelling import cancelling, scaled, still
 from ...oracle.precision.naming import name_rounding
 from ...oracle.precision.promise import bits_lost
+from ...problems.cancelling import cancelling, scaled, without_products
+from ...problems.problem import Problem
 from ...problems.requirements import ProblemRequirements
-from ..check import Check
-from ..trial import Trial
+from ..check import CheckList, CheckRun
 
-MOST_LOST = {"float64": 2.0, "float32": 2.0, "tf32": 1.0, "float16": 1.0, "bfloat16": 1.0}
+MAX_LOST = {"float64": 2.0, "float32": 2.0, "tf32": 1.0, "float16": 1.0, "bfloat16": 1.0}
 """Bits. What right and wrong ones lose, in 100 drawn problems each (30 in float64; I 1..129, H 4..65, B 32..40, T 6..12):
 
               highest of a right one                          lowest of a wrong one
@@ -31,7 +31,7 @@ MOST_LOST = {"float64": 2.0, "float32": 2.0, "tf32": 1.0, "float16": 1.0, "bfloa
     float16   -0.01  PyTorch on a CPU (rounds z and gates)     1.9   float16 sums
     bfloat16  -0.13  PyTorch on a CPU                          2.0   bfloat16 sums
 
-Right: `numpy`, `torch-cpu` and mutants/right.py; wrong: the family "precision". At the smallest sizes (B = 32, H 4..16, I
+Right: `numpy`, `torch-cpu` and the right mutants; wrong: the family "precision". At the smallest sizes (B = 32, H 4..16, I
 up to 128), where the fewest numbers are read, the highest of a right one is 0.70 of 5219 problems in float32 and 0.44 of 160 in
 float64; no other passes 0. The tests hold the same backends to narrower limits from both sides.
 """
@@ -39,40 +39,39 @@ float64; no other passes 0. The tests hold the same backends to narrower limits 
 PROMISED = {"float64": 53, "float32": 24}
 """Bits of mantissa, the first one included, where one number says it."""
 
+checks = CheckList()
 
-def _audited(trial: Trial, precision: str) -> None:
-    spread = trial.problem()
-    seed = trial.draw(st.integers(0, 2**16 - 1))
-    of_input = cancelling(spread, "W", seed)
-    problems = [spread, of_input, cancelling(spread, "U", seed), still(spread)]
+
+def _audited(run: CheckRun, problem: Problem, seed: int, precision: str) -> None:
+    of_input = cancelling(problem, "W", seed)
+    problems = [problem, of_input, cancelling(problem, "U", seed), without_products(problem)]
     problems += [] if precision == "float16" else [scaled(of_input)]
-    runs = [(problem, trial.run(problem)) for problem in problems]
-    reading = trial.expected(spread).judge(runs[0][1]).effective_bits
-    if reading is not None:
-        trial.bits.append(reading)
-    lost = [bits_lost(problem, results, trial.ulps) for problem, results in runs]
-    if max(lost) <= MOST_LOST[precision]:
+    pairs = [(one, run.call(one)) for one in problems]
+    measured = run.expected(problem).judge(pairs[0][1]).effective_bits
+    if measured is not None:
+        run.bits.append(measured)
+    lost = [bits_lost(one, results, run.ulps) for one, results in pairs]
+    if max(lost) <= MAX_LOST[precision]:
         return
     worst = int(np.argmax(lost))
-    named = name_rounding(runs, trial.ulps)
+    named = name_rounding(pairs, run.ulps)
     if not np.isfinite(lost[worst]):
-        trial.fail(f"{named or 'the result is NaN or infinite'}, where {precision} has room for every number")
+        run.fail(f"{named or 'the result is NaN or infinite'}, although {precision} can represent every number")
     if precision in ("float64", "float32"):
-        problem, results = runs[worst]
-        bits = trial.expected(problem).judge(results).effective_bits
+        one, results = pairs[worst]
+        bits = run.expected(one).judge(results).effective_bits
         found = f"{'few' if bits is None else f'about {bits:.1f}'} effective bits, {precision} needs {PROMISED[precision]}"
     else:
         found = f"{lost[worst]:.1f} bits less precise than {precision} promises"
-    trial.fail(f"{named}: {found}" if named else found)
+    run.fail(f"{named}: {found}" if named else found)
 
 
-CHECKS = tuple(
-    Check(
-        f"precision-{precision}",
-        f"what is computed inside is as precise as {precision} promises",
-        partial(_audited, precision=precision),
+for _precision in STORAGE:
+    checks.add(
+        f"precision-{_precision}",
+        f"the internal precision is that of {_precision}",
         ProblemRequirements(
-            precision=precision,
+            precision=_precision,
             several_layers=False,
             bidirectional=False,
             projection=False,
@@ -85,7 +84,6 @@ CHECKS = tuple(
             max_steps=16,
             regimes=("spread",),
         ),
+        draws={"seed": lambda _: st.integers(0, 2**16 - 1)},
         cost=5,
-    )
-    for precision in STORAGE
-)
+    )(partial(_audited, precision=_precision))

@@ -1,89 +1,72 @@
-"""Are the numbers right? Results against the equations, in each precision."""
+"""Results compared with the equations, in each precision."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from hypothesis import strategies as st
-
 from lstm_parity.backends.problem import STORAGE
 
+from ...problems.problem import Problem
 from ...problems.requirements import ProblemRequirements
-from ...problems.strategies import BORDERS, LONG
-from ..check import Check
-from ..isolation.execute import tensors_of
-from ..trial import Trial
+from ...problems.strategies import LONG, TILE_BOUNDARIES
+from ..check import CheckList, CheckRun
 
-MOST_STEPS = BORDERS[-1]
+MAX_STEPS = TILE_BOUNDARIES[-1]
 
-
-def _form(trial: Trial) -> None:
-    if trial.capabilities.gradients:  # every other one, so that a missing backward shows at once
-        trial.requirements = replace(trial.requirements, training=trial.draw(st.booleans()))
-    trial.run(trial.problem())
+checks = CheckList()
 
 
-def _agrees(trial: Trial) -> None:
-    problem = trial.problem()
-    trial.agrees(problem, trial.run(problem))
-
-
-def _changing_shapes(trial: Trial) -> None:
-    long = trial.problem()
-    short = long.first_rows_and_steps(long.batch, long.steps // 2)
-    fewer_rows = long.first_rows_and_steps(max(1, long.batch - 1), long.steps)
-    problems = [short, fewer_rows, long, short]
-    for problem, results in zip(problems, trial.run_all(problems).results, strict=True):
-        alone = tensors_of(trial.run(problem))
-        trial.same(problem, tensors_of(results), alone, "the run of an instance that was called with nothing else")
-
-
-CHECKS = (
-    Check(
-        "form", "forward returns (y, LSTMState(h_n, c_n)), arrays of the promised kind, shape and dtype", _form, sensitive_to=()
-    ),
-    *(
-        Check(
-            f"forward-{precision}",
-            f"the result of one layer satisfies the equations to within the rounding of {precision}",
-            _agrees,
-            ProblemRequirements(precision=precision, several_layers=False, training=False, max_steps=LONG[-1]),
-            cost=0.25,
-        )
-        for precision in STORAGE
-    ),
-    *(
-        Check(name, f"{claim} the equations", _agrees, requirements)
-        for name, claim, requirements in (
-            (
-                "stack",
-                "the results of several layers satisfy",
-                ProblemRequirements(several_layers=True, training=False, max_steps=MOST_STEPS),
-            ),
-            ("bidirectional", "the results of both directions satisfy", ProblemRequirements(bidirectional=True)),
-            ("lengths", "the results of rows of different lengths satisfy", ProblemRequirements(lengths=True)),
-            (
-                "projection",
-                "the results of an LSTM with projection satisfy",
-                ProblemRequirements(projection=True, min_hidden=2),
-            ),
-            ("peepholes", "the results of an LSTM with peepholes satisfy", ProblemRequirements(peephole=True)),
-            ("no-bias", "the results of an LSTM without biases satisfy", ProblemRequirements(bias=False)),
-        )
-    ),
-    *(
-        Check(
-            f"gradients-{precision}",
-            f"every gradient agrees with backpropagation in float64 to within the rounding of {precision}",
-            _agrees,
-            ProblemRequirements(precision=precision, training=True, max_steps=MOST_STEPS),
-        )
-        for precision in STORAGE
-    ),
-    Check(
-        "changing-shapes",
-        "one instance takes any sequence length and batch size, whatever it was called with before",
-        _changing_shapes,
-        ProblemRequirements(min_steps=2),
-    ),
+@checks.add(
+    "form",
+    "forward returns (y, LSTMState(h_n, c_n)), arrays of the promised kind, shape and dtype",
+    ProblemRequirements(half_training=True),
+    sensitive_to=(),
 )
+def _form(run: CheckRun, problem: Problem) -> None:
+    run.call(problem)
+
+
+def _agrees(run: CheckRun, problem: Problem) -> None:
+    run.require_equations(problem, run.call(problem))
+
+
+for _precision in STORAGE:
+    checks.add(
+        f"forward-{_precision}",
+        f"the result of one layer satisfies the equations to within the rounding of {_precision}",
+        ProblemRequirements(precision=_precision, several_layers=False, training=False, max_steps=LONG[-1]),
+        cost=0.25,
+    )(_agrees)
+
+for _name, _subject, _requirements in (
+    (
+        "stack",
+        "the results of several layers",
+        ProblemRequirements(several_layers=True, training=False, max_steps=MAX_STEPS),
+    ),
+    ("bidirectional", "the results of both directions", ProblemRequirements(bidirectional=True)),
+    ("lengths", "the results of rows of different lengths", ProblemRequirements(lengths=True)),
+    ("projection", "the results of an LSTM with projection", ProblemRequirements(projection=True, min_hidden=2)),
+    ("peepholes", "the results of an LSTM with peepholes", ProblemRequirements(peephole=True)),
+    ("no-bias", "the results of an LSTM without biases", ProblemRequirements(bias=False)),
+):
+    checks.add(_name, f"{_subject} satisfy the equations", _requirements)(_agrees)
+
+for _precision in STORAGE:
+    checks.add(
+        f"gradients-{_precision}",
+        f"every gradient agrees with backpropagation in float64 to within the rounding of {_precision}",
+        ProblemRequirements(precision=_precision, training=True, max_steps=MAX_STEPS),
+    )(_agrees)
+
+
+@checks.add(
+    "changing-shapes",
+    "one instance takes any sequence length and batch size, whatever it was called with before",
+    ProblemRequirements(min_steps=2),
+)
+def _changing_shapes(run: CheckRun, problem: Problem) -> None:
+    short = problem.first_rows_and_steps(problem.batch, problem.steps // 2)
+    fewer_rows = problem.first_rows_and_steps(max(1, problem.batch - 1), problem.steps)
+    problems = [short, fewer_rows, problem, short]
+    for one, results in zip(problems, run.calls(problems).results, strict=True):
+        alone = run.call(one).tensors()
+        run.require_same(one, results.tensors(), alone, "the run of an instance that was called with nothing else")

@@ -12,7 +12,7 @@ from lstm_parity.backends import LSTMSpec, LSTMWeights
 from lstm_parity.backends.problem import Array
 
 from ...problems.values import Inputs
-from ..trial import ProgramRun
+from ..program import ProgramRun
 from .literals import array_source
 
 

@@ -10,8 +10,7 @@ from lstm_parity.backends import LSTMSpec
 
 from ...problems.problem import Problem
 from ...problems.values import Inputs
-from ..isolation.execute import tensors_of
-from ..trial import DisagreementError, FailureLocation, ProgramRun
+from ..program import DisagreementError, FailureLocation, ProgramRun
 from .data import Data, arrays
 from .literals import array_source, number_source
 from .parts import SEEN_FINDING
@@ -143,7 +142,7 @@ def other_end(asked: list[ProgramRun], failure: DisagreementError) -> str:
         ]
         return "\n".join(lines)
     assert last.result is not None
-    seen = tensors_of(last.result.results[-1])
+    seen = last.result.results[-1].tensors()
     lines += ["# what the last call gave when the check failed; as long as it gives the same, it still fails", "seen = {"]
     lines += [f'    "{n}": {array_source(a, 4)},' for n, a in seen.items() if n in ("y", "h_n", "c_n")]
     lines += [

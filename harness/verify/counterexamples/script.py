@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ...problems.problem import Problem
-from ..trial import DisagreementError, FailureLocation, ProgramRun
+from ..program import DisagreementError, FailureLocation, ProgramRun
 from .data import Data, arrays, numbers
 from .ends import comparison, expected_source, is_gradient, other_end
 from .literals import COLUMNS

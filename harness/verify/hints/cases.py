@@ -15,8 +15,7 @@ from ...oracle.location import error_ratio
 from ...oracle.results import Results
 from ...oracle.tolerance import Tolerance
 from ...problems.problem import Problem
-from ..isolation.execute import Program, tensors_of
-from ..trial import BackendFaultError, Executor
+from ..program import BackendFaultError, Executor, Program
 
 FORWARD = ("y", "h_n", "c_n")
 
@@ -42,7 +41,7 @@ class Case:
     @cached_property
     def got(self) -> dict[str, Array]:
         """The results in float64, by name."""
-        return {name: np.asarray(a).astype(np.float64) for name, a in tensors_of(self.results).items()}
+        return {name: np.asarray(a).astype(np.float64) for name, a in self.results.tensors().items()}
 
     @property
     def tolerances(self) -> dict[str, Tolerance]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...problems.problem import Problem
 from ...problems.regimes import draw_problem
-from ..trial import DisagreementError, Executor, FailureLocation, locate
+from ..program import DisagreementError, Executor, FailureLocation, locate
 from .blame import gate_blame, places
 from .cases import Case, run_case
 from .suspects import PRECISION_SUSPECTS, RIGHT_BACKWARD, forward_suspects, gradient_suspects, vary_backward

@@ -1,57 +1,20 @@
-"""What a backend is asked to do in one go: construct instances, make calls, and keep its hands off everything else."""
+"""Carries out a program on a backend class: constructs instances, makes calls, and notices whatever changed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from lstm_parity.backends import LSTMBackend, LSTMSpec, LSTMWeights
+from lstm_parity.backends import LSTMBackend, LSTMWeights
 from lstm_parity.backends.problem import Array
 
-from ...oracle.noise import gradient_tensors
 from ...oracle.results import Results
-from ...problems.values import Inputs
 from ...worker.calls import HostReader, Output, call, call_backward, call_forward, fill_with_nan, spoil, upload
+from ..program import Layout, Program, ProgramResult
 from .steady import repeat
-
-Layout = Literal["plain", "read-only", "strided"]
-
-
-@dataclass(frozen=True)
-class ProgramResult:
-    """results: of each call, as host arrays. remarks: what changed that must not change, a line each.
-
-    memory: of a repeated call, in place of both: what steady.repeat gives.
-    """
-
-    results: tuple[Results, ...]
-    remarks: tuple[str, ...]
-    memory: tuple[dict[str, int], ...] = ()
-
-
-@dataclass(frozen=True)
-class Program:
-    """instances: what to construct, all before the first call. calls: (which instance, its inputs), in order.
-
-    layout: of the arrays that calls get; "strided" ones are every other element of larger ones with two axes swapped. keep:
-    what was returned is held to the end and looked at again, instead of being filled with NaN after each call. interleaved: all
-    forwards come first, then all backwards in the same order; each call must have an instance of its own. reuse: a call's
-    inputs are written over those of the call before, where they have the same shape. repeat: the only call is made so many
-    times, each with arrays of its own, and what it returns is dropped: see steady.py.
-    """
-
-    answer: ClassVar[type] = ProgramResult
-
-    instances: tuple[tuple[LSTMSpec, LSTMWeights], ...]
-    calls: tuple[tuple[int, Inputs], ...]
-    layout: Layout = "plain"
-    keep: bool = False
-    interleaved: bool = False
-    reuse: bool = False
-    repeat: int = 0
 
 
 def execute(backend: type[LSTMBackend], program: Program) -> ProgramResult:
@@ -74,7 +37,7 @@ def execute(backend: type[LSTMBackend], program: Program) -> ProgramResult:
             else:
                 spoil([one.output])
         for number, (then, (reader, output, steps, batch)) in enumerate(zip(results, kept, strict=False), 1):
-            old, new = tensors_of(then), tensors_of(_read(reader, output, steps, batch))
+            old, new = then.tensors(), _read(reader, output, steps, batch).tensors()
             changed = [name for name in old if old[name].tobytes() != new[name].tobytes()]
             remarks += [f"{name} of call {number} was changed by a later call" for name in changed]
         for (_, original), (_, weights) in zip(program.instances, given, strict=True):
@@ -87,7 +50,7 @@ def execute(backend: type[LSTMBackend], program: Program) -> ProgramResult:
 
 
 def _repeat(backend: type[LSTMBackend], program: Program) -> ProgramResult:
-    """Nothing is kept here from one call to the next, so that what grows is the backend's."""
+    """Nothing is kept here between calls, so that any growth is the backend's."""
     ((_, inputs),) = program.calls
     instance = backend(*program.instances[0])
     put = _put(instance, program.layout)
@@ -106,7 +69,7 @@ class _Call:
     """One call of a program: its forward is done when it is constructed, its backward in `finish`."""
 
     def __init__(self, instance: LSTMBackend, program: Program, number: int, held: dict[tuple[Any, ...], Any]) -> None:
-        """held: arrays of earlier calls that may be written over."""
+        """held: arrays of earlier calls that may be overwritten."""
         which, inputs = program.calls[number]
         self.steps, self.batch = inputs.x.shape[:2]
         self.reader = HostReader(instance, program.instances[which][0])
@@ -125,18 +88,12 @@ class _Call:
             self.output = call_backward(self._instance, self._arguments, self.output)
         self._instance.synchronize()
         self._after = _bits_given(self._instance, self._arguments)
-        fill_with_nan(self._arguments[0])  # the call is over: x is the caller's again, and nothing may still depend on it
+        fill_with_nan(self._arguments[0])  # x is the caller's again, and nothing may still depend on it
         return _read(self.reader, self.output, self.steps, self.batch)
 
     def written_to(self) -> list[str]:
-        """The arguments that are no longer what they were."""
+        """The arguments that have changed."""
         return [name for name, bits in self._before.items() if bits != self._after[name]]
-
-
-def tensors_of(results: Results) -> dict[str, Array]:
-    """The arrays of results by name, their form unchecked."""
-    tensors = {"y": results.y, "h_n": results.h_n, "c_n": results.c_n}
-    return tensors if results.gradients is None else tensors | gradient_tensors(results.gradients)
 
 
 def _copied(weights: LSTMWeights) -> LSTMWeights:
@@ -154,7 +111,7 @@ def _read(reader: HostReader, output: Output, steps: int, batch: int) -> Results
 
 
 def _put(instance: LSTMBackend, layout: Layout) -> Callable[[Array], Any]:
-    """What makes the backend's array of a host array, in that layout."""
+    """Makes the backend's array from a host array, in that layout."""
 
     def strided(array: Array) -> Any:
         larger = np.full(tuple(2 * n for n in array.shape), np.nan, array.dtype)
@@ -163,7 +120,7 @@ def _put(instance: LSTMBackend, layout: Layout) -> Callable[[Array], Any]:
         swapped = np.ascontiguousarray(larger.swapaxes(0, 1))
         try:
             return instance.to_device(swapped)[every_other].swapaxes(0, 1)
-        except (TypeError, AttributeError):  # a kind of array that has no such views: strided is what it is made of
+        except (TypeError, AttributeError):  # the array type has no such views: make it from a strided host array
             return instance.to_device(swapped[every_other].swapaxes(0, 1))
 
     def plain(array: Array) -> Any:
@@ -175,7 +132,7 @@ def _put(instance: LSTMBackend, layout: Layout) -> Callable[[Array], Any]:
 
 
 def _overwriting(put: Callable[[Array], Any], held: dict[tuple[Any, ...], Any]) -> Callable[[Array], Any]:
-    """Puts each array of a call where the last one of its place and shape was."""
+    """Writes each array of a call into the last one of the same position and shape."""
     count = 0
 
     def over(array: Array) -> Any:

@@ -1,12 +1,12 @@
-"""Runs programs in this process: for backends that are trusted not to end it."""
+"""Runs programs in this process, for backends that are trusted not to end it."""
 
 from __future__ import annotations
 
 from lstm_parity.backends import LSTMBackend
 
 from ...worker.calls import FormError
-from ..trial import BackendFaultError
-from .execute import Program, ProgramResult, execute
+from ..program import BackendFaultError, Program, ProgramResult
+from .execute import execute
 
 
 class LocalExecutor:
@@ -16,7 +16,7 @@ class LocalExecutor:
         self._backend = backend
 
     def run(self, program: Program) -> ProgramResult:
-        """See trial.Executor."""
+        """See program.Executor."""
         try:
             return execute(self._backend, program)
         except FormError as error:

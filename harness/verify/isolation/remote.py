@@ -1,4 +1,4 @@
-"""Runs programs in a process of the backend's own, which may crash, hang or end without taking the suite with it."""
+"""Runs programs in the backend's own process, which may crash, hang or end without ending the suite."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from typing import Any
 
 from ...worker.client import WorkerClient, WorkerError
 from ...worker.messages import Describe, Description
-from ..trial import BackendFaultError
-from .execute import Program, ProgramResult
+from ..program import BackendFaultError, Program, ProgramResult
 from .server import VerifyServer
 from .steady import LIMIT_S
 
 IMPORT_S = 60.0
-"""Seconds for starting a process and importing the backend in it, beside the limit of a call."""
+"""Seconds for starting a process and importing the backend in it, in addition to the limit of a call."""
 
 
 class NotThereError(Exception):
@@ -37,15 +36,17 @@ class RemoteExecutor:
         why: object = found.unavailable
         if why is not None and not (isinstance(why, str) and why.strip()):
             raise BackendFaultError(
-                "form", f"unavailable() returned {why!r}, expected None, or in words why it cannot run here"
+                "form", f"unavailable() returned {why!r}, expected None, or a reason why it cannot run here"
             )
         if why is not None:
             raise NotThereError(str(why))
         return found
 
     def run(self, program: Program) -> ProgramResult:
-        """See trial.Executor. A repeated call is made in a fresh process, whose memory no other program has used, and by one
-        thread: calls so small gain nothing by more, which only spin beside the other checks.
+        """See program.Executor.
+
+        A repeated call runs in a fresh process, whose memory no other program has used, with one thread: so small a call gains
+        nothing by more.
         """
         if not program.repeat:
             return self._run(program)
@@ -77,7 +78,7 @@ class RemoteExecutor:
     def _ask(self, message: Any, limit_s: float) -> Any:
         if not self._alive:
             self.close()
-            # arrays at the same places each time: what a seed draws again must round as it did before
+            # the same alignment of arrays each time, so that what a seed draws rounds alike
             self._client = WorkerClient(VerifyServer, self._backend, self._threads, layout=0)
         assert self._client is not None
         return self._client.ask(message, limit_s)

@@ -9,10 +9,11 @@ from ...worker.server import Server
 
 
 class VerifyServer(Server):
-    """Carries out programs: see execute.py."""
+    """Carries out programs (execute.py)."""
 
     def handlers(self) -> dict[type, Callable[[Any], Any]]:
-        """Programs, beside what every worker answers."""
-        from .execute import Program, execute
+        """Programs, in addition to what every worker answers."""
+        from ..program import Program
+        from .execute import execute
 
         return super().handlers() | {Program: lambda program: execute(self.backend_class, program)}

@@ -18,8 +18,9 @@ from lstm_parity.harness.oracle.agreement import Expected
 from lstm_parity.harness.oracle.results import Results
 from lstm_parity.harness.problems.regimes import draw_problem
 from lstm_parity.harness.verify.checks import CHECKS
-from lstm_parity.harness.verify.isolation.execute import Program, execute, tensors_of
+from lstm_parity.harness.verify.isolation.execute import execute
 from lstm_parity.harness.verify.isolation.local import LocalExecutor
+from lstm_parity.harness.verify.program import Program
 from lstm_parity.harness.worker.calls import HostReader, call, upload
 
 pytestmark = pytest.mark.deep
@@ -115,7 +116,7 @@ def test_what_is_returned_stays_as_it_is(gpu, backend):
 def test_a_recorded_call_has_the_same_bits(gpu, precision):
     problem = draw({"bidirectional": True}, RAGGED, True, precision=precision)
     ran = execute(Stepwise, Program(((problem.spec, problem.weights),), ((0, problem.inputs),) * 3))
-    first, *later = [{name: a.tobytes() for name, a in tensors_of(results).items()} for results in ran.results]
+    first, *later = [{name: a.tobytes() for name, a in results.tensors().items()} for results in ran.results]
     assert gpu.graphs
     assert all(bits == first for bits in later)
 

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 
 from lstm_parity.harness.problems.regimes import draw_problem
-from lstm_parity.harness.problems.requirements import ProblemRequirements
+from lstm_parity.harness.verify.check import CheckRun
 from lstm_parity.harness.verify.checks import CHECKS
 from lstm_parity.harness.verify.checks.closed_forms import holding
 from lstm_parity.harness.verify.checks.lecture import LONG_PERIOD
 from lstm_parity.harness.verify.isolation.local import LocalExecutor
-from lstm_parity.harness.verify.trial import Trial
 
 BACKENDS = (
     "numpy",
@@ -37,5 +36,5 @@ def test_own_backends_hold_c_unchanged(name, precision, backend_of):
 
     backend = backend_of(name)
     problem = holding(draw_problem(LSTMSpec(1, 2, precision=precision), LONG_PERIOD, 1, 0))
-    trial = Trial(None, LocalExecutor(backend), backend.capabilities, ProblemRequirements())
-    assert trial.run(problem).c_n.tobytes() == np.ascontiguousarray(problem.inputs.state.c).tobytes()
+    run = CheckRun(LocalExecutor(backend), backend.capabilities)
+    assert run.call(problem).c_n.tobytes() == np.ascontiguousarray(problem.inputs.state.c).tobytes()

@@ -18,10 +18,9 @@ from lstm_parity.harness.verify.counterexamples.literals import COLUMNS, array_s
 from lstm_parity.harness.verify.counterexamples.parts import equations
 from lstm_parity.harness.verify.counterexamples.script import write_counterexample
 from lstm_parity.harness.verify.hints.hints import find_hints
-from lstm_parity.harness.verify.isolation.execute import Program
 from lstm_parity.harness.verify.isolation.local import LocalExecutor
+from lstm_parity.harness.verify.program import DisagreementError, FailureLocation, Program, ProgramRun, locate
 from lstm_parity.harness.verify.search import search
-from lstm_parity.harness.verify.trial import DisagreementError, FailureLocation, ProgramRun, locate
 
 pytestmark = pytest.mark.deep
 

@@ -17,10 +17,16 @@ from lstm_parity.harness.verify.hints.cases import run_case
 from lstm_parity.harness.verify.hints.hints import find_hints, hints
 from lstm_parity.harness.verify.hints.suspects import RIGHT_BACKWARD, forward_suspects, gradient_suspects, vary_backward
 from lstm_parity.harness.verify.hints.variation import RIGHT, vary
-from lstm_parity.harness.verify.isolation.execute import Program
 from lstm_parity.harness.verify.isolation.local import LocalExecutor
+from lstm_parity.harness.verify.program import (
+    BackendFaultError,
+    DisagreementError,
+    FailureLocation,
+    Program,
+    ProgramRun,
+    locate,
+)
 from lstm_parity.harness.verify.search import search
-from lstm_parity.harness.verify.trial import BackendFaultError, DisagreementError, FailureLocation, ProgramRun, locate
 
 pytestmark = pytest.mark.deep
 

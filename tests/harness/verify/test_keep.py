@@ -9,7 +9,7 @@ from lstm_parity.harness.cli import main
 from lstm_parity.harness.faults.score import FaultResult, Score
 from lstm_parity.harness.machine.host import fingerprint, machine_id
 from lstm_parity.harness.store import Store
-from lstm_parity.harness.verify.suite import BackendResult, CheckResult
+from lstm_parity.harness.verify.results import BackendResult, CheckResult
 
 CHECKS = (
     CheckResult("form", "PASS", examples=12),

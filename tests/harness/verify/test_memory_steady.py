@@ -17,11 +17,13 @@ from lstm_parity.harness.problems.regimes import draw_problem
 from lstm_parity.harness.verify.check import Check
 from lstm_parity.harness.verify.checks import CHECKS, memory
 from lstm_parity.harness.verify.isolation import steady
-from lstm_parity.harness.verify.isolation.execute import Program, execute
+from lstm_parity.harness.verify.isolation.execute import execute
 from lstm_parity.harness.verify.isolation.local import LocalExecutor
 from lstm_parity.harness.verify.isolation.steady import growths
+from lstm_parity.harness.verify.program import Program
+from lstm_parity.harness.verify.results import Options
 from lstm_parity.harness.verify.search import search
-from lstm_parity.harness.verify.suite import Options, run_check
+from lstm_parity.harness.verify.suite import run_check
 
 CHECK: Check = next(check for check in CHECKS if check.name == "memory-steady")
 pytestmark = pytest.mark.deep
@@ -110,13 +112,13 @@ def looked_at(backend, **options):
 @pytest.mark.parametrize(
     ("backend", "meter"), [x if hasattr(x, "marks") else pytest.param(*x, id=name) for name, x in LEAKS.items()]
 )
-def test_what_every_call_leaves_behind_is_found(backend, meter):
+def test_memory_that_every_call_leaks_is_found(backend, meter):
     found = looked_at(backend)
     assert found.failure is not None
     assert found.failure.kind == "leak"
     assert meter in found.failure.reason, found.failure.reason
     what = "a training step" if backend is Backward else "a call"
-    assert f"{what} leaves memory behind, each time of 300: " in found.failure.reason
+    assert f"{what} leaks memory, measured over 300 calls: " in found.failure.reason
 
 
 @pytest.mark.parametrize("backend", KEPT.values(), ids=KEPT.keys())

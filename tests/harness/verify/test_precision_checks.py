@@ -10,20 +10,19 @@ from lstm_parity.backends.problem import STORAGE
 from lstm_parity.harness.faults.mutants.catalogue import right, wrong
 from lstm_parity.harness.faults.mutants.rounding import rounded_to, tf32_rounded
 from lstm_parity.harness.faults.mutants.subject import EVERYTHING, Subject
-from lstm_parity.harness.oracle.precision.cancelling import LARGER, SHIFT, cancelling, scaled, still
 from lstm_parity.harness.oracle.precision.exact_sums import exact_residuals
 from lstm_parity.harness.oracle.precision.promise import bits_lost
 from lstm_parity.harness.oracle.results import Results
+from lstm_parity.harness.problems.cancelling import LARGER, SHIFT, cancelling, scaled, without_products
 from lstm_parity.harness.problems.regimes import draw_problem
 from lstm_parity.harness.verify.checks import precision as audit
-from lstm_parity.harness.verify.checks.precision import CHECKS
 from lstm_parity.harness.verify.isolation.local import LocalExecutor
 from lstm_parity.harness.verify.search import search
 
 pytestmark = pytest.mark.deep
 
 WIDE = ("float64", "float32")
-AUDITS = {check.name.removeprefix("precision-"): check for check in CHECKS}
+AUDITS = {check.name.removeprefix("precision-"): check for check in audit.checks}
 
 
 def audited(backend, precision, examples=2, seed=7):
@@ -46,7 +45,7 @@ def cases(mutants):
 
 @pytest.mark.parametrize(("backend", "precision"), cases(right()))
 def test_right_ones_pass_with_room_to_spare(backend, precision, monkeypatch):
-    monkeypatch.setitem(audit.MOST_LOST, precision, 1.0 if precision in WIDE else 0.4)
+    monkeypatch.setitem(audit.MAX_LOST, precision, 1.0 if precision in WIDE else 0.4)
     found = audited(backend, precision)
     assert found.failure is None, found.failure.reason
 
@@ -94,7 +93,7 @@ MISNAMED = {m.name: m.backend for m in wrong() if m.family == "precision"}
 def test_wrong_ones_fail_by_far_and_are_named(name, seed, monkeypatch):
     backend = MISNAMED[name]
     (precision,) = backend.capabilities.precisions
-    monkeypatch.setitem(audit.MOST_LOST, precision, 5.0 if precision in WIDE else 1.4)
+    monkeypatch.setitem(audit.MAX_LOST, precision, 5.0 if precision in WIDE else 1.4)
     found = audited(backend, precision, seed=seed)
     assert found.failure is not None
     assert found.failure.kind == "wrong"
@@ -201,7 +200,7 @@ def test_large_opposite_biases_may_cost_what_each_of_them_rounds(precision):
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 def test_all_that_may_be_rounded_to_16_bits_is_allowed_for(precision, monkeypatch):
-    monkeypatch.setitem(audit.MOST_LOST, precision, 0.0)
+    monkeypatch.setitem(audit.MAX_LOST, precision, 0.0)
     found = audited(RoundsAllItMay, precision, examples=6)
     assert found.failure is None, found.failure.reason
 
@@ -278,7 +277,7 @@ def test_terms_cancel(precision, seed):
             (moved.weights.layers[0][0].w_ih, start.weights.layers[0][0].w_ih, SHIFT),
         ):
             np.testing.assert_array_equal(np.asarray(a, np.float64), np.ldexp(np.asarray(b, np.float64), power))
-    quiet = still(spread)
+    quiet = without_products(spread)
     assert not np.any(np.asarray(quiet.inputs.x, np.float64))
     assert not np.any(np.asarray(quiet.inputs.state.h, np.float64))
     assert np.any(np.asarray(quiet.inputs.state.c, np.float64))

@@ -6,8 +6,9 @@ import pytest
 from lstm_parity.backends import Capabilities, LSTMBackend, LSTMState
 from lstm_parity.harness.verify.checks import CHECKS
 from lstm_parity.harness.verify.isolation.local import LocalExecutor
+from lstm_parity.harness.verify.results import Options, verdict_of
 from lstm_parity.harness.verify.search import search
-from lstm_parity.harness.verify.suite import Options, run_check, verdict_of
+from lstm_parity.harness.verify.suite import run_check
 
 pytestmark = pytest.mark.deep
 

@@ -1,4 +1,4 @@
-"""What becomes of a check: statuses, verdicts, shrinking, blindness, and who may say that an example counts."""
+"""The result of a check: statuses, verdicts, shrinking, and which examples count."""
 
 from dataclasses import replace
 
@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 from lstm_parity.backends import LSTMSpec, LSTMState
+from lstm_parity.harness.oracle.sensitivity import OPERANDS, insensitive_to
 from lstm_parity.harness.problems.regimes import REGIMES, draw_problem
 from lstm_parity.harness.problems.requirements import ProblemRequirements
-from lstm_parity.harness.verify.ability import OPERANDS, insensitive_to
 from lstm_parity.harness.verify.check import Check
 from lstm_parity.harness.verify.checks import CHECKS
 from lstm_parity.harness.verify.isolation.local import LocalExecutor
+from lstm_parity.harness.verify.results import CheckResult, Options, verdict_of
 from lstm_parity.harness.verify.search import search
-from lstm_parity.harness.verify.suite import CheckResult, Options, run_check, verdict_of
+from lstm_parity.harness.verify.suite import run_check
 
 BY_NAME = {check.name: check for check in CHECKS}
 FORWARD = BY_NAME["forward-float32"]
@@ -70,22 +71,23 @@ def test_known_failure(plain):
     assert result_of(FORWARD, swapped(plain), known=known).status == "KNOWN"
     cured = result_of(FORWARD, plain, known=known, examples=3)
     assert cured.status == "FAIL"
-    assert "it holds: take it off the list" in cured.reason
+    assert "it passes: remove it from the list" in cured.reason
 
 
 def test_a_check_that_could_show_nothing_is_unverified(plain):
-    blind = Check(
-        "blind",
+    zeros = Check(
+        "zeros",
         "zeros stay zeros",
-        lambda trial: trial.run(trial.use(_all_zero(trial.problem()))),
+        lambda run, problem: run.call(problem),
         ProblemRequirements(bias=True),
+        prepare=_all_zero,
     )
-    found = result_of(blind, plain, examples=5)
+    found = result_of(zeros, plain, examples=5)
     assert found.status == "UNVERIFIED"
     assert found.reason.startswith("no drawn problem could show an error in x, h0, c0, W, U, b")
 
 
-def _all_zero(problem):
+def _all_zero(problem, _):
     zeros = problem.with_weights(lambda w, *_: replace(w, **{n: np.zeros_like(a) for n, a in w.items()}))
     state = problem.inputs.state
     return zeros.with_inputs(x=np.zeros_like(problem.inputs.x), state=LSTMState(np.zeros_like(state.h), np.zeros_like(state.c)))
@@ -99,7 +101,7 @@ def test_spread_values_show_every_operand():
 
 
 @pytest.mark.parametrize(
-    ("changed", "blind"),
+    ("changed", "insensitive"),
     [
         ({"x": 0.0}, {"x", "W"}),
         ({"h0": 0.0}, {"h0", "U"}),
@@ -108,7 +110,7 @@ def test_spread_values_show_every_operand():
         ({"b_ih": 100.0, "w_ih": 0.0, "w_hh": 0.0}, {"x", "h0", "W", "U"}),
     ],
 )
-def test_ability_knows_what_cannot_be_seen(changed, blind):
+def test_insensitive_operands_are_found(changed, insensitive):
     problem = draw_problem(LSTMSpec(3, 4, precision="float32"), 1, 2, seed=0)
     weights = {name: value for name, value in changed.items() if "_" in name}
     problem = problem.with_weights(lambda w, *_: replace(w, **{n: np.full_like(getattr(w, n), v) for n, v in weights.items()}))
@@ -117,12 +119,12 @@ def test_ability_knows_what_cannot_be_seen(changed, blind):
     arrays = {"x": problem.inputs.x, "h0": state.h, "c0": state.c}
     arrays |= {name: np.full_like(arrays[name], value) for name, value in fill.items()}
     problem = problem.with_inputs(x=arrays["x"], state=LSTMState(arrays["h0"], arrays["c0"]))
-    assert set(insensitive_to(problem, OPERANDS, 4)) == blind
+    assert set(insensitive_to(problem, OPERANDS, 4)) == insensitive
 
 
 @pytest.mark.deep
-def test_drawn_sizes_reach_the_borders(plain):
-    """T=1, B=1, H=1, sizes at borders and beyond them, long T: all in one default run of the suite's forward checks."""
+def test_drawn_sizes_reach_tile_boundaries(plain):
+    """T=1, B=1, H=1, sizes at tile boundaries and beyond them, long T: all in one default run of the suite's forward checks."""
     seen = []
 
     class Watched(plain):

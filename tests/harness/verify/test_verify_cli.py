@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from lstm_parity.harness.cli import main
+from lstm_parity.harness.verify.backend import _Judges
 from lstm_parity.harness.verify.checks import CHECKS
-from lstm_parity.harness.verify.isolation.judges import Judges
-from lstm_parity.harness.verify.known import load_known_failures
+from lstm_parity.harness.verify.known_failures import load_known_failures
 from lstm_parity.harness.verify.pytest_checks import parity_tests
-from lstm_parity.harness.verify.suite import Options
+from lstm_parity.harness.verify.results import Options
 
 PLAIN = (Path(__file__).parent / "conftest.py").read_text()
 SWAPPED = PLAIN.replace('gates = "ifgo"', 'gates = "figo"')
@@ -253,7 +253,7 @@ def test_a_judge_that_is_ended_from_outside(plain, tmp_path):
     path.write_text(SLOW)
     checks = [check for check in CHECKS if check.name in ("forward-float32", "bounded", "memory-holds")]
     options = Options(examples=20)
-    with Judges(f"{path}:Plain", options, 2) as judges:
+    with _Judges(f"{path}:Plain", options, 2) as judges:
         results = judges.results(checks)
         victim = judges.running[0][0]
         threading.Timer(1.5, victim.kill).start()

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from lstm_parity.harness.sweep.server import SweepServer
-from lstm_parity.harness.verify.isolation.execute import Program
+from lstm_parity.harness.verify.program import Program
 from lstm_parity.harness.worker.client import WorkerClient, WorkerError
 from lstm_parity.harness.worker.messages import Describe, Description, Failure
 from lstm_parity.harness.worker.server import Server

@@ -1,8 +1,8 @@
 """Could this example show an error at all?
 
-The reference answers, before an example counts: were x, h0, c0, W, U or b replaced (by its negative), would the result that
-comes out be judged wrong? Where it would not, the example is blind to whatever a backend does with that operand: zero states
-hide an ignored h0, saturated gates a wrong bias.
+The reference answers before an example counts: with x, h0, c0, W, U or b negated, would the result be judged wrong? Where it
+would not, the example is insensitive to whatever a backend does with that operand: zero states hide an ignored h0, saturated
+gates a wrong bias.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from lstm_parity.backends import DirectionWeights, LSTMState
 from lstm_parity.backends.numpy_reference import EXACT, Trace, backward, forward
 from lstm_parity.backends.problem import Array
 
-from ..oracle.agreement import Expected
-from ..oracle.results import Results
 from ..problems.problem import Problem
+from .agreement import Expected
+from .results import Results
 
 OPERANDS = ("x", "h0", "c0", "W", "U", "b")
-"""What must matter, under the names of the equations; b where the spec has a bias."""
+"""Under the names of the equations; b only where the spec has a bias."""
 
 ROWS, STEPS = 2, 6
-"""As many of the longest rows and of the first steps are looked at: what moves them moves the whole."""
+"""Only so many of the longest rows and first steps are examined."""
 
 
 def insensitive_to(problem: Problem, operands: tuple[str, ...], activation_ulps: float) -> list[str]:
-    """The operands whose replacement this problem would not show."""
+    """The operands whose negation this problem would not show."""
     part = problem.first_rows_and_steps(ROWS, STEPS)
     expected = Expected(part.spec, part.weights, part.inputs, activation_ulps=activation_ulps)
-    asked = [name for name in operands if name != "b" or part.spec.bias]
-    return [name for name in asked if expected.judge(reference_results(_replaced(part, name))).agrees]
+    present = [name for name in operands if name != "b" or part.spec.bias]
+    return [name for name in present if expected.judge(reference_results(_replaced(part, name))).agrees]
 
 
 def reference_results(problem: Problem) -> Results:

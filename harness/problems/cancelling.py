@@ -15,7 +15,7 @@ import numpy as np
 from lstm_parity.backends import LSTMState
 from lstm_parity.backends.problem import Array
 
-from ...problems.problem import Problem
+from .problem import Problem
 
 LARGER = 32.0
 """Terms are about so many times as large as their sum."""
@@ -29,7 +29,7 @@ def first_step(problem: Problem) -> Problem:
     return problem.first_rows_and_steps(problem.batch, 1)
 
 
-def still(problem: Problem) -> Problem:
+def without_products(problem: Problem) -> Problem:
     """One step without products: x, h0 and b are 0, every gate is 1/2 exactly, and c is c0 / 2."""
     found = first_step(problem).with_weights(lambda w, *_: replace(w, **{n: 0 * a for n, a in w.items() if n[0] == "b"}))
     s = found.inputs.state
