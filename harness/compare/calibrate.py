@@ -24,7 +24,7 @@ from ..store import Store
 from ..sweep.grid import DEFAULT_BUDGET_S, Definition, load_sweep
 from ..sweep.peaks import Peaks
 from ..sweep.run import run_sweep
-from ..sweep.workers import Launch
+from ..sweep.workers import WorkerSpec
 from ..text import Progress
 from .decide import Decided, decide
 from .duel import DUEL_BUDGET_S, duel_threads, run_duel
@@ -111,7 +111,7 @@ def _duels(records: Sequence[Record], where: str, pairs: int) -> Iterator[list[R
     while max(_missing(records, "duel", where, planted, pairs) for planted in (False, True)) > 0:
         for planted, new in ((False, SAME), (True, SLOWED)):
             if _missing(records, "duel", where, planted, pairs) > 0:
-                found = run_duel(definition, {"numpy": Launch("numpy"), new: Launch(new)}, Progress(), peaks)
+                found = run_duel(definition, {"numpy": WorkerSpec("numpy"), new: WorkerSpec(new)}, Progress(), peaks)
                 yield [_record("duel", where, planted, d) for d in decide(found, THRESHOLD)]
 
 

@@ -21,12 +21,12 @@ from ..records import TIMED, Cell, RawSample, Row
 from ..statistics import block_ratios
 from ..sweep.grid import Definition
 from ..sweep.inputs import secret_seed
-from ..sweep.ledger import Ledger
 from ..sweep.measure import CellContext, drawn_weights, measure_cell
 from ..sweep.peaks import Peaks, keep_best, measure_peaks
+from ..sweep.phase_timer import PhaseTimer
+from ..sweep.row_status import BackendState, clocks_differ, deferred_work
 from ..sweep.sampling import Participant, too_few_free_cores
-from ..sweep.verdict import State, clocks_differ, put_off
-from ..sweep.workers import Launch, Workers
+from ..sweep.workers import Workers, WorkerSpec
 from ..text import Progress
 from ..worker.server import LAYOUTS
 from .decide import Pair, Side, change_of_rounds
@@ -73,7 +73,7 @@ class _Record:
 
 
 def run_duel(
-    definition: Definition, launches: Mapping[str, Launch], progress: Progress, peaks: Peaks | None = None
+    definition: Definition, launches: Mapping[str, WorkerSpec], progress: Progress, peaks: Peaks | None = None
 ) -> list[Pair]:
     """Measure every cell of the definition in ROUNDS rounds. launches: the two sides by label, the old one first.
 
@@ -82,14 +82,14 @@ def run_duel(
     """
     seed = secrets.randbelow(2**31)
     first_layout = {label: secrets.randbelow(LAYOUTS) for label in launches}
-    ledger, old_new = Ledger(), tuple(launches)
+    timer, old_new = PhaseTimer(), tuple(launches)
     records = [_Record() for _ in definition.cells]
     peaks = {} if peaks is None else peaks
     progress.started(ROUNDS, 0)
     for number in range(ROUNDS):
         order = old_new if number % 2 else tuple(reversed(old_new))
         shuffled = {label: replace(launches[label], layout=layout_of(first_layout[label], number)) for label in order}
-        workers = Workers(shuffled, definition.threads, ledger)
+        workers = Workers(shuffled, definition.threads, timer)
         try:
             progress.doing(f"round {number + 1}: starting backends")
             workers.start(all_needed=True)
@@ -106,7 +106,7 @@ def run_duel(
                 load_weights=drawn_weights,
                 peaks=peaks,
                 measure_peaks=partial(_better, peaks, definition.threads, cuda),
-                ledger=ledger,
+                timer=timer,
             )
             for index in _shuffled(len(records), seed + number):
                 cell, record = definition.cells[index], records[index]
@@ -167,8 +167,8 @@ def _pair(cell: Cell, record: _Record, backend: str) -> Pair:
     sides = []
     for which in (0, 1):
         row, seconds = record.lost.get(which), record.seconds[which]
-        state = State(participant=record.sampled.get(which))
-        why = None if state.participant is None else clocks_differ(state) or put_off(cell, state)
+        state = BackendState(participant=record.sampled.get(which))
+        why = None if state.participant is None else clocks_differ(state) or deferred_work(cell, state)
         if row is not None:
             sides.append(Side(row.status, row.reason, None))
         elif why is not None:

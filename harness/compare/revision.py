@@ -19,7 +19,7 @@ from lstm_parity.backends.registry import BUILT_IN
 
 from ..errors import CallError
 from ..machine.git import git
-from ..sweep.workers import Launch
+from ..sweep.workers import WorkerSpec
 from ..text import describe_commit
 from ..worker.server import backends_package
 
@@ -34,7 +34,7 @@ class Version:
     commit: None for code that is in no commit, or of which git does not tell.
     """
 
-    launch: Launch
+    launch: WorkerSpec
     commit: str | None = None
     changed: bool = False
 
@@ -92,22 +92,22 @@ def _as_it_lies(text: str) -> Version:
     file = _FILE.fullmatch(text)
     where = Path(file["file"]) if file else Path(lstm_parity.__file__).parent / "backends" if text in BUILT_IN else None
     if where is None or git(where.parent, "ls-files", "--error-unmatch", "--", where.name) is None:
-        return Version(Launch(text))
+        return Version(WorkerSpec(text))
     commit = git(where.parent, "rev-parse", "--verify", "--quiet", "HEAD")
-    return Version(Launch(text), commit, bool(git(where.parent, "status", "--porcelain", "--", where.name)))
+    return Version(WorkerSpec(text), commit, bool(git(where.parent, "status", "--porcelain", "--", where.name)))
 
 
-def _launch_from(tree: Path, top: Path, backend: str, file: re.Match[str] | None, text: str) -> Launch:
+def _launch_from(tree: Path, top: Path, backend: str, file: re.Match[str] | None, text: str) -> WorkerSpec:
     ours = backends_package(tree) is not None
     if file is None:
         if not ours and ":" not in backend:
             raise CallError(f"{text}: that revision of {top} has no package `backends`; call this in a checkout of lstm-parity")
-        return Launch(backend, (str(tree), str(tree / "src")) if (tree / "src").is_dir() else (str(tree),))
+        return WorkerSpec(backend, (str(tree), str(tree / "src")) if (tree / "src").is_dir() else (str(tree),))
     path = Path(file["file"]).parent.resolve() / Path(file["file"]).name  # a link is what the repository holds
     there = tree / path.relative_to(top.resolve())
     if not there.exists():
         raise CallError(f"{text}: that revision has no {file['file']}")
-    return Launch(f"{there}:{file['name']}", (str(tree),) if ours else ())
+    return WorkerSpec(f"{there}:{file['name']}", (str(tree),) if ours else ())
 
 
 def _repository(places: tuple[Path, ...], backend: str) -> Path:

@@ -23,7 +23,7 @@ def flops(cell: Cell) -> int:
     return 3 * forward if cell.training else forward
 
 
-def least_share(cell: Cell) -> float:
+def min_share(cell: Cell) -> float:
     """The share of all steps that the calls of a cell have at least: 1, but less where lengths are drawn from 1..T.
 
     Their sum over B rows has mean B (T + 1) / 2 and deviation T sqrt(B / 12); three deviations below it nobody is suspected.

@@ -16,14 +16,14 @@ from ..machine.host import cache_bytes
 from ..oracle.agreement import Expected
 from ..records import TIMED, Cell, RawSample, Row, now
 from ..worker.client import WorkerClient, WorkerError
-from . import cost, verdict
+from . import cost, row_status
 from .control import CONTROL_CELL
 from .inputs import call_key, draw_batch, draw_weights
-from .ledger import Ledger
 from .messages import CheckRequest, Memory, Open
 from .peaks import Peaks
+from .phase_timer import PhaseTimer
+from .row_status import BackendState
 from .sampling import MIN_CHECKED_ROWS, OutputCheck, Participant, Sampler
-from .verdict import State
 
 AUDITS = 8
 """Blocks whose outputs are checked, at the most."""
@@ -56,7 +56,7 @@ class CellContext:
     load_weights: Callable[[Cell, int], LSTMWeights]
     peaks: Peaks
     measure_peaks: Callable[[], Peaks]
-    ledger: Ledger
+    timer: PhaseTimer
 
 
 def drawn_weights(cell: Cell, seed: int) -> LSTMWeights:
@@ -92,14 +92,14 @@ def measure_cell(
     """
     started_at = now()
     rng = np.random.default_rng([seed, 2])
-    ledger = context.ledger
-    before = ledger.overhead()
-    states = {backend: State() for backend in clients}
+    timer = context.timer
+    before = timer.overhead()
+    states = {backend: BackendState() for backend in clients}
     limit_s = LEAST_LIMIT_S + cost.flops(cell) / SLOWEST_FLOPS
     ring_size = _ring_size(cell, {promises[b].device for b, c in clients.items() if not isinstance(c, WorkerError)})
 
     running: dict[str, WorkerClient] = {}
-    with ledger.spend("setup"):
+    with timer.measure("setup"):
         for backend, client in clients.items():
             if isinstance(client, WorkerError):
                 states[backend].fail(client.status, client.reason)
@@ -110,35 +110,35 @@ def measure_cell(
             if states[backend].opened is not None:
                 running[backend] = client
 
-    fixed = [c for device, client in controls.items() if (c := _open_control(device, client, ledger)) is not None]
+    fixed = [c for device, client in controls.items() if (c := _open_control(device, client, timer)) is not None]
     rows = _first_rows(cell, rng)
     projection_seed = int(rng.integers(2**31))
     weights: LSTMWeights | None = None
     if running:
-        with ledger.spend("setup"):
+        with timer.measure("setup"):
             weights = context.load_weights(cell, weights_seed)
             check = CheckRequest(rows, projection_seed, call_key(seed, 0))
             for backend, client in running.items():
                 states[backend].checked = _ask(states[backend], client, check, limit_s)
-        checks_before = ledger.spent("checks")
-        with ledger.spend("checks"):
+        checks_before = timer.seconds("checks")
+        with timer.measure("checks"):
             first = {b: s.checked.results for b, s in states.items() if s.checked is not None}
             _judge(
                 cell, weights, seed, 0, ring_size, OutputCheck(0, rows, projection_seed, first), states, promises, first=True
             )
-        one_check = ledger.spent("checks") - checks_before
+        one_check = timer.seconds("checks") - checks_before
         audits = int(np.clip(AUDIT_SHARE * context.budget_s / max(one_check, 1e-9), LEAST_AUDITS, AUDITS))
         participants = []
         for backend, client in running.items():
             if states[backend].status == "PASSED" and states[backend].checked is not None:
                 states[backend].participant = Participant(backend, client, promises[backend].device, limit_s, seed, ring_size)
                 participants.append(states[backend].participant)
-        sampler = Sampler(cell, [c for c in participants if c is not None], context.threads, rng, ledger, fixed)
-        sampler.run(context.budget_s, audits, ledger.overhead() - before + audits * one_check, ring_size)
+        sampler = Sampler(cell, [c for c in participants if c is not None], context.threads, rng, timer, fixed)
+        sampler.run(context.budget_s, audits, timer.overhead() - before + audits * one_check, ring_size)
         for state in states.values():
             if state.participant is not None and state.participant.failure is not None:
                 state.fail(state.participant.failure.status, state.participant.failure.reason)
-        with ledger.spend("checks"):
+        with timer.measure("checks"):
             for audit in sampler.output_checks:
                 _judge(cell, weights, seed, audit.call, ring_size, audit, states, promises, first=False)
         for backend, client in running.items():
@@ -148,21 +148,21 @@ def measure_cell(
                 if state.status == "PASSED":
                     state.memory = _ask(state, client, Memory(), limit_s)
 
-    with ledger.spend("statistics"):
-        timed = {b: verdict.timed(s) for b, s in states.items() if s.participant is not None and s.status == "PASSED"}
+    with timer.measure("statistics"):
+        timed = {b: row_status.timed(s) for b, s in states.items() if s.participant is not None and s.status == "PASSED"}
     peaks = context.peaks
-    if any(verdict.too_fast(cell, states[b], interval, peaks) for b, (interval, _) in timed.items()):
-        with ledger.spend("peaks"):  # the machine may have been busy when its peaks were measured
+    if any(row_status.too_fast(cell, states[b], interval, peaks) for b, (interval, _) in timed.items()):
+        with timer.measure("peaks"):  # the machine may have been busy when its peaks were measured
             peaks = context.measure_peaks()
-    with ledger.spend("statistics"):
+    with timer.measure("statistics"):
         results = _rows(cell, seed, states, promises, timed, peaks, context, started_at)
     sampled = {backend: state.participant for backend, state in states.items() if state.participant is not None}
     return Measured(results, {c.device_kind: c.samples for c in fixed if c.samples}, sampled)
 
 
-def _open_control(device: str, client: WorkerClient, ledger: Ledger) -> Participant | None:
+def _open_control(device: str, client: WorkerClient, timer: PhaseTimer) -> Participant | None:
     """The control, ready to be sampled; None where it cannot run. Its inputs are the same in every run."""
-    with ledger.spend("control"):
+    with timer.measure("control"):
         try:
             client.ask(Open(CONTROL_CELL, 0, None, CONTROL_RING, 0), LEAST_LIMIT_S)
         except WorkerError:
@@ -192,7 +192,7 @@ def _first_rows(cell: Cell, rng: np.random.Generator) -> Any:
     return np.unique([0, batch - 1, *rng.permutation(batch)[:MIN_CHECKED_ROWS]])
 
 
-def _ask(state: State, client: WorkerClient, message: Any, limit_s: float) -> Any:
+def _ask(state: BackendState, client: WorkerClient, message: Any, limit_s: float) -> Any:
     try:
         return client.ask(message, limit_s)
     except WorkerError as error:
@@ -207,7 +207,7 @@ def _judge(
     call: int,
     ring_size: int,
     audit: OutputCheck,
-    states: dict[str, State],
+    states: dict[str, BackendState],
     promises: Mapping[str, Capabilities],
     *,
     first: bool,
@@ -234,16 +234,16 @@ def _judge(
 def _rows(
     cell: Cell,
     seed: int,
-    states: dict[str, State],
+    states: dict[str, BackendState],
     promises: Mapping[str, Capabilities],
-    timed: dict[str, verdict.Timed],
+    timed: dict[str, row_status.Timed],
     peaks: Peaks,
     context: CellContext,
     started_at: str,
 ) -> list[tuple[Row, list[RawSample]]]:
     flops, moved = cost.flops(cell), cost.io_bytes(cell) + cost.weight_bytes(cell)
     for backend, (interval, _) in timed.items():
-        reason = verdict.why_suspect(cell, states[backend], interval, peaks, context.threads)
+        reason = row_status.why_suspect(cell, states[backend], interval, peaks, context.threads)
         if reason is not None:
             states[backend].fail("SUSPECT", reason)
     rows = []
@@ -252,9 +252,9 @@ def _rows(
         figures: dict[str, Any] = {}
         if backend in timed and state.status in ("PASSED", "UNSTABLE"):
             interval, used = timed[backend]
-            if state.status == "PASSED" and not interval.half_width <= verdict.UNSTABLE:
-                state.fail("UNSTABLE", verdict.unstable_reason(interval, len(used)))
-            figures = verdict.figures(interval, used, timed.get(context.baseline), states[context.baseline].status)
+            if state.status == "PASSED" and not interval.half_width <= row_status.UNSTABLE:
+                state.fail("UNSTABLE", row_status.unstable_reason(interval, len(used)))
+            figures = row_status.figures(interval, used, timed.get(context.baseline), states[context.baseline].status)
         opened, checked, judgement = state.opened, state.checked, state.judgement
         device = None if opened is None else opened.device
         row = Row(
@@ -274,7 +274,7 @@ def _rows(
             peak_device_memory_bytes=None if state.memory is None else state.memory.device,
             flops=flops,
             bytes=moved,
-            floor_s=verdict.floor(cell, device, promises[backend].device, peaks) if device else None,
+            floor_s=row_status.floor(cell, device, promises[backend].device, peaks) if device else None,
             max_error=None if judgement is None else state.max_error,
             error_bound_ratio=None if judgement is None else _finite(judgement.error_bound_ratio),
             effective_bits=None if judgement is None else judgement.effective_bits,
@@ -285,7 +285,7 @@ def _rows(
     return rows
 
 
-def _reason(state: State, promise: Capabilities | None) -> str | None:
+def _reason(state: BackendState, promise: Capabilities | None) -> str | None:
     """What is wrong with a row; of one that is right how the backend computed, and that less was asked of it than of others."""
     said = [state.reason] if state.reason else []
     if state.status in TIMED and state.checked is not None and promise is not None:

@@ -20,12 +20,12 @@ from . import cost
 from .control import CONTROLS
 from .grid import Definition
 from .inputs import secret_seed
-from .ledger import Ledger
 from .measure import CellContext, drawn_weights, measure_cell
 from .peaks import Peaks, measure_peaks
+from .phase_timer import PhaseTimer
+from .row_status import floor
 from .summary import SweepResult, cell_line
-from .verdict import floor
-from .workers import Launch, Workers
+from .workers import Workers, WorkerSpec
 
 
 def refuse_too_large(cells: tuple[Cell, ...]) -> None:
@@ -56,7 +56,7 @@ def run_sweep(
     of the weights file, in the file's dtype. Raises CallError for a backend named on the command line that cannot run here.
     Cells that are too large are the caller's to refuse, before there is a store: see `refuse_too_large`.
     """
-    ledger = Ledger()
+    timer = PhaseTimer()
     machine = fingerprint()
     run = _to_go_on_with(definition, store, machine, progress) if resume else None
     done = store.finished_cells(run.run_id) if run is not None else set()
@@ -67,14 +67,14 @@ def run_sweep(
     earlier = json.loads(run.summary) if run is not None and run.summary else {}
 
     with ExitStack() as stack:
-        workers = Workers({backend: Launch(backend) for backend in definition.backends}, definition.threads, ledger)
+        workers = Workers({backend: WorkerSpec(backend) for backend in definition.backends}, definition.threads, timer)
         stack.callback(workers.close)
         progress.doing("starting backends")
         workers.start(all_needed=definition.named)
         devices = {p.device for p in workers.promises.values()}
         # the same code in every run: its arrays may lie at the same places, too, and its time moves less from run to run
-        launches: dict[str, Launch] = {device: Launch(CONTROLS[device], layout=0) for device in sorted(devices)}
-        controls = Workers(launches, definition.threads, ledger)
+        launches: dict[str, WorkerSpec] = {device: WorkerSpec(CONTROLS[device], layout=0) for device in sorted(devices)}
+        controls = Workers(launches, definition.threads, timer)
         stack.callback(controls.close)
         controls.start(all_needed=False)
         if run is None:
@@ -85,7 +85,7 @@ def run_sweep(
         measure_again = partial(_measure_peaks, store, run.machine_id, definition.threads, cuda)
         if not peaks or (cuda and not any(device in machine["gpu"] for device, _ in peaks)):
             progress.doing("measuring what this machine can do at best")
-            with ledger.spend("peaks"):
+            with timer.measure("peaks"):
                 measure_again(peaks)
         context = CellContext(
             run_id=run.run_id,
@@ -97,7 +97,7 @@ def run_sweep(
             load_weights=_weights_loader(weights),
             peaks=peaks,
             measure_peaks=partial(measure_again, peaks),
-            ledger=ledger,
+            timer=timer,
         )
         progress.started(len(definition.cells), len(done))
         interrupted = False
@@ -108,13 +108,13 @@ def run_sweep(
                     found = measure_cell(
                         cell, secret_seed(), run.seed + index, workers.ready(), workers.promises, context, controls.running()
                     )
-                    with ledger.spend("store"):
+                    with timer.measure("store"):
                         store.add_cell(index, found.results, found.controls)
                     progress.finished(cell_line(cell, [row for row, _ in found.results]))
         except KeyboardInterrupt:
             interrupted = True
         store.set_floors(run.run_id, partial(_floor, definition, workers.promises, peaks))
-        summary = {name: value + earlier.get(name, 0.0) for name, value in ledger.summary().items()}
+        summary = {name: value + earlier.get(name, 0.0) for name, value in timer.summary().items()}
         store.finish_run(run.run_id, None if interrupted else now(), summary)
     return SweepResult(run.run_id, store.statuses(run.run_id), summary, interrupted)
 

@@ -23,8 +23,8 @@ from ..records import Cell, RawSample
 from ..statistics import median_interval
 from ..worker.client import WorkerClient, WorkerError
 from .inputs import call_key, fresh_row
-from .ledger import Ledger
 from .messages import Fetch, Go, Prepare, Sample
+from .phase_timer import PhaseTimer
 
 ENOUGH = 0.02
 """Half-width of the median's 95% interval, relative to the median, at which sampling may stop."""
@@ -100,11 +100,11 @@ class Sampler:
         participants: list[Participant],
         threads: int,
         rng: np.random.Generator,
-        ledger: Ledger,
+        timer: PhaseTimer,
         controls: Sequence[Participant] = (),
     ) -> None:
         self._cell, self._contestants = cell, participants
-        self._rng, self._ledger, self._controls = rng, ledger, controls
+        self._rng, self._timer, self._controls = rng, timer, controls
         self._everyone = (*participants, *controls)
         # who computes on a GPU needs a core to launch from, whatever threads others were given
         self._cores = threads if any(c.device_kind == "cpu" for c in participants) else 1
@@ -124,7 +124,7 @@ class Sampler:
         self._warm_up()
         for participant in self._everyone:
             participant.runnable_s, participant.cpu_s = 0.0, -participant.client.cpu_seconds
-        controls_before = self._ledger.spent("control")
+        controls_before = self._timer.seconds("control")
         start = perf_counter()
         in_samples, block = 0.0, 0
         kept: list[list[OutputCheck]] = []
@@ -139,7 +139,7 @@ class Sampler:
             last = out_of_time or (block >= MIN_BLOCKS and repaid and self._narrow(active, block))
             # Each block is kept with the same chance, however many will come (reservoir sampling). The last one is in any case.
             audit = last or self._rng.random() < (audits - 1) / (block + 1)
-            due = self._due_controls(self._ledger.spent("control") - controls_before, elapsed)
+            due = self._due_controls(self._timer.seconds("control") - controls_before, elapsed)
             seconds, fetched = self._block(active, due, block, audit, ring_size)
             in_samples += seconds
             if last or (audit and len(kept) < audits - 1):
@@ -157,7 +157,7 @@ class Sampler:
         self.output_checks = [audit for of_block in kept for audit in of_block]
         for participant in self._everyone:
             participant.cpu_s += participant.client.cpu_seconds
-        self._ledger.book("samples", in_samples)
+        self._timer.add("samples", in_samples)
 
     def _due_controls(self, spent: float, elapsed: float) -> list[Participant]:
         """The controls that take part in the next block: until they are known, and then as long as they are cheap."""
@@ -192,7 +192,7 @@ class Sampler:
         for position, index in enumerate(self._rng.permutation(len(members))):
             participant = members[index]
             first, calls = participant.calls_made, participant.calls_per_sample
-            with self._ledger.spend("control") if participant in controls else nullcontext():
+            with self._timer.measure("control") if participant in controls else nullcontext():
                 done = self._sample(participant)
             if done is None:
                 continue
@@ -206,7 +206,7 @@ class Sampler:
                 call = first + chosen
                 if call not in groups:
                     groups[call] = OutputCheck(call, self._draw_rows(call, ring_size), seed, {})
-                with self._ledger.spend("checks"):
+                with self._timer.measure("checks"):
                     answer = self._ask(participant, Fetch(chosen, groups[call].rows, seed))
                 if answer is not None:
                     groups[call].results[participant.backend] = answer
@@ -256,7 +256,7 @@ class Sampler:
         """Whether every median is known well enough; looked at less often the more blocks there are."""
         if block % max(1, block // 10):
             return False
-        with self._ledger.spend("statistics"):
+        with self._timer.measure("statistics"):
             used = [[s.seconds for s in c.samples if s.used] for c in active]
             return all(seconds and median_interval(seconds).half_width <= ENOUGH for seconds in used)
 

@@ -10,8 +10,8 @@ from lstm_parity.backends import Capabilities
 from ..errors import CallError
 from ..worker.client import WorkerClient, WorkerError
 from ..worker.messages import Describe, Description
-from .ledger import Ledger
 from .messages import Close
+from .phase_timer import PhaseTimer
 from .server import SweepServer
 
 IMPORT_LIMIT_S = 180.0
@@ -19,7 +19,7 @@ CLOSE_LIMIT_S = 10.0
 
 
 @dataclass(frozen=True)
-class Launch:
+class WorkerSpec:
     """How a worker is started: the backend's name there, where it looks for modules first, and the layout of its arrays in a
     page (see WorkerClient).
     """
@@ -32,8 +32,8 @@ class Launch:
 class Workers:
     """The workers by label, which is how the run calls each of them. promises: what those say that have started."""
 
-    def __init__(self, launches: Mapping[str, Launch], threads: int, ledger: Ledger) -> None:
-        self._launches, self._threads, self._ledger = launches, threads, ledger
+    def __init__(self, launches: Mapping[str, WorkerSpec], threads: int, timer: PhaseTimer) -> None:
+        self._launches, self._threads, self._timer = launches, threads, timer
         self._clients: dict[str, WorkerClient | WorkerError] = {}
         self.promises: dict[str, Capabilities] = {}
 
@@ -68,7 +68,7 @@ class Workers:
 
     def _spawn(self, label: str) -> WorkerClient | WorkerError:
         launch = self._launches[label]
-        with self._ledger.spend("setup"):
+        with self._timer.measure("setup"):
             try:
                 return WorkerClient(SweepServer, launch.backend, self._threads, launch.module_path, launch.layout)
             except WorkerError as error:
@@ -78,7 +78,7 @@ class Workers:
         if isinstance(client, WorkerError):
             return client
         try:
-            with self._ledger.spend("setup"):
+            with self._timer.measure("setup"):
                 description: Description = client.ask(Describe(), IMPORT_LIMIT_S)
             if description.unavailable is not None:
                 raise WorkerError("UNAVAILABLE", " ".join(str(description.unavailable).split()))

@@ -106,7 +106,7 @@ def main(groups, busy):
     from lstm_parity.harness.compare.duel import DUEL_BUDGET_S, duel_threads, run_duel
     from lstm_parity.harness.compare.load import competing_load
     from lstm_parity.harness.sweep.grid import Definition
-    from lstm_parity.harness.sweep.workers import Launch
+    from lstm_parity.harness.sweep.workers import WorkerSpec
     from lstm_parity.harness.text import Progress
 
     said = {tool: {False: [], True: []} for tool in ("duel", *TOOLS)}
@@ -116,7 +116,7 @@ def main(groups, busy):
             with competing_load() if busy else nullcontext():
                 start = perf_counter()
                 definition = Definition("rules", CELLS, ("numpy", new), True, duel_threads(), DUEL_BUDGET_S)
-                pairs = run_duel(definition, {"numpy": Launch("numpy"), new: Launch(new)}, Progress())
+                pairs = run_duel(definition, {"numpy": WorkerSpec("numpy"), new: WorkerSpec(new)}, Progress())
                 seconds.append((perf_counter() - start) / len(CELLS))
                 words = {"SLOWER": "slower", "FASTER": "faster"}
                 said["duel"][planted] += [words.get(d.verdict, "") for d in decide(pairs, THRESHOLD)]

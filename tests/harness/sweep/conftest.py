@@ -3,8 +3,8 @@
 import pytest
 
 from lstm_parity.backends import Capabilities
-from lstm_parity.harness.sweep.ledger import Ledger
 from lstm_parity.harness.sweep.measure import CellContext, drawn_weights, measure_cell
+from lstm_parity.harness.sweep.phase_timer import PhaseTimer
 from lstm_parity.harness.sweep.server import SweepServer
 from lstm_parity.harness.worker.client import _STATUS, WorkerError
 from lstm_parity.harness.worker.messages import Failure
@@ -47,7 +47,7 @@ def measure_in_process(cell, clients, *, promises=None, peaks=None, again=None, 
         load_weights=drawn_weights,
         peaks=peaks,
         measure_peaks=lambda: peaks if again is None else again,
-        ledger=Ledger(),
+        timer=PhaseTimer(),
     )
     promises = dict.fromkeys(clients, PROMISES) | (promises or {})
     return measure_cell(cell, seed, 0, clients, promises, context, controls or {})

@@ -78,9 +78,9 @@ def test_the_costs_of_a_known_problem():
 @pytest.mark.parametrize(("steps", "batch"), [(1, 1), (7, 1), (50, 3), (50, 64), (200, 16)])
 def test_drawn_lengths_have_at_least_the_least_share_of_steps(steps, batch):
     cell = Cell.of(input_size=1, hidden_size=1, sequence_length=steps, batch_size=batch, lengths="ragged")
-    share = cost.least_share(cell)
+    share = cost.min_share(cell)
     assert 1 / steps <= share <= 1
-    assert cost.least_share(Cell(sequence_length=steps, batch_size=batch)) == 1
+    assert cost.min_share(Cell(sequence_length=steps, batch_size=batch)) == 1
     rng = np.random.default_rng(3)
     drawn = rng.integers(1, steps + 1, (4000, batch)).sum(axis=1) / (steps * batch)
     assert (drawn < share).mean() < 0.01

@@ -10,11 +10,20 @@ from lstm_parity.backends import Capabilities
 from lstm_parity.harness.machine.host import cpu_count, cpu_name
 from lstm_parity.harness.records import TIMED, Cell, RawSample
 from lstm_parity.harness.statistics import Interval, median_interval
-from lstm_parity.harness.sweep import cost, sampling, verdict
+from lstm_parity.harness.sweep import cost, row_status, sampling
 from lstm_parity.harness.sweep.measure import _reason
 from lstm_parity.harness.sweep.messages import Checked, Opened, Sample
+from lstm_parity.harness.sweep.row_status import (
+    BackendState,
+    clocks_differ,
+    deferred_work,
+    figures,
+    floor,
+    timed,
+    too_fast,
+    too_many_cores,
+)
 from lstm_parity.harness.sweep.sampling import Participant
-from lstm_parity.harness.sweep.verdict import State, clocks_differ, figures, floor, put_off, timed, too_fast, too_many
 from lstm_parity.harness.worker.client import WorkerError
 
 CELL = Cell.of(input_size=3, hidden_size=4, sequence_length=3, batch_size=6)
@@ -59,13 +68,13 @@ def state_of(samples=(), status="PASSED", **known):
     """The state of a backend with these samples."""
     backend = Participant("a", None, "cpu", 60.0, 0, 2, **known)
     backend.samples = list(samples)
-    return State(status=status, participant=backend)
+    return BackendState(status=status, participant=backend)
 
 
 def test_a_row_says_that_a_backend_promises_less():
     loose, said = Capabilities(activation_ulps=4096), "it promises activations to within 4096 ulps only, and was judged by that"
-    state = State(checked=Checked(None, 0.0, 0.0, "on two tiles"))
-    assert _reason(State(), None) is None
+    state = BackendState(checked=Checked(None, 0.0, 0.0, "on two tiles"))
+    assert _reason(BackendState(), None) is None
     assert _reason(state, Capabilities()) == "on two tiles"
     assert _reason(state, loose) == f"on two tiles; {said}"
     state.fail("UNSTABLE", "busy")
@@ -109,20 +118,20 @@ def test_the_peaks_are_measured_again_before_a_backend_is_suspected(load_unknown
 
 
 def test_faster_than_memory_is_suspect_where_no_cache_can_hold_x_and_y(load_unknown, measured, worker, monkeypatch):
-    monkeypatch.setattr(verdict, "cache_bytes", lambda device: 10)
+    monkeypatch.setattr(row_status, "cache_bytes", lambda device: 10)
     row = measured({"a": worker()}, peaks={COPY: 1.0})[0]["a"]
     assert row.status == "SUSPECT"
     assert row.reason.endswith("GB/s of x and y, but the best copy measured here is 1e-09")
-    monkeypatch.setattr(verdict, "cache_bytes", lambda device: cost.io_bytes(CELL))
+    monkeypatch.setattr(row_status, "cache_bytes", lambda device: cost.io_bytes(CELL))
     assert measured({"a": worker()}, peaks={COPY: 1.0})[0]["a"].status in TIMED
 
 
 @pytest.mark.parametrize(("times_faster", "suspect"), [(1.05, False), (1.09, False), (1.11, True), (2.0, True), (0.5, False)])
 def test_the_margin_of_the_peaks_is_ten_per_cent(times_faster, suspect, monkeypatch):
-    state = State(opened=Opened(0.0, cpu_name()))
+    state = BackendState(opened=Opened(0.0, cpu_name()))
     seconds = cost.flops(CELL) / 1e9 / times_faster
     assert bool(too_fast(CELL, state, Interval(seconds, seconds, seconds), {GEMM: 1e9})) == suspect
-    monkeypatch.setattr(verdict, "cache_bytes", lambda device: 0)
+    monkeypatch.setattr(row_status, "cache_bytes", lambda device: 0)
     seconds = cost.io_bytes(CELL) / 1e9 / times_faster
     assert bool(too_fast(CELL, state, Interval(seconds, seconds, seconds), {COPY: 1e9})) == suspect
     assert too_fast(CELL, state, Interval(1e-12, 1e-12, 1e-12), {}) is None  # a peak that was not measured judges nothing
@@ -130,7 +139,7 @@ def test_the_margin_of_the_peaks_is_ten_per_cent(times_faster, suspect, monkeypa
 
 @pytest.mark.parametrize("seconds", [0.0, float("inf"), float("nan")])
 def test_a_time_that_is_no_positive_number_is_suspect(seconds):
-    assert too_fast(CELL, State(), Interval(seconds, seconds, seconds), {}) == f"the worker says {seconds:.3g} s a call"
+    assert too_fast(CELL, BackendState(), Interval(seconds, seconds, seconds), {}) == f"the worker says {seconds:.3g} s a call"
 
 
 CLAIMS = {
@@ -240,7 +249,7 @@ def test_a_few_late_answers_are_believed_of_a_row_that_is_unstable_only(load, st
 def test_a_few_slow_reads_are_believed_of_a_row_that_is_unstable_only(status, suspect):
     state = state_of([RawSample(b, 0, 1, 0.02, None, 1.5, True) for b in range(4)], status)
     state.participant.handovers = [0.01] * 4
-    assert bool(put_off(CELL, state)) == suspect
+    assert bool(deferred_work(CELL, state)) == suspect
 
 
 @pytest.mark.parametrize(
@@ -262,4 +271,4 @@ def test_too_few_undisturbed_samples_make_a_row_unstable(count, used, status):
     ],
 )
 def test_more_cores_than_given_are_suspect(threads, cpu_s, said):
-    assert too_many(state_of(runnable_s=1.0, cpu_s=cpu_s), threads) == said
+    assert too_many_cores(state_of(runnable_s=1.0, cpu_s=cpu_s), threads) == said

@@ -9,9 +9,9 @@ import pytest
 
 from lstm_parity.harness.machine.gpu import GPUState
 from lstm_parity.harness.records import Cell
-from lstm_parity.harness.sweep import ledger, sampling
-from lstm_parity.harness.sweep.ledger import Ledger
+from lstm_parity.harness.sweep import phase_timer, sampling
 from lstm_parity.harness.sweep.messages import Fetch, Go, Prepare, Sample
+from lstm_parity.harness.sweep.phase_timer import PhaseTimer
 from lstm_parity.harness.sweep.sampling import MIN_BLOCKS, Participant, Sampler
 from lstm_parity.harness.worker.client import WorkerError
 
@@ -33,7 +33,7 @@ class Clock:
 def clock(monkeypatch):
     """The sampler's clock, on a machine of CORES cores whose load by others is not known."""
     scripted = Clock()
-    for module in (sampling, ledger):
+    for module in (sampling, phase_timer):
         monkeypatch.setattr(module, "perf_counter", scripted)
     monkeypatch.setattr(sampling, "cpu_count", lambda: CORES)
     monkeypatch.setattr(sampling, "busy_seconds", lambda: None)
@@ -79,7 +79,7 @@ def sampled(clock):
 
     def run(workers, budget_s=0.1, checks=3, overhead_s=0.0, seed=0, kind="cpu", threads=1, controls=()):
         backends = [Participant(name, worker, kind, 60.0, 0, ring_size=2) for name, worker in workers.items()]
-        sampler = Sampler(CELL, backends, threads, np.random.default_rng(seed), Ledger(), controls)
+        sampler = Sampler(CELL, backends, threads, np.random.default_rng(seed), PhaseTimer(), controls)
         start = clock.now
         sampler.run(budget_s, checks, overhead_s, ring_size=2)
         return sampler, {b.backend: b for b in backends}, clock.now - start

@@ -46,7 +46,7 @@ STREAM_GAP_SHARE = 0.20
 
 
 @dataclass
-class State:
+class BackendState:
     """What is known of one backend in one cell, while it is measured.
 
     judgement: the worst one, by the largest error over what is allowed; max_error: the largest error of all.
@@ -69,7 +69,7 @@ class State:
 Timed = tuple[Interval, list[RawSample]]
 
 
-def timed(state: State) -> Timed:
+def timed(state: BackendState) -> Timed:
     """The median and the samples that it is made of: those of undisturbed blocks, where they are enough for an interval."""
     assert state.participant is not None
     samples = state.participant.samples
@@ -106,9 +106,14 @@ def figures(
     return figures
 
 
-def why_suspect(cell: Cell, state: State, interval: Interval, peaks: Peaks, threads: int) -> str | None:
+def why_suspect(cell: Cell, state: BackendState, interval: Interval, peaks: Peaks, threads: int) -> str | None:
     """The first reason not to believe a time; None if there is none."""
-    return too_fast(cell, state, interval, peaks) or clocks_differ(state) or put_off(cell, state) or too_many(state, threads)
+    return (
+        too_fast(cell, state, interval, peaks)
+        or clocks_differ(state)
+        or deferred_work(cell, state)
+        or too_many_cores(state, threads)
+    )
 
 
 def floor(cell: Cell, device: str | None, kind: str, peaks: Peaks) -> float | None:
@@ -130,23 +135,23 @@ def floor(cell: Cell, device: str | None, kind: str, peaks: Peaks) -> float | No
         in_turn = layers * steps if cell.spec.bidirectional else steps + layers - 1
         bounds.append(in_turn * (2 if cell.training else 1) * exchange)
     if rate:
-        bounds.append(cost.least_share(cell) * cost.flops(cell) / rate)
+        bounds.append(cost.min_share(cell) * cost.flops(cell) / rate)
     if bandwidth:
         bounds.append(max(0, cost.io_bytes(cell) + cost.weight_bytes(cell) - cache_bytes(kind)) / bandwidth)
     return max(bounds, default=None)
 
 
-def too_fast(cell: Cell, state: State, interval: Interval, peaks: Peaks) -> str | None:
+def too_fast(cell: Cell, state: BackendState, interval: Interval, peaks: Peaks) -> str | None:
     """Why a time cannot be: the machine was never seen to compute or to copy that fast. None if it was."""
     if not 0 < interval.median < inf:
         return f"the worker says {interval.median:.3g} s a call"
     device = None if state.opened is None else state.opened.device
-    rate, operations = peaks.get((str(device), f"gemm:{cell.spec.precision}")), cost.least_share(cell) * cost.flops(cell)
+    rate, operations = peaks.get((str(device), f"gemm:{cell.spec.precision}")), cost.min_share(cell) * cost.flops(cell)
     if rate and interval.median * FASTER_THAN_PEAK < operations / rate:
         claimed = operations / interval.median
         return f"{claimed / 1e9:.3g} GFLOP/s, but the best measured here is {rate / 1e9:.3g}"
     kind = "cpu" if state.participant is None else state.participant.device_kind
-    bandwidth, uncached = peaks.get((str(device), "copy")), cost.least_share(cell) * cost.io_bytes(cell) - cache_bytes(kind)
+    bandwidth, uncached = peaks.get((str(device), "copy")), cost.min_share(cell) * cost.io_bytes(cell) - cache_bytes(kind)
     if bandwidth and interval.median * FASTER_THAN_PEAK < uncached / bandwidth:
         claimed = uncached / interval.median
         return f"{claimed / 1e9:.3g} GB/s of x and y, but the best copy measured here is {bandwidth / 1e9:.3g}"
@@ -162,7 +167,7 @@ def _in_the_faster_half(participant: Participant, values: list[float]) -> list[f
     return [value for seconds, value in used if seconds <= median]
 
 
-def put_off(cell: Cell, state: State) -> str | None:
+def deferred_work(cell: Cell, state: BackendState) -> str | None:
     """Why a time is not all of the work: what is done beside the call takes longer than handing arrays over. None if not."""
     assert state.participant is not None
     reads = _in_the_faster_half(state.participant, state.participant.handovers)
@@ -186,7 +191,7 @@ def put_off(cell: Cell, state: State) -> str | None:
     return None
 
 
-def too_many(state: State, threads: int) -> str | None:
+def too_many_cores(state: BackendState, threads: int) -> str | None:
     """Why a time is of more cores than all backends were given; None if it is not."""
     assert state.participant is not None
     participant = state.participant
@@ -197,7 +202,7 @@ def too_many(state: State, threads: int) -> str | None:
     return None
 
 
-def clocks_differ(state: State) -> str | None:
+def clocks_differ(state: BackendState) -> str | None:
     """Why a time is not to be believed: the parent's clock, or the one around the whole device, says another. None if not.
 
     A busy machine delays some answers of a worker that hides nothing, so a tenth with the smallest gaps counts.
