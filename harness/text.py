@@ -9,7 +9,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any, TextIO
@@ -17,6 +17,8 @@ from typing import Any, TextIO
 MISSING = "–"
 """Printed for a missing value."""
 COMMIT_DIGITS = 10
+MIN_TOTAL_TO_LOG = 100
+"""Where standard error is no terminal, `progress_bar` logs this many steps or more."""
 
 
 def is_missing(value: Any) -> bool:
@@ -220,8 +222,11 @@ class LiveProgress(Progress):
 
 
 @contextmanager
-def show_progress() -> Iterator[Progress]:
+def show_progress(*, shown: bool = True) -> Iterator[Progress]:
     """A live display on a terminal, else a log."""
+    if not shown:
+        yield Progress()
+        return
     if not sys.stderr.isatty():
         yield LoggedProgress()
         return
@@ -233,3 +238,41 @@ def show_progress() -> Iterator[Progress]:
     texts = (TextColumn("{task.fields[left]}"), TextColumn("{task.description}", markup=False))
     with Bar(*columns, *texts, console=Console(stderr=True), transient=True) as bar:
         yield LiveProgress(bar)
+
+
+@contextmanager
+def progress_bar(name: str, total: int, *, shown: bool = True) -> Iterator[Callable[[str], None]]:
+    """A progress bar, or a log where standard error is no terminal. A call is one step; its argument names what failed."""
+    if not shown:
+        yield lambda _: None
+        return
+    if not sys.stderr.isatty():
+        yield _logged(name, total)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), BarColumn(bar_width=20), MofNCompleteColumn(), TimeElapsedColumn())
+    text = TextColumn("{task.description}", markup=False)
+    with Progress(*columns, text, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(name, total=total)
+        failures: list[str] = []
+
+        def show(failed: str) -> None:
+            failures.extend([failed] if failed else [])
+            bar.update(task, advance=1, description=f"{name}: {', '.join(failures)}" if failures else name)
+
+        yield show
+
+
+def _logged(name: str, total: int) -> Callable[[str], None]:
+    """For logs: one line after each tenth of a long job."""
+    done = 0
+
+    def show(failed: str) -> None:
+        nonlocal done
+        done += 1
+        if total >= MIN_TOTAL_TO_LOG and done * 10 // total > (done - 1) * 10 // total:
+            say(f"{name}: {done} of {total}")
+
+    return show

@@ -23,36 +23,60 @@ if TYPE_CHECKING:
     from .backends.registry import backend_names as backend_names
     from .backends.registry import load_backend as load_backend
     from .backends.weights import load_weights as load_weights
+    from .harness.api.duel import DuelResult as DuelResult
+    from .harness.api.duel import duel as duel
+    from .harness.api.sweep import sweep as sweep
+    from .harness.api.verify import VerifyResult as VerifyResult
+    from .harness.api.verify import verify as verify
+    from .harness.errors import CallError as CallError
+    from .harness.store import Store as Store
+    from .harness.sweep.summary import SweepResult as SweepResult
 
 _HOME = {
+    "CallError": "harness.errors",
     "Capabilities": "backends.interface",
     "DirectionWeights": "backends.problem",
+    "DuelResult": "harness.api.duel",
     "LSTMBackend": "backends.interface",
     "LSTMGradients": "backends.problem",
     "LSTMSpec": "backends.problem",
     "LSTMState": "backends.problem",
     "LSTMWeights": "backends.problem",
+    "Store": "harness.store",
+    "SweepResult": "harness.sweep.summary",
     "UnavailableError": "backends.interface",
     "UnsupportedError": "backends.interface",
+    "VerifyResult": "harness.api.verify",
     "backend_names": "backends.registry",
+    "duel": "harness.api.duel",
     "load_backend": "backends.registry",
     "load_weights": "backends.weights",
+    "sweep": "harness.api.sweep",
+    "verify": "harness.api.verify",
 }
 """The module that defines each public name."""
 
 __all__ = [
+    "CallError",
     "Capabilities",
     "DirectionWeights",
+    "DuelResult",
     "LSTMBackend",
     "LSTMGradients",
     "LSTMSpec",
     "LSTMState",
     "LSTMWeights",
+    "Store",
+    "SweepResult",
     "UnavailableError",
     "UnsupportedError",
+    "VerifyResult",
     "backend_names",
+    "duel",
     "load_backend",
     "load_weights",
+    "sweep",
+    "verify",
 ]
 
 

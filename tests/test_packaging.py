@@ -119,7 +119,7 @@ class MyLSTM(NumpyLSTM):
 TESTS = """\
 import backends, harness, reports
 import lstm_parity
-from lstm_parity.harness.verify.pytest_checks import parity_tests
+from lstm_parity.testing import parity_tests
 
 test_parity = parity_tests("mine.py:MyLSTM", examples=1)
 

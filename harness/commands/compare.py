@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
             },
         },
     )
-    return output(pairs, about, arguments)
+    return int(any(d.bad for d in output(pairs, about, arguments)))
 
 
 def _describe(found: _Found) -> str:

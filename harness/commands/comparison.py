@@ -11,7 +11,7 @@ from ..errors import check_writable
 from .options import share
 
 if TYPE_CHECKING:
-    from ..compare.decide import Pair
+    from ..compare.decide import Decided, Pair
     from ..compare.formatting import About
 
 SIDES = ("old", "new")
@@ -32,8 +32,8 @@ def check_files(arguments: argparse.Namespace) -> None:
     check_writable("--markdown", arguments.markdown)
 
 
-def output(pairs: Sequence[Pair], about: About, arguments: argparse.Namespace) -> int:
-    """Decide, print, and write the files that were asked for; returns the exit code."""
+def output(pairs: Sequence[Pair], about: About, arguments: argparse.Namespace) -> list[Decided]:
+    """Decide, print, and write the files that were asked for; returns the verdicts."""
     from ..compare.decide import decide
     from ..compare.formatting import as_json, as_markdown, as_text
 
@@ -43,4 +43,4 @@ def output(pairs: Sequence[Pair], about: About, arguments: argparse.Namespace) -
         arguments.json.write_text(as_json(decided, arguments.threshold, about), encoding="utf-8")
     if arguments.markdown is not None:
         arguments.markdown.write_text(as_markdown(decided, arguments.threshold, about), encoding="utf-8")
-    return int(any(d.bad for d in decided))
+    return decided

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .cells import add_cells, definition_of
+from .cells import add_cells, axes_of
 from .options import add_store, as_command
 
 
@@ -22,17 +22,25 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the sweep; returns the exit code."""
-    definition, weights = definition_of(arguments)
+    from ..api.sweep import define
     from ..store import Store
     from ..sweep.run import refuse_too_large, run_sweep
     from ..text import say, show_progress
     from ..worker.spawn import interrupted_once
 
+    definition, weights = define(
+        arguments.sweep,
+        axes=axes_of(arguments),
+        backends=arguments.backend or (),
+        threads=arguments.threads,
+        budget_s=arguments.budget,
+        weights=arguments.weights,
+    )
     refuse_too_large(definition.cells)
     with interrupted_once(to_the_end=arguments.is_process):
         with Store(arguments.store, create=True) as store, show_progress() as progress:
             result = run_sweep(definition, store, as_command(arguments), progress, resume=arguments.resume, weights=weights)
-        say(result.describe(arguments.store))
+        say(str(result))
     if result.interrupted:
         return 130
     return 0 if result.ok or result.nothing_to_do else 1

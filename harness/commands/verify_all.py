@@ -14,11 +14,12 @@ from pathlib import Path
 
 from lstm_parity.backends import backend_names
 
+from ..api.verify import database_folder
 from ..machine.host import cpu_count, fingerprint
 from ..verify.checks import CHECKS
 from ..verify.formatting import as_json, as_markdown
 from ..verify.results import Options
-from .verify import database_folder, verify_all
+from .verify import verify_all
 
 FULL_EXAMPLES = 100
 
@@ -38,7 +39,7 @@ def main() -> int:
         seed=arguments.seed,
         threads=cpu_count(),
         folder=arguments.out,
-        database=database_folder(),
+        database=database_folder(Path()),
         timeout_s=600,
     )
     results = list(verify_all(backend_names(), CHECKS, options, {}))

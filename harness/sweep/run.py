@@ -63,7 +63,7 @@ def run_sweep(
     if run is not None and len(done) == len(definition.cells):
         if run.finished_at is None:  # it was killed after its last cell
             store.finish_run(run.run_id, now(), json.loads(run.summary or "{}"))
-        return SweepResult(run.run_id, store.statuses(run.run_id), {}, nothing_to_do=True)
+        return SweepResult(run.run_id, store.path, store.statuses(run.run_id), {}, nothing_to_do=True)
     earlier = json.loads(run.summary) if run is not None and run.summary else {}
 
     with ExitStack() as stack:
@@ -116,7 +116,7 @@ def run_sweep(
         store.set_floors(run.run_id, partial(_floor, definition, workers.promises, peaks))
         summary = {name: value + earlier.get(name, 0.0) for name, value in timer.summary().items()}
         store.finish_run(run.run_id, None if interrupted else now(), summary)
-    return SweepResult(run.run_id, store.statuses(run.run_id), summary, interrupted)
+    return SweepResult(run.run_id, store.path, store.statuses(run.run_id), summary, interrupted)
 
 
 def _to_go_on_with(definition: Definition, store: Store, machine: dict[str, Any], progress: Progress) -> Run | None:

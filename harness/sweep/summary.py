@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..records import BAD, Cell, Row
+from ..store import Store
 from ..text import duration
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_REASON = 160
 """Characters of a reason that a line shows; the store and the report have all of it."""
@@ -20,6 +25,7 @@ class SweepResult:
     """How a sweep ended."""
 
     run_id: str
+    store: Path
     statuses: Mapping[str, int]
     """How many rows have each status."""
     summary: Mapping[str, float]
@@ -33,7 +39,13 @@ class SweepResult:
         """Whether no row is bad."""
         return not any(self.statuses.get(status) for status in BAD)
 
-    def describe(self, store: Path) -> str:
+    @property
+    def rows(self) -> pd.DataFrame:
+        """The rows of the run, as `Store.rows` has them."""
+        with Store(self.store) as store:
+            return store.rows_of(self.run_id)
+
+    def __str__(self) -> str:
         """Counts of statuses, the run, the share of the time inside samples, and what the rest was spent on."""
         counts = ", ".join(f"{count} {status}" for status, count in sorted(self.statuses.items())) or "no rows"
         if self.nothing_to_do:
@@ -45,7 +57,7 @@ class SweepResult:
             if name not in ("wall_s", "in_samples_s")
         )
         lines = [
-            f"{counts}; run {self.run_id} in {store}",
+            f"{counts}; run {self.run_id} in {self.store}",
             f"{wall:.1f} s, {self.summary['in_samples_s'] / wall:.0%} of it inside samples; the rest: {rest}",
         ]
         if self.interrupted:

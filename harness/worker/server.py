@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import lstm_parity
 
+from . import by_value
 from .public_names import PACKAGE, by_public_name
 from .spawn import adopt_orphans
 
@@ -49,8 +50,12 @@ class Server:
     def backend_class(self) -> type[LSTMBackend]:
         """The backend's class, loaded when it is first asked for. Raises what lstm_parity.load_backend raises."""
         if self._class is None:
-            from lstm_parity.backends import load_backend
+            from lstm_parity.backends import UnavailableError, load_backend
 
+            try:
+                by_value.define(self._name)
+            except Exception as error:  # whatever the class refers to may be missing here
+                raise UnavailableError(f"{self._name} cannot be loaded: {type(error).__name__}: {error}") from error
             self._class = load_backend(self._name)
         return self._class
 

@@ -21,6 +21,7 @@ from typing import Any
 import lstm_parity
 
 from ..machine.host import worker_environment
+from . import by_value
 
 ENDING_S = 10.0
 """Seconds that a killed process may take to end."""
@@ -54,7 +55,7 @@ def spawn(
     finally:
         theirs.close()
     with suppress(OSError):  # it has ended already, which whoever reads the pipe sees
-        ours.send((target, arguments))
+        ours.send((by_value.classes(), target, arguments))
     return process, ours
 
 
@@ -104,9 +105,10 @@ def run_child(descriptor: int) -> None:
     else:
         pipe = Connection(descriptor)
     try:
-        target, arguments = pipe.recv()
+        classes, target, arguments = pipe.recv()
     except (EOFError, OSError):  # the parent was interrupted while it started this process
         return
+    by_value.add_classes(classes)
     target(pipe, *arguments)
 
 

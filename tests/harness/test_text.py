@@ -2,6 +2,7 @@
 
 import math
 import os
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -95,13 +96,13 @@ def test_the_line_of_a_finished_cell(changes, expected):
 
 def test_how_a_sweep_ended(tmp_path):
     seconds = {"wall_s": 10.0, "in_samples_s": 6.0, "setup_s": 3.0, "waiting_s": 1.0}
-    result = SweepResult("run-1", {"PASSED": 2, "SUSPECT": 1}, seconds, interrupted=True)
+    result = SweepResult("run-1", Path("s.sqlite"), {"PASSED": 2, "SUSPECT": 1}, seconds, interrupted=True)
     assert not result.ok
-    assert result.describe("s.sqlite").splitlines() == [
+    assert str(result).splitlines() == [
         "2 PASSED, 1 SUSPECT; run run-1 in s.sqlite",
         "10.0 s, 60% of it inside samples; the rest: setup 30%, waiting 10%",
         "interrupted: every finished cell is stored; the same command with --resume continues",
     ]
-    finished = SweepResult("run-1", {"UNSTABLE": 1}, {}, nothing_to_do=True)
+    finished = SweepResult("run-1", Path("s.sqlite"), {"UNSTABLE": 1}, {}, nothing_to_do=True)
     assert finished.ok
-    assert finished.describe("s.sqlite") == "nothing left to measure: run run-1 is finished (1 UNSTABLE)"
+    assert str(finished) == "nothing left to measure: run run-1 is finished (1 UNSTABLE)"

@@ -4,10 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
-import lstm_parity.harness.commands.duel
-import lstm_parity.harness.machine.host
+import lstm_parity.harness.api.duel
+import lstm_parity.harness.api.sweep
 from lstm_parity.harness.cli import main
 from lstm_parity.harness.compare import duel
+from lstm_parity.harness.errors import CallError
 from lstm_parity.harness.records import Cell, RawSample
 from lstm_parity.harness.sweep.sampling import Participant
 
@@ -21,10 +22,15 @@ def test_one_core_is_left_to_the_rest_of_the_machine(cores, threads, monkeypatch
 @pytest.mark.parametrize(("words", "threads", "budget_s"), [([], 1, 2.0), (["--threads", "2", "--budget", "3"], 2, 3.0)])
 def test_what_is_said_counts_and_else_the_duels_own(words, threads, budget_s, monkeypatch):
     seen = []
-    for module in (duel, lstm_parity.harness.machine.host):
+
+    def measure(definition, *_):
+        seen.append(definition)
+        raise CallError("that is all")
+
+    for module in (duel, lstm_parity.harness.api.sweep):
         monkeypatch.setattr(module, "cpu_count", lambda: 2)
-    monkeypatch.setattr(lstm_parity.harness.commands.duel, "duel", lambda definition, *_: seen.append(definition) or 0)
-    assert main(["duel", "numpy", "torch-cpu", *words]) == 0
+    monkeypatch.setattr(lstm_parity.harness.api.duel, "measure", measure)
+    assert main(["duel", "numpy", "torch-cpu", *words]) == 2
     assert [(d.threads, d.budget_s) for d in seen] == [(threads, budget_s)]
 
 

@@ -14,8 +14,8 @@ from lstm_parity.harness.cli import main
 from lstm_parity.harness.verify.backend import _Judges
 from lstm_parity.harness.verify.checks import CHECKS
 from lstm_parity.harness.verify.known_failures import load_known_failures
-from lstm_parity.harness.verify.pytest_checks import parity_tests
 from lstm_parity.harness.verify.results import Options
+from lstm_parity.testing import parity_tests
 
 PLAIN = (Path(__file__).parent / "conftest.py").read_text()
 SWAPPED = PLAIN.replace('gates = "ifgo"', 'gates = "figo"')
@@ -166,7 +166,7 @@ def test_one_line_in_an_outsiders_tests(bench):
     bench.file("mine.py", SWAPPED)
     bench.file(
         "test_mine.py",
-        "from lstm_parity.harness.verify.pytest_checks import parity_tests\n"
+        "from lstm_parity.testing import parity_tests\n"
         'known = dict.fromkeys(["memory-holds", "lecture-long-periods"], "its gates come in another order")\n'
         'test_parity = parity_tests("mine.py:Plain", examples=5, known_failures=known)\n',
     )
@@ -184,7 +184,7 @@ def test_one_line_in_an_outsiders_tests(bench):
     assert "2 failed" in done.stdout, done.stdout
     assert "2 xfailed" in done.stdout
     (bench.folder / "test_mine.py").write_text(
-        'from lstm_parity.harness.verify.pytest_checks import parity_tests\ntest_parity = parity_tests("nowhere.py:Thing")\n'
+        'from lstm_parity.testing import parity_tests\ntest_parity = parity_tests("nowhere.py:Thing")\n'
     )
     absent = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "test_mine.py"],
