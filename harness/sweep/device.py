@@ -1,12 +1,15 @@
-"""Stopwatches: what starts and stops a time on a CPU, and on a GPU through torch's or CuPy's own events.
+"""Stopwatches: the wall clock on a CPU; on a GPU also the events of torch or CuPy.
 
-On a GPU two times are taken of the same calls: between two events on the current stream, which the backend works on, and on
-the wall clock up to the end of a device-wide synchronise. Work that a backend hides on another stream shows as their gap.
+On a GPU the same calls are timed twice: between two events on the current stream, on which the backend works, and on the wall
+clock until a device-wide synchronisation is over. Work on another stream shows as a gap between the two.
 """
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +20,7 @@ from lstm_parity.backends.problem import Array
 from ..worker.calls import FormError
 
 Index = Callable[[tuple[int, ...]], tuple[Array, ...]]
-"""For an array's shape some places in it, one array of numbers for each axis."""
+"""Positions in an array of a given shape: one int array for each axis."""
 Values = Callable[[Any, Index], bytes]
 
 
@@ -34,26 +37,30 @@ class Stopwatch(Protocol):
         """What the recorded call returned; its arrays hold the last replay's results."""
 
     def settle(self) -> None:
-        """Wait for all that the device has to do, on whatever stream."""
+        """Wait for all work of the device, on every stream."""
 
     def flush(self) -> None:
-        """Push what the device's cache holds out of it, and wait for that."""
+        """Evict the content of the device's cache, and wait for that."""
 
     def values(self, array: Any, index: Index) -> bytes:
-        """The values of a device array at places of `index`, read with no help of the backend's.
+        """The values of a device array at the positions of `index`, read without the backend's methods.
 
-        Raises FormError for what is no such array on the device.
+        Raises FormError for what is no plain array of the library on the device.
         """
 
     def peak_memory_bytes(self) -> int | None:
-        """Most bytes held on the device, without those of `flush`; None where that is not known."""
+        """Peak bytes on the device, without those of `flush`; None where that is not known."""
 
     def device_name(self) -> str:
-        """The device, as a person would name it."""
+        """Name of the processor or GPU."""
 
 
 def stopwatch(backend: LSTMBackend, clock: Callable[[], float], flush_bytes: int) -> Stopwatch:
-    """The stopwatch for a backend's device and kind of array. flush_bytes: more than the device's cache holds; 0: none."""
+    """The stopwatch for a backend's device and array type.
+
+    flush_bytes: more than the device's cache holds; 0: nothing is flushed. Raises UnsupportedError for a CUDA backend whose
+    arrays are neither torch's on the device nor CuPy's.
+    """
     if backend.capabilities.device == "cpu":
         return CPUStopwatch(backend, clock)
     array = backend.to_device(np.zeros(1, np.float32))
@@ -65,14 +72,22 @@ def stopwatch(backend: LSTMBackend, clock: Callable[[], float], flush_bytes: int
     raise UnsupportedError(f"CUDA arrays of {library} cannot be timed; torch's on the device and CuPy's can")
 
 
-def _kind(array: Any) -> str:
-    """What it is, in words."""
+def _describe(array: Any) -> str:
     return f"a {type(array).__module__}.{type(array).__name__} on {getattr(array, 'device', 'the host')}"
 
 
 def _flat(index: Index, shape: tuple[int, ...]) -> Array:
-    """The places as numbers in row-major order, int64."""
+    """The positions as row-major numbers, int64."""
     return np.ravel_multi_index(index(shape), shape).astype(np.int64) if shape else np.zeros(0, np.int64)
+
+
+def _reset_persisting_l2() -> None:
+    """Make the lines of the L2 cache that a backend declared persisting ordinary ones, which a flush evicts.
+
+    cuCtxResetPersistingL2Cache of the CUDA driver API; drivers and devices without persisting lines do nothing.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1").cuCtxResetPersistingL2Cache()
 
 
 class CPUStopwatch:
@@ -97,20 +112,20 @@ class CPUStopwatch:
         raise UnsupportedError("a CUDA graph needs a CUDA backend")
 
     def settle(self) -> None:
-        """A CPU's work is done when the call returns."""
+        """See Stopwatch: a CPU has no queue of work."""
 
     def flush(self) -> None:
-        """Whoever made the inputs has done it."""
+        """See Stopwatch: the session evicts the CPU's cache when it prepares the inputs."""
 
     def values(self, array: Any, index: Index) -> bytes:
-        """A CPU's arrays are read as what to_host makes of them."""
+        """Not used: a CPU's arrays are read as host arrays."""
         raise NotImplementedError
 
     def peak_memory_bytes(self) -> None:
-        """The process's own peak is what counts."""
+        """See Stopwatch: the memory of the process is measured instead."""
 
     def device_name(self) -> str:
-        """The processor's name."""
+        """See Stopwatch."""
         from ..machine.host import cpu_name
 
         return cpu_name()
@@ -159,13 +174,14 @@ class TorchStopwatch:
 
     def flush(self) -> None:
         """See Stopwatch."""
+        _reset_persisting_l2()
         self._flushed.zero_()
         self._torch.cuda.synchronize()
 
     def values(self, array: Any, index: Index) -> bytes:
         """See Stopwatch."""
         if type(array) is not self._torch.Tensor or not array.is_cuda:
-            raise FormError(f"a timed call returned {_kind(array)}, expected a torch.Tensor on the device")
+            raise FormError(f"a timed call returned {_describe(array)}, expected a torch.Tensor on the device")
         shape = tuple(array.shape)
         if shape not in self._flat:
             self._flat[shape] = self._torch.as_tensor(_flat(index, shape), device=array.device)
@@ -173,11 +189,11 @@ class TorchStopwatch:
         return bytes(taken.view(self._torch.uint8).cpu().numpy().tobytes())
 
     def peak_memory_bytes(self) -> int:
-        """See Stopwatch: what torch's allocator held at most."""
+        """See Stopwatch: the peak of torch's allocator."""
         return int(self._torch.cuda.max_memory_allocated() - self._flushed.nbytes)
 
     def device_name(self) -> str:
-        """The GPU's name."""
+        """See Stopwatch."""
         return str(self._torch.cuda.get_device_name())
 
 
@@ -229,22 +245,23 @@ class CuPyStopwatch:
 
     def flush(self) -> None:
         """See Stopwatch."""
+        _reset_persisting_l2()
         self._flushed.fill(0)
         self._cupy.cuda.Device().synchronize()
 
     def values(self, array: Any, index: Index) -> bytes:
         """See Stopwatch."""
         if type(array) is not self._cupy.ndarray:
-            raise FormError(f"a timed call returned {_kind(array)}, expected a cupy.ndarray")
+            raise FormError(f"a timed call returned {_describe(array)}, expected a cupy.ndarray")
         if array.shape not in self._flat:
             self._flat[array.shape] = self._cupy.asarray(_flat(index, array.shape))
         return bytes(self._cupy.asnumpy(array.take(self._flat[array.shape])).tobytes())
 
     def peak_memory_bytes(self) -> int:
-        """See Stopwatch: what CuPy's pool holds, which does not shrink."""
+        """See Stopwatch: the size of CuPy's pool, which does not shrink."""
         return int(self._cupy.get_default_memory_pool().total_bytes() - self._flushed.nbytes)
 
     def device_name(self) -> str:
-        """The GPU's name."""
+        """See Stopwatch."""
         name = self._cupy.cuda.runtime.getDeviceProperties(self._cupy.cuda.Device().id)["name"]
         return name.decode() if isinstance(name, bytes) else str(name)

@@ -1,7 +1,7 @@
-"""What Python calls by itself, at any moment, in the thread that serves a sweep: not while inputs are made ready.
+"""No callback of Python's runs while inputs are drawn: no profiler, tracer, timer or garbage collection.
 
-A backend that is called then could do the work of the next call, while no clock runs. Between two calls of its own it therefore
-has no profiler, no tracer, no timer and no garbage collection; all of them are back when the clock runs.
+A backend that is called back then could do the work of the next call before the clock starts. A collection at that moment would
+also take time between samples at random.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import sys
 from typing import Any
 
 _TIMERS = [getattr(signal, name) for name in ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF") if hasattr(signal, name)]
-_NONE = (0.0, 0.0)
+_OFF = (0.0, 0.0)
 
 
 class Hooks:
-    """Those of the main thread; `arm` gives back what `disarm` took."""
+    """The callbacks of the main thread: `disarm` takes them away, `arm` restores them."""
 
     def __init__(self) -> None:
         self._profile: Any = None
@@ -33,11 +33,11 @@ class Hooks:
         self._timers = [signal.setitimer(timer, 0.0) for timer in _TIMERS]
 
     def arm(self) -> None:
-        """Give them back."""
+        """Restore them."""
         if self._collects:
             gc.enable()
         for timer, (seconds, interval) in zip(_TIMERS, self._timers, strict=False):
-            if (seconds, interval) != _NONE:
+            if (seconds, interval) != _OFF:
                 signal.setitimer(timer, seconds or interval, interval)
         sys.settrace(self._trace)
         sys.setprofile(self._profile)

@@ -1,4 +1,4 @@
-"""What a sweep asks of a worker and what comes back, beside what every worker can be asked (see worker/messages.py)."""
+"""What a sweep asks of a worker, and the answers, in addition to what every worker answers (worker/messages.py)."""
 
 from __future__ import annotations
 
@@ -13,41 +13,46 @@ from ..records import Cell
 
 @dataclass(frozen=True)
 class Opened:
-    """Seconds for loading, packing and uploading, and where the backend runs."""
+    """A backend is constructed for a cell."""
 
     setup_s: float
+    """Seconds for loading, packing and uploading."""
     device: str
+    """Name of the processor or GPU that it runs on."""
 
 
 @dataclass(frozen=True)
 class Open:
-    """Construct the backend for a cell. weights_file: FILE or FILE#name, or None for weights drawn from weights_seed."""
+    """Construct the backend for a cell."""
 
     answer: ClassVar[type] = Opened
 
     cell: Cell
     weights_seed: int
+    """What the weights are drawn from, where there is no file."""
     weights_file: str | None
+    """FILE or FILE#name."""
     ring_size: int
+    """How many sets of inputs are held at a time."""
     flush_bytes: int
+    """Bytes that empty the cache before each sample; 0: it is not emptied."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What the untimed call gave, the seconds of this first call, and those of moving its arrays in and out.
-
-    remark: how the backend says that it computed; "" where it says nothing.
-    """
+    """The untimed first call."""
 
     results: Results
     first_call_s: float
     transfer_s: float
+    """Seconds for moving its inputs to the device and its outputs to the host."""
     remark: str = ""
+    """How the backend says that it computed."""
 
 
 @dataclass(frozen=True)
 class CheckRequest:
-    """Run call number 0 untimed, on inputs drawn from `key`, for the given batch rows."""
+    """Make call 0, untimed, on inputs drawn from `key`, and return these batch rows of its results."""
 
     answer: ClassVar[type] = Checked
 
@@ -58,34 +63,30 @@ class CheckRequest:
 
 @dataclass(frozen=True)
 class Ready:
-    """Everything is in place; the next message starts the parent's clock."""
+    """Everything is prepared; the next message starts the parent's clock."""
 
 
 @dataclass(frozen=True)
 class Prepare:
-    """Have the inputs of the next `calls` calls ready, starting with call number `first`.
-
-    keys: of the inputs to draw, from the first call on whose inputs have not been drawn.
-    """
+    """Prepare the inputs of calls number `first` to `first + calls - 1`."""
 
     answer: ClassVar[type] = Ready
 
     first: int
     calls: int
     keys: tuple[int, ...]
+    """Of the inputs to draw, one a call, from the first call on whose inputs have not been drawn."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Seconds a call on the wall clock and, on a GPU, between two events on the backend's stream.
-
-    handover_s: seconds a call, to take over its inputs before and, on a CPU, to get what it returned as host arrays: a
-    backend could do its work there.
-    """
+    """Seconds per call of one sample."""
 
     wall_s: float
     device_s: float | None
+    """Between two events on the backend's stream; None on a CPU."""
     handover_s: float = 0.0
+    """For uploading the inputs before the call and, on a CPU, reading the results after it: work could be hidden there."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Go:
 
 @dataclass(frozen=True)
 class Fetch:
-    """Hand over the given batch rows of what call `index` of the last sample returned."""
+    """Return these batch rows of what call `index` of the last sample returned."""
 
     answer: ClassVar[type] = Results
 
@@ -108,21 +109,23 @@ class Fetch:
 
 @dataclass(frozen=True)
 class MemoryUsed:
-    """Most bytes held since the cell was opened: by the process, and on the device of a CUDA backend."""
+    """Peak bytes since the cell was opened; None where not known."""
 
     host: int | None
+    """Of the worker process."""
     device: int | None
+    """On the device of a CUDA backend."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Ask for the peak memory since the cell was opened."""
+    """Read the peak memory since the cell was opened."""
 
     answer: ClassVar[type] = MemoryUsed
 
 
 @dataclass(frozen=True)
 class Close:
-    """Close the backend of this cell; the worker stays for the next."""
+    """Close this cell's backend; the worker stays for the next cell."""
 
     answer: ClassVar[type] = type(None)

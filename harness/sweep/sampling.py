@@ -1,7 +1,8 @@
-"""Samples of all backends of a cell, in turns: A B C, C A B, ... until they are enough or the budget is spent.
+"""Timed samples of all backends of a cell, in randomised blocks, until every median is known or the budget is spent.
 
-Turns in randomised blocks let drift, throttling and a noisy neighbour hit all backends alike, so that the ratio within a block
-is free of them. While one backend is timed all others are held still: libraries' threads spin for milliseconds after a call.
+In a block each backend has one sample, in random order (A B C, C A B, ...), so that drift, throttling and a noisy neighbour
+affect all of them, and the ratio within a block is free of it. While one backend is timed, the processes of the others are
+stopped: a library's threads spin for milliseconds after a call.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from math import ceil
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,47 +30,53 @@ from .phase_timer import PhaseTimer
 ENOUGH = 0.02
 """Half-width of the median's 95% interval, relative to the median, at which sampling may stop."""
 MIN_BLOCKS = 10
-SHARE = 1.7
-"""Sampling goes on, within the budget, until it has taken this many times what the cell cost otherwise: measuring for longer is
-cheaper than getting ready again."""
+SAMPLES_TO_OVERHEAD = 1.7
+"""Within the budget, sampling continues until it has taken this many times as long as the rest of the cell: measuring for
+longer costs less than preparing again."""
 TIMER_RESOLUTION_S = {"cpu": 1e-7, "cuda": 5e-7}
 CALLS_PER_RESOLUTION = 50
-"""A sample lasts at least this many times the timer's resolution; shorter calls are timed several at a time."""
+"""A sample takes at least this many times the timer's resolution; shorter calls are timed several at a time."""
 WINDOW_S = 0.25
-"""The system counts CPU time in steps of 10 ms, so foreign load is read over windows of at least this length."""
-FOREIGN_CORES = 0.3
-"""Cores kept busy by others above which a window is disturbed, where they and the backend's threads do not all find a core."""
+"""The system counts CPU time in steps of 10 ms, so background load is read over windows of at least this length."""
+MIN_FOREIGN_CORES = 0.3
+"""A background load below this many cores does not disturb."""
 MIN_CHECKED_ROWS = 4
 CONTROL_SHARE = 0.1
-"""Of the wall time, that the control's samples may take, beyond those that an interval needs."""
+"""The share of the wall time that the control's samples may take, beyond those that an interval needs."""
 
 
 @dataclass(eq=False)
 class Participant:
-    """One backend, or the control, in one cell, while it is measured.
-
-    seed: of the inputs; ring_size: how many sets of them the worker holds; drawn: for how many calls it was told to draw them.
-    runnable_s: how long it was not held still while samples were taken; cpu_s: CPU time that it used meanwhile.
-    """
+    """One backend, or the control, while one cell is measured."""
 
     backend: str
     client: WorkerClient
     device_kind: str
+    """What it computes on: "cpu" or "cuda"."""
     limit_s: float
+    """How long an answer may take."""
     seed: int
+    """What the inputs are drawn from; the worker is not told it."""
     ring_size: int
+    """How many sets of inputs the worker holds."""
     drawn: int = 1
+    """For how many calls the worker has been told to draw inputs."""
     samples: list[RawSample] = field(default_factory=list)
     clock_gaps: list[float] = field(default_factory=list)
+    """Of each sample: how much longer the parent waited than the worker says that it worked, seconds."""
     handovers: list[float] = field(default_factory=list)
-    calls_made: int = 1  # call 0 was the check
+    """Of each sample: `Sample.handover_s`."""
+    calls_made: int = 1
+    """The first call is the untimed check."""
     calls_per_sample: int = 1
     runnable_s: float = 0.0
+    """Time it was runnable (not stopped) while samples were taken."""
     cpu_s: float = 0.0
+    """CPU time that its processes used meanwhile."""
     failure: WorkerError | None = None
 
     def next_keys(self) -> tuple[int, ...]:
-        """The keys of what the worker must draw before its next sample: that sample's inputs, and others for the last one's."""
+        """Keys of the inputs to draw before the next sample: those of that sample, and new ones in the sets of the last."""
         end = self.calls_made + max(self.ring_size, self.calls_per_sample)
         keys = tuple(call_key(self.seed, call) for call in range(self.drawn, end))
         self.drawn = end
@@ -78,17 +85,27 @@ class Participant:
 
 @dataclass(frozen=True, eq=False)
 class OutputCheck:
-    """What participants returned from one timed call, to be judged when sampling is over."""
+    """What participants returned from one timed call, to be judged after sampling."""
 
     call: int
     rows: Any
+    """The batch rows that were fetched, int64."""
     projection_seed: int
     results: dict[str, Results]
 
 
+class _Window(NamedTuple):
+    """The counters at the beginning of a window in which background load is measured."""
+
+    began: float
+    busy: float | None
+    own: float
+    samples: dict[str, int]
+
+
 def too_few_free_cores(foreign: float, threads: int) -> bool:
-    """Whether others keep so many cores busy that they and a backend's threads do not all find one."""
-    return foreign > FOREIGN_CORES and foreign + threads > cpu_count()
+    """Whether background load, in cores, leaves fewer free cores than a backend has threads."""
+    return foreign > MIN_FOREIGN_CORES and foreign + threads > cpu_count()
 
 
 class Sampler:
@@ -103,21 +120,21 @@ class Sampler:
         timer: PhaseTimer,
         controls: Sequence[Participant] = (),
     ) -> None:
-        self._cell, self._contestants = cell, participants
+        self._cell, self._participants = cell, participants
         self._rng, self._timer, self._controls = rng, timer, controls
         self._everyone = (*participants, *controls)
-        # who computes on a GPU needs a core to launch from, whatever threads others were given
-        self._cores = threads if any(c.device_kind == "cpu" for c in participants) else 1
+        # a GPU backend needs one core to launch from, whatever threads the others were given
+        self._cores = threads if any(p.device_kind == "cpu" for p in participants) else 1
         self.output_checks: list[OutputCheck] = []
         self.disturbed_s = 0.0
         self._disturbed = False
-        self._highest_mhz: float | None = None
+        self._max_mhz: float | None = None
 
-    def run(self, budget_s: float, audits: int, overhead_s: float, ring_size: int) -> None:
-        """Sample until the intervals are narrow enough and the cell's overhead is repaid, or the budget is spent.
+    def run(self, budget_s: float, checks: int, overhead_s: float, ring_size: int) -> None:
+        """Sample until every interval is narrow enough and the cell's overhead is repaid, or the budget is spent.
 
-        audits: how many blocks are checked, at least 2 and where there are so many: the last one, and others drawn from all of
-        them alike. overhead_s: what the cell cost before, and will cost after.
+        checks: how many blocks are checked, at least 2: the last one, and others drawn from all of them with equal
+        probability. overhead_s: what the cell cost before sampling, and will cost after it.
         """
         for participant in self._everyone:
             participant.client.pause()
@@ -130,117 +147,114 @@ class Sampler:
         kept: list[list[OutputCheck]] = []
         window = self._open_window()
         while True:
-            active = [c for c in self._contestants if c.failure is None]
+            active = [p for p in self._participants if p.failure is None]
             if not active:
                 break
             elapsed = perf_counter() - start
             out_of_time = elapsed - min(self.disturbed_s, budget_s) >= budget_s and block >= 2
-            repaid = in_samples >= SHARE * (overhead_s + elapsed - in_samples)
+            repaid = in_samples >= SAMPLES_TO_OVERHEAD * (overhead_s + elapsed - in_samples)
             last = out_of_time or (block >= MIN_BLOCKS and repaid and self._narrow(active, block))
-            # Each block is kept with the same chance, however many will come (reservoir sampling). The last one is in any case.
-            audit = last or self._rng.random() < (audits - 1) / (block + 1)
+            # Reservoir sampling: each block is kept with equal probability, however many follow. The last one always is.
+            checked = last or self._rng.random() < (checks - 1) / (block + 1)
             due = self._due_controls(self._timer.seconds("control") - controls_before, elapsed)
-            seconds, fetched = self._block(active, due, block, audit, ring_size)
+            seconds, fetched = self._block(active, due, block, checked, ring_size)
             in_samples += seconds
-            if last or (audit and len(kept) < audits - 1):
+            if last or (checked and len(kept) < checks - 1):
                 kept.append(fetched)
-            elif audit:
-                kept[int(self._rng.integers(audits - 1))] = fetched
-            self._look_at_gpu(block)
+            elif checked:
+                kept[int(self._rng.integers(checks - 1))] = fetched
+            self._read_gpu_state(block)
             block += 1
-            if perf_counter() - window[0] >= WINDOW_S:
+            if perf_counter() - window.began >= WINDOW_S:
                 self._close_window(window)
                 window = self._open_window()
             if last:
                 break
         self._close_window(window)
-        self.output_checks = [audit for of_block in kept for audit in of_block]
+        self.output_checks = [check for of_block in kept for check in of_block]
         for participant in self._everyone:
             participant.cpu_s += participant.client.cpu_seconds
         self._timer.add("samples", in_samples)
 
     def _due_controls(self, spent: float, elapsed: float) -> list[Participant]:
-        """The controls that take part in the next block: until they are known, and then as long as they are cheap."""
+        """The controls that take part in the next block: until they have MIN_BLOCKS samples, then within CONTROL_SHARE."""
         cheap = spent <= CONTROL_SHARE * elapsed * len(self._controls)
         return [c for c in self._controls if c.failure is None and (cheap or len(c.samples) < MIN_BLOCKS)]
 
     def _warm_up(self) -> None:
-        """Two samples that do not count; the second says how many calls a sample needs."""
+        """Two samples that do not count; the second decides how many calls a sample needs."""
         for participant in self._everyone:
-            for _ in range(2):
-                sample = self._sample(participant)
-                if sample is None:
-                    break
-            else:
-                assert sample is not None
-                seconds = sample[0].wall_s if sample[0].device_s is None else sample[0].device_s
-                least = CALLS_PER_RESOLUTION * TIMER_RESOLUTION_S[participant.device_kind]
-                if (self._cell.launch == "call" or participant in self._controls) and seconds < least:
-                    participant.calls_per_sample = ceil(least / max(seconds, least / 1000))
+            self._sample(participant)
+            sample = None if participant.failure else self._sample(participant)
+            if sample is None:
+                continue
+            seconds = sample.wall_s if sample.device_s is None else sample.device_s
+            needed = CALLS_PER_RESOLUTION * TIMER_RESOLUTION_S[participant.device_kind]
+            if (self._cell.launch == "call" or participant in self._controls) and seconds < needed:
+                participant.calls_per_sample = ceil(needed / max(seconds, needed / 1000))
             participant.clock_gaps.clear()
             participant.handovers.clear()
 
     def _block(
-        self, active: list[Participant], controls: list[Participant], block: int, audit: bool, ring_size: int
+        self, active: list[Participant], controls: list[Participant], block: int, checked: bool, ring_size: int
     ) -> tuple[float, list[OutputCheck]]:
-        """One sample of each, in random order; returns the seconds inside those of the backends, and what is to be judged."""
+        """One sample of each, in random order; returns the seconds inside the backends' samples, and what is to be judged."""
         inside = 0.0
         # The same call is checked on the same inputs for all, so that what is expected is computed once.
         seed = int(self._rng.integers(2**31))
-        groups: dict[int, OutputCheck] = {}
+        checks: dict[int, OutputCheck] = {}
         members = [*active, *controls]
         for position, index in enumerate(self._rng.permutation(len(members))):
             participant = members[index]
             first, calls = participant.calls_made, participant.calls_per_sample
             with self._timer.measure("control") if participant in controls else nullcontext():
-                done = self._sample(participant)
-            if done is None:
+                sample = self._sample(participant)
+            if sample is None:
                 continue
-            sample, _ = done
             participant.samples.append(RawSample(block, position, calls, sample.wall_s, sample.device_s, None, True))
             if participant in controls:
                 continue
             inside += sample.wall_s * calls
-            if audit:
+            if checked:
                 chosen = int(self._rng.integers(calls))
                 call = first + chosen
-                if call not in groups:
-                    groups[call] = OutputCheck(call, self._draw_rows(call, ring_size), seed, {})
+                if call not in checks:
+                    checks[call] = OutputCheck(call, self._draw_rows(call, ring_size), seed, {})
                 with self._timer.measure("checks"):
-                    answer = self._ask(participant, Fetch(chosen, groups[call].rows, seed))
-                if answer is not None:
-                    groups[call].results[participant.backend] = answer
-        return inside, list(groups.values())
+                    results = self._ask(participant, Fetch(chosen, checks[call].rows, seed))
+                if results is not None:
+                    checks[call].results[participant.backend] = results
+        return inside, list(checks.values())
 
     def _draw_rows(self, call: int, ring_size: int) -> Any:
-        """Rows to check of a call, drawn after it: at least four, the one that was new among them."""
+        """Batch rows to check of a call, drawn after it: at least four, among them one whose numbers were drawn for it."""
         batch = self._cell.batch_size
         rows = set(self._rng.permutation(batch)[:MIN_CHECKED_ROWS].tolist())
         if call >= ring_size:
             rows.add(fresh_row(self._cell, call // ring_size))
         return np.array(sorted(rows))
 
-    def _sample(self, participant: Participant) -> tuple[Sample, float] | None:
-        """One timed sample, and the parent's own seconds for it; None where the worker failed."""
-        client, woken = participant.client, perf_counter()
+    def _sample(self, participant: Participant) -> Sample | None:
+        """One timed sample; None where the worker failed. Afterwards its processes are stopped."""
+        client, resumed = participant.client, perf_counter()
         client.resume()
-        ready = self._ask(participant, Prepare(participant.calls_made, participant.calls_per_sample, participant.next_keys()))
-        if ready is None:
+        prepare = Prepare(participant.calls_made, participant.calls_per_sample, participant.next_keys())
+        if self._ask(participant, prepare) is None:
             return None
         start = perf_counter()
-        sample = self._ask(participant, Go())
+        sample: Sample | None = self._ask(participant, Go())
         seconds = perf_counter() - start
         if sample is None:
             return None
         client.pause()
-        participant.runnable_s += perf_counter() - woken
+        participant.runnable_s += perf_counter() - resumed
         participant.calls_made += participant.calls_per_sample
         participant.clock_gaps.append(seconds - (sample.wall_s + sample.handover_s) * participant.calls_per_sample)
         participant.handovers.append(sample.handover_s)
-        return sample, seconds
+        return sample
 
     def _ask(self, participant: Participant, message: Any) -> Any:
-        woken = perf_counter()
+        resumed = perf_counter()
         participant.client.resume()
         try:
             return participant.client.ask(message, participant.limit_s)
@@ -250,48 +264,45 @@ class Sampler:
         finally:
             if isinstance(message, Fetch):
                 participant.client.pause()
-                participant.runnable_s += perf_counter() - woken
+                participant.runnable_s += perf_counter() - resumed
 
     def _narrow(self, active: list[Participant], block: int) -> bool:
-        """Whether every median is known well enough; looked at less often the more blocks there are."""
+        """Whether every median is known well enough; computed less often the more blocks there are."""
         if block % max(1, block // 10):
             return False
         with self._timer.measure("statistics"):
-            used = [[s.seconds for s in c.samples if s.used] for c in active]
+            used = [[s.seconds for s in p.samples if s.used] for p in active]
             return all(seconds and median_interval(seconds).half_width <= ENOUGH for seconds in used)
 
-    def _own_seconds(self) -> float:
-        return time.process_time() + sum(c.client.cpu_seconds for c in self._everyone)
-
-    def _look_at_gpu(self, block: int) -> None:
-        """Write the GPU's clock into the samples of a block; those taken at a clock that is held down do not count."""
-        if all(c.device_kind == "cpu" for c in self._contestants) or (state := gpu_state()) is None:
+    def _read_gpu_state(self, block: int) -> None:
+        """Write the GPU's clock into the samples of a block; those taken at a reduced clock do not count."""
+        if all(p.device_kind == "cpu" for p in self._participants) or (state := gpu_state()) is None:
             return
-        disturbed = why_disturbed(state, self._highest_mhz) is not None
-        self._highest_mhz = max(self._highest_mhz or 0.0, state.clock_mhz or 0.0) or None
+        disturbed = why_disturbed(state, self._max_mhz) is not None
+        self._max_mhz = max(self._max_mhz or 0.0, state.clock_mhz or 0.0) or None
         for participant in self._everyone:
             if participant.device_kind != "cpu" and participant.samples and participant.samples[-1].block == block:
                 participant.samples[-1] = participant.samples[-1].with_gpu_state(
                     state.clock_mhz, state.throttle_bits, used=not disturbed
                 )
 
-    def _open_window(self) -> tuple[float, float | None, float, dict[str, int]]:
-        counts = {c.backend: len(c.samples) for c in self._everyone}
-        return perf_counter(), busy_seconds(), self._own_seconds(), counts
+    def _own_seconds(self) -> float:
+        return time.process_time() + sum(p.client.cpu_seconds for p in self._everyone)
 
-    def _close_window(self, window: tuple[float, float | None, float, dict[str, int]]) -> None:
-        """Write the foreign load of the window into its samples; those of a disturbed one do not count."""
-        began, busy, own, counts = window
-        seconds, now = perf_counter() - began, busy_seconds()
-        if busy is None or now is None or seconds <= 0:
+    def _open_window(self) -> _Window:
+        counts = {p.backend: len(p.samples) for p in self._everyone}
+        return _Window(perf_counter(), busy_seconds(), self._own_seconds(), counts)
+
+    def _close_window(self, window: _Window) -> None:
+        """Write the background load of the window into its samples; those of a disturbed window do not count."""
+        seconds, busy = perf_counter() - window.began, busy_seconds()
+        if window.busy is None or busy is None or seconds <= 0:
             return
-        foreign = max(0.0, (now - busy - (self._own_seconds() - own)) / seconds)
-        disturbed = too_few_free_cores(foreign, self._cores)
-        if seconds < WINDOW_S:  # the counter's steps are too long to tell: as before
-            disturbed = self._disturbed
-        self._disturbed = disturbed
-        self.disturbed_s += seconds * disturbed
+        foreign = max(0.0, (busy - window.busy - (self._own_seconds() - window.own)) / seconds)
+        if seconds >= WINDOW_S:  # a shorter one is judged as the one before: the counter's steps are too coarse
+            self._disturbed = too_few_free_cores(foreign, self._cores)
+        self.disturbed_s += seconds * self._disturbed
         for participant in self._everyone:
-            for k in range(counts[participant.backend], len(participant.samples)):
+            for k in range(window.samples[participant.backend], len(participant.samples)):
                 sample = participant.samples[k]
-                participant.samples[k] = sample.with_background_load(foreign, used=not disturbed and sample.used)
+                participant.samples[k] = sample.with_background_load(foreign, used=not self._disturbed and sample.used)

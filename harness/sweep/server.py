@@ -1,4 +1,4 @@
-"""What a sweep's worker answers: it opens a cell, checks, times and hands over what was returned."""
+"""The worker of a sweep: it opens a cell, makes the checked call, times calls, and sends back what they returned."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 class SweepServer(Server):
-    """The backend of one worker and the cell that is open."""
+    """One backend, and the cell that is open."""
 
     def __init__(self, backend_name: str) -> None:
         super().__init__(backend_name)
         self._session: Session | None = None
-        self._clock = perf_counter  # kept before any backend is loaded, so that none replaces it by patching a module
+        self._clock = perf_counter  # read before the backend is imported, which may patch time.perf_counter
 
     def handlers(self) -> dict[type, Callable[[Any], Any]]:
-        """See Server; every message but Open and Close is about the cell that is open."""
+        """See Server. Every message but Open and Close concerns the open cell."""
         from . import messages as m
 
         return super().handlers() | {

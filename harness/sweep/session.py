@@ -1,4 +1,4 @@
-"""One backend on one cell, inside its worker: construct, call, time, hand over what was returned."""
+"""One backend on one cell, inside its worker: construct it, call it, time it, and send back what it returned."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from .hooks import Hooks
 from .inputs import InputRing, draw_weights
 from .messages import Checked, CheckRequest, Fetch, MemoryUsed, Open, Opened, Prepare, Ready, Sample
 
-LONGEST_REMARK = 300
-"""Characters of what a backend says of itself."""
-SPOTS = 64
-"""So many values of each array that a call returned are read when its time is taken, and are the same when it is fetched."""
+MAX_REMARK = 300
+"""Characters kept of a backend's remark on how it computed."""
+PROBES = 64
+"""Values of each returned array that are read right after the call, and compared with those that are fetched later."""
 
 
 class Session:
-    """A constructed backend and the inputs of its calls."""
+    """A constructed backend, the inputs of its calls, and what the last sample returned."""
 
     def __init__(self, backend: type[LSTMBackend], message: Open, clock: Callable[[], float]) -> None:
         cell = message.cell
@@ -40,24 +40,24 @@ class Session:
         start = clock()
         self._backend = backend(cell.spec, weights)
         self._backend.synchronize()
-        self.setup_s = clock() - start
+        setup_s = clock() - start
         del weights
         self._ring = InputRing(cell, message.ring_size)
         on_cpu = backend.capabilities.device == "cpu"
-        self._flush = np.ones(message.flush_bytes // 8 if on_cpu else 0, np.int64)
+        self._flush = np.ones(message.flush_bytes // 8 if on_cpu else 0, np.int64)  # read to empty the CPU's caches
         self._stopwatch: Stopwatch = stopwatch(self._backend, clock, message.flush_bytes)
         self._clock = clock
         self._inputs: list[Inputs] = []
         self._captured: tuple[Any, ...] | None = None
         self._outputs: list[Output] = []
-        self._spots = Spots()
+        self._probes = Probes()
         self._at_return: list[list[bytes]] = []
         self._hooks = Hooks()
         self._reader = HostReader(self._backend, cell.spec)
-        self.opened = Opened(self.setup_s, self._stopwatch.device_name())
+        self.opened = Opened(setup_s, self._stopwatch.device_name())
 
     def check(self, message: CheckRequest) -> Checked:
-        """The first call, on the inputs of call 0, untimed but for set-up, and the transfers of its arrays."""
+        """Make call 0, of which set-up and the transfers of its arrays are timed, and return its results."""
         self._ring.draw(message.key)
         start = self._clock()
         arguments = upload(self._backend, self._ring.take(0))
@@ -72,13 +72,13 @@ class Session:
         results = self._results(output, message.rows, message.projection_seed)
         spoil([output])
         remark = getattr(self._backend, "remark", str)  # an older revision's backend has none
-        remark = "".join(c for c in " ".join(remark().split()) if c.isprintable())[:LONGEST_REMARK]
+        remark = "".join(c for c in " ".join(remark().split()) if c.isprintable())[:MAX_REMARK]
         return Checked(results, called - uploaded, (uploaded - start) + (downloaded - called), remark)
 
     def prepare(self, message: Prepare) -> Ready:
-        """Spoil and drop what the last sample returned, draw other inputs in place of its own, and have the next ones ready.
+        """Fill what the last sample returned with NaN, drop it, and draw the inputs of the next sample.
 
-        Nothing of the backend's runs here that knows them: what it did before the clock starts would not be in its time.
+        No method of the backend runs here once the inputs are known: its work would be outside the measured time.
         """
         self._hooks.disarm()
         spoil(self._outputs)
@@ -95,42 +95,45 @@ class Session:
             self._backend.synchronize()
             self._stopwatch.capture(lambda: call(self._backend, arguments, self._cell.training))
         if self._flush.size:
-            self._flush.max()  # what the caches held is gone; to read is enough, and a third of the time of writing
+            self._flush.max()  # reading evicts the caches' content in a third of the time of writing
         elif self._cell.cache == "warm":
             for inputs in self._inputs:
                 inputs.x.sum(dtype=np.float64)
         return Ready()
 
     def go(self) -> Sample:
-        """Take the inputs over and run the calls, timed, and read what they returned; the parent's clock runs all the while."""
+        """Upload the inputs, run the calls, timed, and read what they returned; the parent's clock runs throughout."""
         outputs: list[Output] = []
         start = self._clock()
         self._hooks.arm()
         prepared = [upload(self._backend, inputs) for inputs in self._inputs] if self._captured is None else [self._captured]
         self._backend.synchronize()
         self._stopwatch.settle()
-        beside_s = self._clock() - start
+        handover_s = self._clock() - start
         self._stopwatch.flush()
 
         def calls() -> None:
             for arguments in prepared:
-                outputs.append(call(self._backend, arguments, self._cell.training))  # noqa: PERF401  as cheap, and a failed call keeps the earlier ones
+                outputs.append(call(self._backend, arguments, self._cell.training))  # noqa: PERF401  no slower, and keeps the earlier calls' outputs when one fails
 
         wall_s, device_s = self._stopwatch.time(calls)
         count = len(prepared)
         self._outputs = outputs or [self._stopwatch.captured()]
-        if device_s is not None:  # read where it lies: to bring all of it down takes longer than many a call
-            self._at_return = [self._spots.read(output.arrays(), self._stopwatch.values) for output in self._outputs]
-            return Sample(wall_s / count, device_s / count, beside_s / count)
+        if device_s is not None:  # read on the device: copying everything to the host takes longer than many a call
+            self._at_return = [self._probes.read(output.arrays(), self._stopwatch.values) for output in self._outputs]
+            return Sample(wall_s / count, device_s / count, handover_s / count)
         start = self._clock()
         on_host = [[self._backend.to_host(array) for array in output.arrays()] for output in self._outputs]
-        beside_s += self._clock() - start
-        self._at_return = [self._spots.read(arrays) for arrays in on_host]
-        return Sample(wall_s / count, None, beside_s / count)
+        handover_s += self._clock() - start
+        self._at_return = [self._probes.read(arrays) for arrays in on_host]
+        return Sample(wall_s / count, None, handover_s / count)
 
     def fetch(self, message: Fetch) -> Results:
-        """Batch rows of what one call of the last sample returned. Raises FormError where it came after the time was taken."""
-        if self._at_return[message.index] != self._spots.read(self._reader.bring(self._outputs[message.index])):
+        """Batch rows of what one call of the last sample returned.
+
+        Raises FormError where the values are not those that were there right after the call.
+        """
+        if self._at_return[message.index] != self._probes.read(self._reader.bring(self._outputs[message.index])):
             raise FormError("y, a state or a gradient was not there yet, or changed, after the call had returned")
         return self._results(self._outputs[message.index], message.rows, message.projection_seed)
 
@@ -139,12 +142,12 @@ class Session:
         return MemoryUsed(peak_memory_bytes(), self._stopwatch.peak_memory_bytes())
 
     def close(self) -> None:
-        """Give back what the backend holds."""
+        """Release what the backend holds."""
         self._outputs, self._inputs, self._captured = [], [], None
         self._backend.close()
 
     def _results(self, output: Output, rows: Array, projection_seed: int) -> Results:
-        """Batch rows of what a call returned, as host arrays. Raises FormError for what is not of the promised form."""
+        """Batch rows of what a call returned, weight gradients as projections. Raises FormError; see HostReader.read."""
         found = self._reader.read(output, self._cell.sequence_length, self._cell.batch_size, rows)
         g = found.gradients
         if g is None:
@@ -153,25 +156,25 @@ class Session:
         return Results(found.y, found.state.h, found.state.c, of_rows, project(g.weights, projection_seed))
 
 
-class Spots:
-    """Values of a call's arrays, the same few places of each in every call, which no backend has been told."""
+class Probes:
+    """Values at a few random positions of each array, the same positions in every call; no backend is told them."""
 
     def __init__(self) -> None:
         rng = np.random.default_rng()
-        self._places = rng.random((4, SPOTS))
+        self._positions = rng.random((4, PROBES))
 
     def read(self, arrays: Iterable[Any], values: Values | None = None) -> list[bytes]:
-        """The values there, of every array; half of them in its last step, state or row.
+        """The values of every array; half of them in its last index along the first axis: the last step, state or row.
 
-        values: reads them from an array; NumPy if None. Raises FormError for what is no array of that kind: it could be
-        anything when it is read again.
+        values: reads them from a device array; None for host arrays. Raises FormError for an array of another type: it could
+        give other values when it is read again.
         """
         return [(values or _host_values)(array, self.index) for array in arrays]
 
     def index(self, shape: tuple[int, ...]) -> tuple[Array, ...]:
-        """The places in an array of this shape, [SPOTS] along each axis; none where there are no values."""
-        count = SPOTS if shape and 0 not in shape else 0
-        index = (self._places[: len(shape), :count] * np.array(shape)[:, None]).astype(np.intp)
+        """Positions in an array of this shape, one int array [PROBES] for each axis; empty ones for an empty array."""
+        count = PROBES if shape and 0 not in shape else 0
+        index = (self._positions[: len(shape), :count] * np.array(shape)[:, None]).astype(np.intp)
         index[:1, : count // 2] = shape[0] - 1 if count else 0
         return tuple(index)
 
