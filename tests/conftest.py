@@ -1,10 +1,14 @@
-"""What every test of a backend by the property suite does, wherever the backend runs."""
+"""What tests of a backend by the property suite share, and the catalogues of dishonest backends."""
 
+import ast
 import signal
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from lstm_parity.backends import UnavailableError, load_backend
+from lstm_parity.harness.records import TIMED
 from lstm_parity.harness.verify.isolation import steady
 from lstm_parity.harness.verify.results import Options
 from lstm_parity.harness.verify.suite import run_check
@@ -52,3 +56,75 @@ def holds():
         assert found.status == "PASS", found.reason
 
     return look
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A dishonest or honest backend in a file of its own, which is read and not imported."""
+
+    path: Path
+    does: str | None
+    """The docstring."""
+    constants: dict
+
+    @property
+    def name(self):
+        return self.path.stem
+
+    @property
+    def honest(self):
+        return self.path.parent.name == "honest"
+
+    @property
+    def backend(self):
+        return f"{self.path}:{'Honest' if self.honest else 'Cheat'}"
+
+    @property
+    def statuses(self):
+        """STATUS, one or more; "TIMED" for a cheat without effect, which is timed in full."""
+        said = "TIMED" if self.honest else self.constants["STATUS"]
+        return TIMED if said == "TIMED" else (said,) if isinstance(said, str) else said
+
+    @property
+    def reason(self):
+        """REASON, a pattern for the whole of it."""
+        return self.constants.get("REASON", ".*")
+
+    @property
+    def mode(self):
+        """MODE, of the cell."""
+        return self.constants.get("MODE", "inference")
+
+    @property
+    def own_process(self):
+        """OWN_PROCESS: it changes or ends the process that it runs in."""
+        return self.constants.get("OWN_PROCESS", False)
+
+
+def read_entry(path):
+    tree, constants = ast.parse(path.read_text(encoding="utf-8")), {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            names = [name.id for name in ast.walk(node.targets[0]) if isinstance(name, ast.Name)]
+            try:
+                value = ast.literal_eval(node.value)
+            except ValueError:  # not a constant
+                continue
+            constants |= dict(zip(names, value if isinstance(node.targets[0], ast.Tuple) else [value], strict=True))
+    return Entry(path, ast.get_docstring(tree), constants)
+
+
+def read_catalogue(folder):
+    """What is in the folders dishonest/ and honest/ beside a test, but for what these files share."""
+    files = [path for kind in ("dishonest", "honest") for path in sorted((folder / kind).glob("*.py"))]
+    return [read_entry(path) for path in files if path.name != "cheating.py"]
+
+
+@pytest.fixture(scope="module")
+def catalogue(request):
+    return read_catalogue(request.path.parent)
+
+
+def pytest_generate_tests(metafunc):
+    if "entry" in metafunc.fixturenames:
+        metafunc.parametrize("entry", read_catalogue(Path(metafunc.module.__file__).parent), ids=lambda entry: entry.name)
