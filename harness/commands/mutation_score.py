@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 
-from ..faults.mutants import Mutant, right, wrong
+from ..faults.fault import Mutant
+from ..faults.mutants import right, wrong
 from ..faults.score import FaultResult, Score
 from ..machine.host import fingerprint
 from ..records import MutationScore, now

@@ -56,11 +56,11 @@ def run_in_parallel(
                 give(pipe)
                 yield item, result
     finally:
-        for process, pipe in workers:
-            pipe.close()
+        for process, _ in workers:  # before a pipe is closed: a worker that cannot answer would print a traceback
             process.kill()
-        for process, _ in workers:
+        for process, pipe in workers:
             end(process)
+            pipe.close()
 
 
 def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:

@@ -1,4 +1,4 @@
-"""Hints: the right suspect is named for planted faults, none for what no suspect explains, and where it is off is said."""
+"""Hints: a fault is named for programs that have it, none for what no fault explains, and where a result is wrong is said."""
 
 import re
 from dataclasses import replace
@@ -8,15 +8,18 @@ import pytest
 
 from lstm_parity.backends import Capabilities, LSTMSpec, LSTMState
 from lstm_parity.backends.numpy_lstm import NumpyLSTM
+from lstm_parity.harness.faults.fault import mutants_of
+from lstm_parity.harness.faults.independent import INDEPENDENT, SAME_AS
+from lstm_parity.harness.faults.lstm import CorrectLSTM
+from lstm_parity.harness.faults.table import FAULTS
 from lstm_parity.harness.oracle.location import Spot
 from lstm_parity.harness.oracle.noise import run_once
 from lstm_parity.harness.problems.regimes import draw_problem
 from lstm_parity.harness.verify.checks import CHECKS
-from lstm_parity.harness.verify.hints.blame import gate_blame
-from lstm_parity.harness.verify.hints.cases import run_case
+from lstm_parity.harness.verify.hints.call import solved
 from lstm_parity.harness.verify.hints.hints import find_hints, hints
-from lstm_parity.harness.verify.hints.suspects import RIGHT_BACKWARD, forward_suspects, gradient_suspects, vary_backward
-from lstm_parity.harness.verify.hints.variation import RIGHT, vary
+from lstm_parity.harness.verify.hints.places import gate_hint
+from lstm_parity.harness.verify.hints.with_fault import results_of, results_with
 from lstm_parity.harness.verify.isolation.local import LocalExecutor
 from lstm_parity.harness.verify.program import (
     BackendFaultError,
@@ -95,34 +98,41 @@ def tail_kept(forward, x, state, lengths):
     return y, LSTMState(h, last.c)
 
 
-PLANTED = {
-    "gates i and f are swapped": (with_weights(packed((1, 0, 2, 3))), "forward-float32"),
-    "gates g and o are swapped": (with_weights(packed((0, 1, 3, 2)), precision="bfloat16"), "forward-bfloat16"),
-    "the packed gates are read in the order i, o, f, g, ONNX's": (with_weights(packed((0, 2, 3, 1))), "forward-float32"),
-    "b_hh is ignored": (with_weights(lambda w: replace(w, b_hh=w.b_hh * 0)), "forward-float32"),
-    "h0 is zero": (with_forward(lambda f, x, s, n: f(x, LSTMState(s.h * 0, s.c), n)), "forward-float32"),
-    "c_n is tanh(c)": (
-        with_forward(lambda f, x, s, n: (f(x, s, n)[0], LSTMState(f(x, s, n)[1].h, np.tanh(f(x, s, n)[1].c)))),
-        "forward-float32",
-    ),
-    "lengths are ignored: all rows run to T": (
-        with_forward(lambda f, x, s, n: f(x, s, None), lengths=True),
-        "lengths-row-alone",
-    ),
-    "the peepholes of i and f are swapped": (
-        with_weights(lambda w: w if w.peephole is None else replace(w, peephole=w.peephole[[1, 0, 2]]), peephole=True),
-        "forward-float32",
-    ),
-    "U of each gate is transposed": (
-        with_weights(lambda w: replace(w, w_hh=np.concatenate([u.T for u in np.split(w.w_hh, 4)]))),
-        "forward-float32",
-    ),
+CHECKS_OF_INDEPENDENT = {
+    "plain-output-for-candidate": "forward-bfloat16",
+    "plain-full-rows": "lengths-row-alone",
+    "plain-forward-twice": "bidirectional",
+    "plain-shared-start": "stack",
+    "plain-late-tanh": "projection",
+    "plain-early-peephole": "peepholes",
+    "plain-peepholes-swapped": "peepholes",
 }
+"""The check that fails, where it is not forward-float32."""
 
 
-@pytest.mark.parametrize("words", PLANTED)
-def test_a_planted_fault_is_named(words):
-    assert hints_for(*PLANTED[words]) == [f"matches exactly if {words}"]
+@pytest.mark.parametrize("mutant", INDEPENDENT, ids=lambda m: m.name)
+def test_the_fault_of_an_independent_program_is_named(mutant):
+    named = SAME_AS[mutant.name]
+    fault = next(f for f in FAULTS for m in mutants_of(f) if m.name == named)
+    check = CHECKS_OF_INDEPENDENT.get(mutant.name, "forward-float32")
+    assert hints_for(mutant.backend, check) == [f"matches exactly if {fault.sentence}"]
+
+
+def test_the_faults_of_the_independent_programs_are_of_many_families():
+    assert len(INDEPENDENT) >= 20
+    families = {f.family for f in FAULTS for m in mutants_of(f) if m.name in SAME_AS.values()}
+    assert families >= {
+        "gates",
+        "layout",
+        "state",
+        "time",
+        "lengths",
+        "direction",
+        "layers",
+        "peephole",
+        "projection",
+        "activation",
+    }
 
 
 def test_products_in_tf32_are_named():
@@ -136,7 +146,7 @@ def test_products_in_tf32_are_named():
             return np.concatenate(y), last
 
     assert hints_for(Wrong, "forward-float32") == [
-        "the residual is that of TF32 or float16 (operands of products rounded to 10 bits)"
+        "the error of y is explained if operands of products are rounded to TF32 or float16 (10 bits)"
     ]
 
 
@@ -181,9 +191,9 @@ def test_a_fault_of_one_size_is_placed():
     assert any("B=6 on, and right at 5" in one for one in said), said
 
 
-def test_what_no_suspect_explains_is_blamed_on_a_gate():
+def test_what_no_fault_explains_is_explained_by_one_gate():
     problem = draw_problem(LSTMSpec(4, 5), 3, 2, 9)
-    case = run_case(LocalExecutor(faulty()), problem, 4)
+    case = solved(LocalExecutor(faulty()), problem, 4)
     got = np.array(case.results.y)
     got[1, 1, 2] *= np.float32(0.9)
     case = replace(case, results=replace(case.results, y=got))
@@ -195,7 +205,7 @@ def test_what_no_suspect_explains_is_blamed_on_a_gate():
     i, f, g, o = np.split(w.w_ih @ problem.inputs.x[1, 1] + w.w_hh @ h + w.b_ih + w.b_hh, 4)
     i, f, o, g = 1 / (1 + np.exp(-i)), 1 / (1 + np.exp(-f)), 1 / (1 + np.exp(-o)), np.tanh(g)
     gates = {"i": i[2], "f": f[2], "g": g[2], "o": o[2]}
-    said = re.findall(r"gate (.) would have to be ([-.e0-9]+) instead of ([-.e0-9]+)", gate_blame(case, spot))
+    said = re.findall(r"gate (.) alone: got ([-.e0-9]+), expected ([-.e0-9]+)", gate_hint(case, spot))
     assert len(said) == 2
     for gate, needed, now in said:
         assert float(now) == pytest.approx(gates[gate], rel=1e-4)
@@ -203,11 +213,11 @@ def test_what_no_suspect_explains_is_blamed_on_a_gate():
         assert v["o"] * np.tanh(v["f"] * c[2] + v["i"] * v["g"]) == pytest.approx(got[1, 1, 2], rel=1e-4)
 
 
-def test_a_right_backend_gets_no_suspect():
+def test_a_right_backend_gets_no_hint():
     executor, problem = LocalExecutor(faulty()), draw_problem(LSTMSpec(4, 5), 3, 2, 9)
     program = Program(((problem.spec, problem.weights),), ((0, problem.inputs),))
     failure = DisagreementError("made up", [ProgramRun((problem,), program, executor.run(program))])
-    case = run_case(executor, problem, 4)
+    case = solved(executor, problem, 4)
     spot = Spot("h_n", (0, 0, 0), "row 0, unit 0", 0.0, 0.0, 0.0)
     assert case.judgement.agrees
     assert find_hints(failure, failure, FailureLocation(0, 0, spot), executor, 4) == []
@@ -232,32 +242,48 @@ def test_hints_never_raise():
 
 
 @pytest.mark.parametrize("spec", [PLAIN, EVERYTHING], ids=["plain", "everything"])
-def test_the_right_variation_is_the_reference(spec):
+def test_the_lstm_without_a_fault_is_the_reference(spec):
     problem = draw_problem(spec, 5, 4, 3, lengths=np.array([3, 0, 5, 2]), training=True)
     expected = run_once(spec, problem.weights, problem.inputs)
-    found = vary(problem, RIGHT) | vary_backward(problem, RIGHT_BACKWARD)
+    found = results_of(CorrectLSTM, problem) | results_of(CorrectLSTM, problem, backward=True)
     for name, array in expected.items():
         np.testing.assert_allclose(found[name], array, rtol=1e-12, atol=1e-14, err_msg=name)
-    own = vary(problem, RIGHT, own=expected["y"])
-    np.testing.assert_allclose(own["y"], expected["y"], rtol=1e-12, atol=1e-14)
+    following = results_of(CorrectLSTM, problem, y=expected["y"])
+    np.testing.assert_allclose(following["y"], expected["y"], rtol=1e-12, atol=1e-14)
 
 
-def test_no_two_suspects_have_the_same_words_and_all_run():
+def test_each_step_starts_from_the_backends_own_h():
+    spec = replace(PLAIN, bidirectional=True)
+    problem = draw_problem(spec, 5, 4, 3, lengths=np.array([3, 0, 5, 2]))
+    y = run_once(spec, problem.weights, problem.inputs)["y"]
+    other = y.copy()
+    other[1] += 0.5
+    found = results_of(CorrectLSTM, problem, y=other)["y"]
+    differ = (np.abs(found - y) > 1e-12).any(axis=1)
+    steps = np.stack([half.any(axis=1) for half in np.split(differ, 2, axis=1)])
+    assert steps.tolist() == [[False, False, True, True, True], [True, False, False, False, False]]
+
+
+def test_no_two_faults_have_the_same_sentence_and_every_hint_makes_a_difference():
     everything = draw_problem(EVERYTHING, 5, 4, 3, lengths=np.array([3, 0, 5, 2]), training=True)
     everything = everything.with_inputs(grad_y=20 * everything.inputs.grad_y)
-    plain = draw_problem(PLAIN, 5, 4, 3, training=True)
-    forward, back = list(forward_suspects()), list(gradient_suspects())
-    words = [s.words for s in forward + back]
-    assert len(words) == len(set(words)) > 150
-    for suspects, run in ((forward, vary), (back, vary_backward)):
-        for suspect in suspects:
-            outcomes = [run(p, suspect) for p in (everything, plain)]
-            assert any(o is not None for o in outcomes), suspect.words
-            changed = [
-                any(not np.array_equal(o[n], right[n]) for n in o)
-                for p, o in zip((everything, plain), outcomes, strict=True)
-                if o is not None
-                for right in [run_once(p.spec, p.weights, p.inputs)]
-                if all(o[n].shape == right[n].shape for n in o)
-            ]
-            assert not changed or any(changed), f"{suspect.words} changes nothing"
+    plain = draw_problem(PLAIN, 7, 4, 3, training=True)
+    spec = replace(EVERYTHING, num_layers=3, proj_size=0, input_size=6)
+    three_layers = draw_problem(spec, 5, 4, 3, lengths=np.array([2, 2, 2, 2]), training=True)
+    long = draw_problem(LSTMSpec(3, 9, bias=False, precision="float64"), 17, 3, 3, lengths=np.array([17, 3, 9]))
+    x = 30 * long.inputs.x
+    x[0] = 0
+    long = long.with_inputs(x=x)
+    assert len({fault.sentence for fault in FAULTS}) == len(FAULTS)
+    silent = set()
+    for fault in (f for f in FAULTS if f.hint and f.family != "rare"):
+        found = [(p, results_with(fault, p)) for p in (everything, plain, three_layers, long)]
+        if not any(
+            np.shape(array) != np.shape(right[name]) or not np.array_equal(array, right[name])
+            for problem, tensors in found
+            if tensors is not None
+            for right in [results_of(CorrectLSTM, problem, backward=fault.backward)]
+            for name, array in tensors.items()
+        ):
+            silent.add(fault.name)
+    assert not silent

@@ -7,9 +7,9 @@ import pytest
 
 from lstm_parity.backends import Capabilities, LSTMSpec, LSTMState, load_backend
 from lstm_parity.backends.problem import STORAGE
-from lstm_parity.harness.faults.mutants.catalogue import right, wrong
-from lstm_parity.harness.faults.mutants.rounding import rounded_to, tf32_rounded
-from lstm_parity.harness.faults.mutants.subject import EVERYTHING, Subject
+from lstm_parity.harness.faults.lstm import EVERYTHING, CorrectLSTM
+from lstm_parity.harness.faults.mutants import right, wrong
+from lstm_parity.harness.faults.rounding import rounded_to, tf32_rounded
 from lstm_parity.harness.oracle.precision.exact_sums import exact_residuals
 from lstm_parity.harness.oracle.precision.promise import bits_lost
 from lstm_parity.harness.oracle.results import Results
@@ -103,7 +103,7 @@ def test_wrong_ones_fail_by_far_and_are_named(name, seed, monkeypatch):
     assert ("effective bits" in reason) == (precision in WIDE)
 
 
-class Coarse(Subject):
+class Coarse(CorrectLSTM):
     """Every activation errs by all that is promised, and always upwards."""
 
     capabilities = Capabilities(**EVERYTHING | {"activation_ulps": 1000, "precisions": frozenset({"float32", "float16"})})
@@ -132,7 +132,7 @@ class CoarserThanPromised(Coarse):
         return (exact + 64 * 2.0**-24).astype(self.compute)
 
 
-class SumsKeptInFloat16(Subject):
+class SumsKeptInFloat16(CorrectLSTM):
     capabilities = Capabilities(precisions=frozenset({"float32"}), activation_ulps=64)
 
     def product(self, a, b):
@@ -142,7 +142,7 @@ class SumsKeptInFloat16(Subject):
         return total
 
 
-class RoundsAllItMay(Subject):
+class RoundsAllItMay(CorrectLSTM):
     """Every product, sum, gate and c is rounded to 16 bits, with either bias on its own."""
 
     capabilities = Capabilities(**EVERYTHING | {"precisions": frozenset({"float16", "bfloat16"})})
@@ -166,7 +166,7 @@ class RoundsAllItMay(Subject):
         return self.stored(self.stored(f * c) + self.stored(i * g))
 
 
-class FinalCellInFloat16(Subject):
+class FinalCellInFloat16(CorrectLSTM):
     capabilities = Capabilities(precisions=frozenset({"float32"}))
 
     def final(self, y, h, c):
@@ -231,7 +231,7 @@ def test_onnx_runtime_passes():
     onnx = pytest.importorskip("onnx", reason="onnx is not installed")
     runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
-    class OnnxRuntime(Subject):
+    class OnnxRuntime(CorrectLSTM):
         capabilities = Capabilities()
 
         def __init__(self, spec, weights):
