@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from .interface import Capabilities, LSTMBackend
-from .numpy_reference import Arithmetic, Trace, backward, forward
+from .numpy_reference import Trace, backward, forward
 from .problem import STORAGE, Array, LSTMGradients, LSTMSpec, LSTMState, LSTMWeights, validate_inputs
 
 
@@ -33,7 +33,7 @@ class NumpyLSTM(LSTMBackend):
         weights.validate(spec)
         compute = np.dtype(np.float64 if spec.precision == "float64" else np.float32)
         self._spec = spec
-        self._arithmetic = Arithmetic(compute, spec.dtype)
+        self._dtypes = (compute, spec.dtype)
         self._weights = weights.astype(compute)
         self._trace: Trace | None = None
 
@@ -43,7 +43,7 @@ class NumpyLSTM(LSTMBackend):
         """See LSTMBackend.forward. Raises ValueError for an argument of the wrong shape or dtype."""
         validate_inputs(self._spec, x, state, lengths)
         trace = Trace() if training else None
-        result = forward(self._spec, self._weights, x, state, lengths, self._arithmetic, trace)
+        result = forward(self._spec, self._weights, x, state, lengths, trace, *self._dtypes)
         self._trace = trace or self._trace  # an inference in between leaves the last training forward as it is
         return result
 
@@ -52,4 +52,4 @@ class NumpyLSTM(LSTMBackend):
         if self._trace is None:
             raise RuntimeError("backward needs a forward(training=True) before it, one for each call")
         trace, self._trace = self._trace, None
-        return backward(self._spec, self._weights, trace, grad_y, grad_state, self._arithmetic)
+        return backward(self._spec, self._weights, trace, grad_y, grad_state, *self._dtypes)

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from lstm_parity.backends import LSTMGradients, LSTMSpec, LSTMWeights
-from lstm_parity.backends.numpy_reference import EXACT, Arithmetic, Trace, backward, forward
+from lstm_parity.backends.numpy_reference import Trace, backward, forward
 from lstm_parity.backends.problem import Array
 
 from ..problems.rows import take_rows
 from ..problems.values import Inputs
+from . import simulated
 from .roundoff import ROUNDOFF, Roundoff
+from .simulated import Arithmetic
 
 NOISY_RUNS = 8
 """How many noisy runs there are; even. Half of them go side by side as one batch, which costs far fewer calls."""
@@ -127,16 +129,15 @@ def truncated(array: Array) -> Array:
     return bits.view(np.float64)
 
 
-def run_once(spec: LSTMSpec, weights: LSTMWeights, inputs: Inputs, arithmetic: Arithmetic = EXACT) -> dict[str, Array]:
-    """Every tensor of one run of the reference, float64, by name: y, h_n, c_n and, with grad_y, the gradients."""
+def run_once(spec: LSTMSpec, weights: LSTMWeights, inputs: Inputs, arithmetic: Arithmetic | None = None) -> dict[str, Array]:
+    """Every tensor of one run by name: y, h_n, c_n and, with grad_y, the gradients. Without an arithmetic: the reference's."""
     trace = None if inputs.grad_y is None else Trace()
-    y, last = forward(spec, weights, inputs.x, inputs.state, inputs.lengths, arithmetic, trace)
+    given = (spec, weights, inputs.x, inputs.state, inputs.lengths)
+    y, last = forward(*given, trace) if arithmetic is None else simulated.forward(*given, arithmetic, trace)
     tensors = {"y": y, "h_n": last.h, "c_n": last.c}
-    if trace is not None:
-        assert inputs.grad_y is not None
-        assert inputs.grad_state is not None
-        g = backward(spec, weights, trace, inputs.grad_y, inputs.grad_state, arithmetic)
-        tensors |= gradient_tensors(g)
+    if trace is not None and inputs.grad_y is not None and inputs.grad_state is not None:
+        saved = (spec, weights, trace, inputs.grad_y, inputs.grad_state)
+        tensors |= gradient_tensors(backward(*saved) if arithmetic is None else simulated.backward(*saved, arithmetic))
     return tensors
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from lstm_parity.backends import DirectionWeights, LSTMState
-from lstm_parity.backends.numpy_reference import EXACT, Trace, backward, forward
+from lstm_parity.backends.numpy_reference import Trace, backward, forward
 from lstm_parity.backends.problem import Array
 
 from ..problems.problem import Problem
@@ -37,16 +37,16 @@ def insensitive_to(problem: Problem, operands: tuple[str, ...], activation_ulps:
 def reference_results(problem: Problem) -> Results:
     """The float64 reference's results, rounded to the storage dtype."""
     spec, weights, inputs = problem.spec, problem.weights, problem.inputs
-    arithmetic = replace(EXACT, storage=spec.dtype)
     trace = Trace() if problem.training else None
     # h is kept wide between steps: only what is handed out is rounded
-    y, last = forward(spec, weights, inputs.x, inputs.state, inputs.lengths, EXACT, trace)
+    y, last = forward(spec, weights, inputs.x, inputs.state, inputs.lengths, trace)
     results = Results(y.astype(spec.dtype), last.h.astype(spec.dtype), last.c.astype(spec.dtype))
     if trace is None:
         return results
     assert inputs.grad_y is not None
     assert inputs.grad_state is not None
-    return replace(results, gradients=backward(spec, weights, trace, inputs.grad_y, inputs.grad_state, arithmetic))
+    gradients = backward(spec, weights, trace, inputs.grad_y, inputs.grad_state, storage=spec.dtype)
+    return replace(results, gradients=gradients)
 
 
 def _replaced(problem: Problem, operand: str) -> Problem:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from lstm_parity.backends import LSTMSpec, LSTMState, LSTMWeights, load_backend
-from lstm_parity.backends.numpy_reference import Arithmetic, Trace, backward, forward
+from lstm_parity.backends.numpy_reference import Trace
 from lstm_parity.backends.problem import STORAGE, DirectionWeights, LSTMGradients
 from lstm_parity.harness.oracle import agreement, tolerance
 from lstm_parity.harness.oracle.agreement import Expected, Results, judge, project
+from lstm_parity.harness.oracle.simulated import Arithmetic, backward, forward
 from lstm_parity.harness.problems.rows import take_rows
 from lstm_parity.harness.problems.values import Inputs, spread_inputs, spread_weights
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from lstm_parity.backends import LSTMSpec, LSTMState, LSTMWeights, load_backend
-from lstm_parity.backends.numpy_reference import Arithmetic, forward
 from lstm_parity.backends.problem import STORAGE, DirectionWeights
 from lstm_parity.harness.oracle.certificate import NUMPY_ACTIVATION_ULPS, _rise, _sigmoid, _tanh, certify
+from lstm_parity.harness.oracle.simulated import Arithmetic, forward
 from lstm_parity.harness.problems.values import spread_inputs, spread_weights
 
 TF32 = "tf32"

@@ -34,7 +34,7 @@ def audited(backend, precision, examples=2, seed=7):
         seed_value=seed,
         shrink=False,
     )
-    assert not found.blind
+    assert not found.insensitive
     assert found.failure is not None or found.examples == examples
     return found
 
