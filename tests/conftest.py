@@ -2,6 +2,9 @@
 
 import ast
 import signal
+import subprocess
+import sys
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,3 +131,43 @@ def catalogue(request):
 def pytest_generate_tests(metafunc):
     if "entry" in metafunc.fixturenames:
         metafunc.parametrize("entry", read_catalogue(Path(metafunc.module.__file__).parent), ids=lambda entry: entry.name)
+
+
+@pytest.fixture(scope="session")
+def build():
+    """Builds an sdist or a wheel of a folder without an environment of its own, as nothing can be downloaded here."""
+    pytest.importorskip("hatchling", reason="UNVERIFIED: hatchling is not installed")
+
+    def start(folder, target, output):
+        words = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", output]
+        return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def built(build):
+    """Builds, and gives the file."""
+
+    def start(folder, target, output):
+        done = build(folder, target, output)
+        assert done.returncode == 0, done.stderr
+        (file,) = output.iterdir()
+        return file
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def wheel(built, tmp_path_factory):
+    """The wheel of this checkout."""
+    return built(Path(__file__).resolve().parent.parent, "wheel", tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def site(wheel, tmp_path_factory):
+    """A folder into which the wheel is installed: with PYTHONPATH, it comes before any checkout."""
+    folder = tmp_path_factory.mktemp("site")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder

@@ -11,40 +11,15 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("hatchling", reason="UNVERIFIED: hatchling is not installed")
-
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES = ("backends", "harness", "reports")
 """The folders that lstm_parity/ links to."""
 
 
-def build(folder, target, output):
-    """Build an sdist or a wheel without an environment of its own, as nothing can be downloaded here."""
-    return subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", output],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def built(folder, target, output):
-    done = build(folder, target, output)
-    assert done.returncode == 0, done.stderr
-    (file,) = output.iterdir()
-    return file
-
-
 @pytest.fixture(scope="session")
-def sdist(tmp_path_factory):
+def sdist(built, tmp_path_factory):
     return built(ROOT, "sdist", tmp_path_factory.mktemp("sdist"))
-
-
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory):
-    return built(ROOT, "wheel", tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="session")
@@ -89,12 +64,12 @@ def test_the_wheel_holds_the_program(wheel, checked_in):
     assert names_in(wheel) == expected
 
 
-def test_a_wheel_from_the_sdist_is_the_same(wheel, unpacked, tmp_path):
+def test_a_wheel_from_the_sdist_is_the_same(built, wheel, unpacked, tmp_path):
     assert names_in(built(unpacked, "wheel", tmp_path)) == names_in(wheel)
 
 
 @pytest.mark.parametrize(("name", "target"), [("backends", "wheel"), ("harness", "sdist"), ("reports", "wheel")])
-def test_a_clone_without_links_is_refused(unpacked, tmp_path, name, target):
+def test_a_clone_without_links_is_refused(build, unpacked, tmp_path, name, target):
     """As git writes a link where core.symlinks is false: a file that holds the link's target."""
     clone = tmp_path / "clone"
     shutil.copytree(unpacked, clone, ignore=shutil.ignore_patterns("tests", "published"))
@@ -138,11 +113,9 @@ hidden_size = 4
 
 
 @pytest.fixture(scope="session")
-def outside(wheel, tmp_path_factory):
+def outside(site, tmp_path_factory):
     """Another project with packages called backends, harness and reports, and the wheel installed next to it."""
-    project, site = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("site")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site)
+    project = tmp_path_factory.mktemp("project")
     for name in PACKAGES:
         (project / name).mkdir()
         (project / name / "__init__.py").write_text('OWNER = "theirs"\n')

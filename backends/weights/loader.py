@@ -9,14 +9,14 @@ from .contents import Contents, FoundLSTM, LoadedModel, RefusedError, WeightsFil
 from .kind import file_kind
 
 
-def load_weights(text: str) -> LoadedModel:
+def load_weights(file: str | Path) -> LoadedModel:
     """Load one LSTM: `FILE`, or `FILE#name` where the file has several. A text that exists as a file is the file.
 
     The kind of file is recognised by its content: safetensors, a checkpoint saved by torch (loaded with weights_only=True), or
     an ONNX model. Names are those of `list_lstms`. Raises WeightsFileError for a file or LSTM that cannot be used, and
     UnavailableError where the library that reads the file is not installed.
     """
-    path, name = _split(text)
+    path, name = _split(str(file))
     contents = _contents(path)
     found = contents.lstms
     listed = ", ".join(f"{each.name} ({each.sizes})" for each in found)

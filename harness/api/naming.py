@@ -46,8 +46,8 @@ def name_of(backend: Backend) -> str:
     if _is_found(module):
         name = f"{module.__name__}:{backend.__name__}"
         return next((registered for registered, entry in BUILT_IN.items() if entry.target == name), name)
-    if module.__file__ is not None and module.__file__.endswith(".py"):
-        file, here = Path(module.__file__).absolute(), Path.cwd()
+    if (file := _file_of(module)) is not None:
+        here = Path.cwd()
         return f"{file.relative_to(here) if file.is_relative_to(here) else file}:{backend.__name__}"
     return _send_by_value(backend, module)
 
@@ -64,10 +64,14 @@ def _is_found(module: ModuleType) -> bool:
         if spec is None:
             return False
         path = spec.submodule_search_locations
-    file = module.__file__
-    if spec is None or spec.origin is None or file is None:
-        return False
-    return Path(spec.origin).resolve() == Path(file).resolve()
+    file = _file_of(module)
+    return spec is not None and spec.origin is not None and file is not None and Path(spec.origin).resolve() == file.resolve()
+
+
+def _file_of(module: ModuleType) -> Path | None:
+    """The module's source; None where it has none, as in an extension or one that was made at run time."""
+    file = getattr(module, "__file__", None)
+    return Path(file).absolute() if file is not None and file.endswith(".py") else None
 
 
 def _send_by_value(backend: type[LSTMBackend], module: ModuleType | None) -> str:
