@@ -12,7 +12,7 @@ from lstm_parity.backends.spec import Precision
 
 from ..compare.decide import Decided, Pair, decide, why_untimed
 from ..compare.duel import DUEL_BUDGET_S, ROUNDS, duel_threads, run_duel
-from ..compare.formatting import About, as_text, in_short
+from ..compare.formatting import About, as_text, summary
 from ..compare.revision import checked_out
 from ..errors import CallError
 from ..machine.host import fingerprint
@@ -43,7 +43,7 @@ class DuelResult:
         return as_text(self.pairs, self.threshold, self.about)
 
     def __repr__(self) -> str:
-        return f"<DuelResult {self.about.title}; {in_short(self.pairs)}>"
+        return f"<DuelResult {self.about.title}; {summary(self.pairs)}>"
 
 
 def duel(
@@ -120,7 +120,7 @@ def measure(definition: Definition, old: str, new: str, command: str, progress: 
     label, started_at = new if new != old else f"{new} (again)", now()
     with ExitStack() as stack:
         versions = {old: stack.enter_context(checked_out(old)), label: stack.enter_context(checked_out(new))}
-        launches = {name: version.launch for name, version in versions.items()}
+        launches = {name: version.worker for name, version in versions.items()}
         pairs = run_duel(replace(definition, backends=(old, label)), launches, progress)
     if all(not pair.broken and "UNSUPPORTED" in (pair.old.status, pair.new.status) for pair in pairs):
         cells = f"{len(pairs)} cells are" if len(pairs) > 1 else f"{pairs[0].cell} is not"

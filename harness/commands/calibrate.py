@@ -30,11 +30,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure the missing pairs and print the table of error rates; returns the exit code."""
-    from ..compare.calibrate import as_markdown, calibrate, kept
+    from ..compare.calibrate import as_markdown, calibrate, rates_met
     from ..text import show_progress
     from ..worker.spawn import interrupted_once
 
     with interrupted_once(to_the_end=arguments.is_process), show_progress() as progress:
         records = calibrate(arguments.out, arguments.pairs, progress)
     print(as_markdown(records))
-    return 0 if kept(records) else 1
+    return 0 if rates_met(records) else 1

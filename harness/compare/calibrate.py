@@ -1,8 +1,8 @@
-"""How often are `duel` and `compare` mistaken? Both are run as a user runs them, on what is known beforehand.
+"""Measures the error rates of `duel` and `compare` on pairs whose right verdict is known.
 
 Identical code (the NumPy backend under two names) must not be called SLOWER or FASTER; a planted slowdown of 5% must be found
-by `duel`. Both on a machine that is left alone as far as it is, and beside a load. Every pair is kept in a file as soon as it
-is known, and a call that finds the file goes on with it.
+by `duel`. Both are measured idle and with a competing load. Each pair is written to a file as soon as it is measured, and a
+later call continues the file.
 """
 
 from __future__ import annotations
@@ -37,32 +37,35 @@ CELLS = tuple(
     Cell.of(sequence_length=t, batch_size=b, input_size=64, hidden_size=h)
     for t, b, h in product((50, 75, 100), (1, 4, 8), (64, 128))
 )
-MOST_FALSE, LEAST_FOUND = 0.01, 0.95
+MAX_FALSE, MIN_FOUND = 0.01, 0.95
+"""The promised rates: verdicts SLOWER or FASTER of identical code, and slowdowns found by `duel`."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One pair. machine: "idle" or "busy"; planted: whether the new side is slower; ratio, low, high: of the change.
-
-    rounds: the ratio in each round of a duel.
-    """
+    """One pair."""
 
     command: str
+    """`duel` or `compare`."""
     machine: str
+    """`idle` or `busy`."""
     planted: bool
+    """Whether the new side is slower."""
     cell: str
     verdict: str
     ratio: float | None
+    """Of the change, as are the ends of its interval, low and high."""
     low: float | None
     high: float | None
     rounds: tuple[float, ...] = ()
+    """The ratio in each round of a duel."""
 
 
 def calibrate(file: Path, pairs: int, progress: Progress) -> list[Record]:
-    """Go on with the file until it holds so many pairs of identical code of each kind, and a fifth as many slowed ones.
+    """Continue the file until it has that many pairs of identical code of each kind, and a fifth as many slowed ones.
 
-    A fifth, because a rate above 95% is shown by a fifth of what shows a rate below 1% (59 pairs without a miss, 299 without a
-    false call; one-sided, 95%). Returns all of them. Raises CallError.
+    A fifth, because 59 pairs without a miss show a rate above 95%, as 299 without a false verdict show one below 1% (one-sided,
+    95%). Returns all pairs. Raises CallError.
     """
     machine = machine_id(fingerprint())
     records = _load(file, machine)
@@ -105,7 +108,7 @@ def _wanted(planted: bool, pairs: int) -> int:
 
 
 def _duels(records: Sequence[Record], where: str, pairs: int) -> Iterator[list[Record]]:
-    """Duels of identical code and of the slowed one in turns."""
+    """Duels of identical code and of slowed code, alternating."""
     definition = Definition("calibration", CELLS, ("numpy", SAME), True, duel_threads(), DUEL_BUDGET_S)
     peaks: Peaks = {}
     while max(_missing(records, "duel", where, planted, pairs) for planted in (False, True)) > 0:
@@ -116,7 +119,7 @@ def _duels(records: Sequence[Record], where: str, pairs: int) -> Iterator[list[R
 
 
 def _comparisons(records: Sequence[Record], where: str, pairs: int) -> Iterator[list[Record]]:
-    """Each run against the one before: every backend with itself, and the slowed one with what it was made from."""
+    """Each run against the one before: every backend with itself, and the slowed one with the one that it slows."""
     budget = load_sweep("smoke").budget_s or DEFAULT_BUDGET_S
     definition = Definition("calibration", CELLS, ("numpy", SAME, SLOWED), True, cpu_count(), budget)
     before: tuple[Run, Frames] | None = None
@@ -149,7 +152,7 @@ def _record(command: str, where: str, planted: bool, d: Decided) -> Record:
 
 
 def as_markdown(records: Sequence[Record]) -> str:
-    """The error rates as a table: counts, rates, and the upper end of the 95% interval of a rate of false calls."""
+    """The error rates as a table, with the upper end of the 95% interval of the rate of false verdicts."""
     lines = [
         "| command | machine | identical code: pairs | called SLOWER or FASTER | at most (95%) | UNCLEAR "
         "| 5% slower: pairs | found | called FASTER |",
@@ -171,13 +174,13 @@ def as_markdown(records: Sequence[Record]) -> str:
     return "\n".join(lines)
 
 
-def kept(records: Sequence[Record]) -> bool:
-    """Whether the promised rates were met: false calls of both commands, and the slowdown found by `duel`."""
+def rates_met(records: Sequence[Record]) -> bool:
+    """Whether both commands meet MAX_FALSE, and `duel` meets MIN_FOUND."""
     for command in ("duel", "compare"):
         for where in ("idle", "busy"):
             same, slowed = (_of_kind(records, command, where, planted) for planted in (False, True))
-            if sum(r.verdict in ("SLOWER", "FASTER") for r in same) > MOST_FALSE * len(same):
+            if sum(r.verdict in ("SLOWER", "FASTER") for r in same) > MAX_FALSE * len(same):
                 return False
-            if command == "duel" and sum(r.verdict == "SLOWER" for r in slowed) < LEAST_FOUND * len(slowed):
+            if command == "duel" and sum(r.verdict == "SLOWER" for r in slowed) < MIN_FOUND * len(slowed):
                 return False
     return True

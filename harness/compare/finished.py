@@ -1,16 +1,14 @@
-"""Two finished runs, through what each of them interleaved with its cells: the control, and the baseline.
+"""Compares two finished runs through what each of them interleaved with its cells: the control and the baseline.
 
-Two runs drift apart: another hour, other pages, another neighbour. So bare times are never compared. Each row's time is taken
-over the control's, block by block, in its own run, and the two ratios are compared. Where the control itself, or the baseline
-over the control, moved by more than the threshold, something other than the backend has changed, and the verdict is UNCLEAR.
+Conditions differ between two runs (temperature, physical pages, other users), so times of different runs are never compared.
+Each row's time is divided by the control's, block by block within its run, and the two ratios are compared. If the control
+itself, or the baseline's ratio to the control, moved by more than the threshold, something else than the backend has changed,
+and the verdict is UNCLEAR. The same holds for the baseline if the other backends of its cell moved too.
 
-Nor is the baseline itself called slower where the other backends of its cell moved as well: what hits all of them alike, and
-not the control, is the machine.
-
-What remains is that each run has one process for each backend, and that the same code differs from process to process; no
-number of samples within a run shows by how much. RUN_TO_RUN is what was measured of it, ALONE where nothing but the control
-tells; where the baseline's own ratios to the control scatter more, that counts. So `compare` finds large changes only; `duel`,
-which starts processes anew, finds small ones.
+Each run has one process per backend, and the same code differs from process to process by an amount that no number of samples
+within a run shows. The standard error includes it as measured, RUN_TO_RUN or ALONE, or as the scatter of the baseline's ratios
+to the control if that is larger. So `compare` finds large changes only; `duel`, which starts new processes in each round, finds
+small ones.
 """
 
 from __future__ import annotations
@@ -27,14 +25,15 @@ from numpy.typing import ArrayLike
 
 from ..records import CELL_COLUMNS, TIMED, Cell, Frames, RawSample, Run
 from ..statistics import block_ratios, median_interval, normal_quantile
-from .decide import Pair, Side, change_with_error, in_per_cent
+from ..text import relative_change
+from .decide import Pair, Side, change_with_error
 
 RUN_TO_RUN = 0.022
-"""Standard deviation of the logarithm of a row's ratio to the control, from one run of the same code to the next: measured over
-648 pairs of rows on two cores, with two threads, from the median of absolute deviations. The tails are longer than a normal
-distribution's; most of what makes them hits all backends of a cell alike, and leaves each of them UNCLEAR."""
+"""Standard deviation, between runs of the same code, of the logarithm of a row's ratio to the control: measured over 648 pairs
+of rows on two cores with two threads, from the median absolute deviation. The tails are heavier than a normal distribution's;
+most outliers affect all backends of a cell and make each of them UNCLEAR."""
 ALONE = 0.06
-"""The same where no other backend is in the cell, so that nothing tells: those pairs moved by up to 24%."""
+"""The same for the only backend of a cell, where no other backend shows such outliers: these pairs moved by up to 24%."""
 HARDWARE = ("cpu", "cores", "memory_bytes", "gpu", "gpu_driver")
 
 
@@ -48,16 +47,15 @@ class _Estimate:
 
 @dataclass(frozen=True)
 class _Measured:
-    """One row of a run, its time over the control's, and the control's own; None where there are too few samples.
-
-    fixed: the control's samples.
-    """
+    """One row of a run, with the control of its cell. Estimates are None with too few samples."""
 
     side: Side
     threads: int
     over_control: _Estimate | None
+    """The ratio of the row's time to the control's."""
     control: _Estimate | None
-    fixed: Sequence[RawSample] = ()
+    """The control's time."""
+    control_samples: Sequence[RawSample] = ()
 
 
 Rows = dict[tuple[Cell, str], _Measured]
@@ -96,21 +94,21 @@ def _measured(run: Run, frames: Frames) -> Rows:
     for row in _plain(rows, list(rows.columns)):
         side = Side(row["status"], row["reason"], row["median_s"])
         cell = Cell.of(**{name: row[name] for name in CELL_COLUMNS})
-        over_control, control, fixed = None, None, list[RawSample]()
+        over_control, control, of_control = None, None, list[RawSample]()
         if side.status in TIMED:
             mine = _raw(samples.get(row["row_id"]))
             device = "cuda" if any(s.device_s is not None for s in mine) else "cpu"
-            fixed = _raw(controls.get((row["cell"], device)))
-            over_control = _estimate(block_ratios(mine, fixed))
-            control = _estimate([s.seconds for s in fixed if s.used])
-        found[cell, row["backend"]] = _Measured(side, row["threads"], over_control, control, fixed)
+            of_control = _raw(controls.get((row["cell"], device)))
+            over_control = _estimate(block_ratios(mine, of_control))
+            control = _estimate([s.seconds for s in of_control if s.used])
+        found[cell, row["backend"]] = _Measured(side, row["threads"], over_control, control, of_control)
     return found
 
 
 def _few(samples: Sequence[RawSample]) -> str:
-    """How many of the control's samples count, and what kept the others from it."""
+    """How many of the control's samples count, and the background load that disturbed the others."""
     loads = [s.foreign_load for s in samples if s.foreign_load is not None]
-    load = f", others kept {max(loads):.1f} cores busy at worst" if loads else ""
+    load = f", other processes used up to {max(loads):.1f} cores" if loads else ""
     return f"{sum(s.used for s in samples)} undisturbed samples of {len(samples)}{load}"
 
 
@@ -119,7 +117,7 @@ def _raw(frame: pd.DataFrame | None) -> list[RawSample]:
 
 
 def _plain(frame: pd.DataFrame, columns: list[str]) -> list[dict[str, Any]]:
-    """The rows as Python's own values, None where nothing is."""
+    """The rows as Python values, with None for missing ones."""
     return frame[columns].astype(object).where(frame[columns].notna(), None).to_dict("records")  # type: ignore[return-value]
 
 
@@ -135,7 +133,7 @@ def _estimate(values: ArrayLike) -> _Estimate | None:
 
 
 def _moved(before: Rows, b: _Measured, cell: Cell, backend: str) -> _Estimate | None:
-    """By how much a row's ratio to the control differs from that of the run before."""
+    """The change of a row's ratio to the control from the old run to the new one."""
     a = before.get((cell, backend))
     if a is None or a.over_control is None or b.over_control is None:
         return None
@@ -143,10 +141,10 @@ def _moved(before: Rows, b: _Measured, cell: Cell, backend: str) -> _Estimate | 
 
 
 def _spread(moves: Sequence[float]) -> float:
-    """Standard deviation, from one run to the next, of ratios that have moved by `moves` between two runs.
+    """Standard deviation between runs, estimated from the changes of ratios between two runs; 0 for fewer than four changes.
 
-    From the median of absolute deviations, times 1.4826 for a normal distribution: a baseline that did change in some cells
-    does not make it large. 0 for fewer than four, which say nothing.
+    From the median absolute deviation (times 1.4826 for a normal distribution), which a change of the baseline in some cells
+    does not make large.
     """
     if len(moves) < 4:
         return 0.0
@@ -160,8 +158,10 @@ def _other_machine(old: Run, new: Run) -> str | None:
 
 
 def _why_unclear(a: _Measured, b: _Measured, others: Mapping[str, float], baseline: str, threshold: float) -> str | None:
-    """What forbids a verdict on two rows that have a time; None if nothing does. others: how the ratios of the cell's other
-    backends moved, on the logarithmic scale; the baseline decides where it is one of them.
+    """Why two rows that have a time must not get a verdict; None if they may.
+
+    others: changes of the logarithm of the ratio to the control, by backend, of the other backends of the cell. If the baseline
+    is among them, its change decides, else their median.
     """
     if a.side.status not in TIMED or b.side.status not in TIMED:
         return None
@@ -169,15 +169,15 @@ def _why_unclear(a: _Measured, b: _Measured, others: Mapping[str, float], baseli
         return f"measured with {a.threads} threads and with {b.threads}"
     for which, run in (("old", a), ("new", b)):
         if run.control is None or run.over_control is None:
-            few = _few(run.fixed)
+            few = _few(run.control_samples)
             return f"the control of the {which} run has too few samples: {few}; measure again, or use `lstm-parity duel`"
     assert a.control is not None
     assert b.control is not None
     limit = math.log1p(threshold)
     if abs(move := b.control.log - a.control.log) > limit:
-        return f"the machine changed: the control's own time moved by {in_per_cent(math.exp(move))}"
+        return f"the machine changed: the control's own time moved by {relative_change(math.exp(move))}"
     if baseline in others and abs(move := others[baseline]) > limit:
-        return f"the baseline's ratio to the control moved by {in_per_cent(math.exp(move))}"
+        return f"the baseline's ratio to the control moved by {relative_change(math.exp(move))}"
     if others and baseline not in others and abs(move := float(np.median(list(others.values())))) > limit:
-        return f"the other backends' ratios to the control moved, too, by {in_per_cent(math.exp(move))}"
+        return f"the other backends' ratios to the control moved, too, by {relative_change(math.exp(move))}"
     return None

@@ -1,60 +1,59 @@
-"""What a comparison says: as text for a terminal, as Markdown for a pull request, as JSON for programs."""
+"""The result of a comparison as text for a terminal, as Markdown for a pull request and as JSON."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from ..text import duration
-from .decide import CONFIDENCE, Change, Decided, Side, in_per_cent
+from ..text import count_of, duration, escape_markdown, markdown_table, relative_change, text_table
+from .decide import CONFIDENCE, Change, Decided, Side
 
 HEADINGS = ("verdict", "cell", "backend", "change", "99% interval", "old", "new")
 
 
 @dataclass(frozen=True)
 class About:
-    """What was compared. title: in a line; notes: lines for a person, where and how; facts: the same and more for programs."""
+    """What was compared."""
 
     title: str
     notes: tuple[str, ...]
+    """Lines for a person: which commits, where and how."""
     facts: Mapping[str, Any]
+    """The same and more for the JSON."""
 
 
 def as_text(decided: Sequence[Decided], threshold: float, about: About) -> str:
-    """Title and notes, a line a pair, those that matter last, and the counts below."""
+    """Title and notes, one line per pair with the bad ones last, and the summary."""
     ordered = sorted(decided, key=lambda d: (d.bad, d.verdict != "SAME"))
-    table = [HEADINGS, *(_columns(d) for d in ordered)]
-    widths = [max(len(row[k]) for row in table) for k in range(len(HEADINGS))]
-    lines = [about.title, *(f"    {note}" for note in _notes(about, threshold))]
-    for number, row in enumerate(table):
-        lines.append("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
-        if number and (why := _why(ordered[number - 1])):
-            lines.append(f"    {why}")
-    return "\n".join([*lines, in_short(decided)])
+    headings, *rows = text_table([HEADINGS, *map(_columns, ordered)])
+    lines = [about.title, *(f"    {note}" for note in _notes(about, threshold)), headings]
+    for d, row in zip(ordered, rows, strict=True):
+        lines += [row, f"    {_why(d)}"] if _why(d) else [row]
+    return "\n".join([*lines, summary(decided)])
 
 
 def as_markdown(decided: Sequence[Decided], threshold: float, about: About) -> str:
-    """A heading, the counts, a table, those that matter first, and the notes."""
+    """A heading, the summary, a table with the bad pairs first, and the notes."""
     ordered = sorted(decided, key=lambda d: (not d.bad, d.verdict == "SAME"))
-    lines = [f"### {_escaped(about.title)}", "", _escaped(in_short(decided)), ""]
-    lines += [f"| {' | '.join((*HEADINGS, 'why'))} |", f"|{' --- |' * (len(HEADINGS) + 1)}"]
+    rows = []
     for d in ordered:
-        verdict, *rest = (_escaped(text) for text in (*_columns(d), _why(d)))
-        lines.append(f"| {' | '.join((f'**{verdict}**' if d.bad else verdict, *rest))} |")
-    lines += ["", *(f"- {_escaped(note)}" for note in _notes(about, threshold))]
+        verdict, *rest = map(escape_markdown, (*_columns(d), _why(d)))
+        rows.append([f"**{verdict}**" if d.bad else verdict, *rest])
+    lines = [f"### {escape_markdown(about.title)}", "", escape_markdown(summary(decided)), ""]
+    lines += markdown_table([*HEADINGS, "reason"], rows)
+    lines += ["", *(f"- {escape_markdown(note)}" for note in _notes(about, threshold))]
     return "\n".join(lines) + "\n"
 
 
 def _notes(about: About, threshold: float) -> tuple[str, ...]:
-    return (*about.notes, f"the least change that matters is {100 * threshold:.3g}%")
+    return (*about.notes, f"the smallest change that matters is {100 * threshold:.3g}%")
 
 
 def as_json(decided: Sequence[Decided], threshold: float, about: About) -> str:
-    """Everything, the ratio of each round included."""
+    """All facts, and each pair with the ratio of each round."""
     pairs = []
     for d in decided:
         change = dict.fromkeys(f.name for f in fields(Change)) if d.pair.change is None else asdict(d.pair.change)
@@ -77,20 +76,18 @@ def as_json(decided: Sequence[Decided], threshold: float, about: About) -> str:
     return json.dumps(whole, indent=2) + "\n"
 
 
-def in_short(decided: Sequence[Decided]) -> str:
-    """How many pairs have each verdict, and how many were right and are not."""
+def summary(decided: Sequence[Decided]) -> str:
+    """How many pairs have each verdict, and how many are broken."""
     counts = Counter(d.verdict for d in decided)
-    said = ", ".join(f"{counts[v]} {v}" for v in ("SLOWER", "FASTER", "SAME", "UNCLEAR") if counts[v])
+    verdicts = ", ".join(f"{counts[v]} {v}" for v in ("SLOWER", "FASTER", "SAME", "UNCLEAR") if counts[v])
     broken = sum(d.pair.broken for d in decided)
-    return f"{len(decided)} pair{'s' * (len(decided) != 1)}: {said}" + (
-        f"; {broken} right before and not now" if broken else ""
-    )
+    return f"{count_of(len(decided), 'pair')}: {verdicts}" + (f"; {broken} right before and not now" if broken else "")
 
 
 def _columns(d: Decided) -> tuple[str, ...]:
     change = d.pair.change
-    ratio = "" if change is None else in_per_cent(change.ratio)
-    interval = "" if change is None else f"{in_per_cent(change.low)} to {in_per_cent(change.high)}"
+    ratio = "" if change is None else relative_change(change.ratio)
+    interval = "" if change is None else f"{relative_change(change.low)} to {relative_change(change.high)}"
     return (d.verdict, str(d.pair.cell), d.pair.backend, ratio, interval, _time(d.pair.old), _time(d.pair.new))
 
 
@@ -102,8 +99,3 @@ def _why(d: Decided) -> str:
     if d.pair.broken:
         return f"right before, now {d.pair.new.status}: {d.pair.new.reason or 'no reason given'}"
     return d.reason or ""
-
-
-def _escaped(text: str) -> str:
-    """Text that Markdown shows as it is, within a cell of a table."""
-    return re.sub(r"([\\`*_\[\]{}|#~!$<>&])", r"\\\1", " ".join(text.split()))

@@ -1,4 +1,4 @@
-"""A competing load: a process that keeps one core busy, in bursts and pauses of random length, as a neighbour does."""
+"""A competing load: a process that keeps one core busy in bursts of random length, with pauses of random length."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from time import perf_counter
 from ..worker.spawn import end, spawn
 
 BURST_S = (0.05, 1.0)
-"""Shortest and longest burst, and pause."""
+"""Shortest and longest burst and pause, in seconds."""
 
 
 @contextmanager
 def competing_load() -> Iterator[None]:
-    """Within, another process computes about half of the time."""
+    """Within, another process computes during about half of the time."""
     process, ours = spawn(_compute, 1)
     try:
         yield

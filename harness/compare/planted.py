@@ -1,4 +1,4 @@
-"""The NumPy backend under another name, and one that takes 5% longer, each time: what must be called SAME, and what found."""
+"""What `calibrate` compares with the NumPy backend: the same code under another name, and code that is 5% slower."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Same(NumpyLSTM):
 
 
 class Slowed(NumpyLSTM):
-    """NumPy's LSTM; when a call is done it stays busy for SLOWDOWN of the time that the call took."""
+    """NumPy's LSTM; after each call it stays busy for SLOWDOWN of the time that the call took."""
 
     def forward(self, x: Any, state: LSTMState, lengths: Any = None, training: bool = False) -> tuple[Any, LSTMState]:
         """See NumpyLSTM.forward."""

@@ -1,19 +1,27 @@
-"""The commands as a user calls them: exit codes, one line for what is wrong, and the three forms of what is said."""
+"""The command `duel` as a user calls it: exit codes, errors of one line, and its three outputs."""
 
+import argparse
 import json
 import os
 import subprocess
 import sys
 import time
+from itertools import product
+from pathlib import Path
 
 import pytest
 
+import lstm_parity
+import lstm_parity.harness.compare.duel
+from lstm_parity.harness.cli import main
+from lstm_parity.harness.commands.comparison import output
 from lstm_parity.harness.compare.decide import Change, Pair, Side, decide
 from lstm_parity.harness.compare.duel import duel_threads
 from lstm_parity.harness.compare.formatting import About, as_json, as_markdown, as_text
-from lstm_parity.harness.records import Cell
+from lstm_parity.harness.records import TIMED, Cell
 
-pytestmark = [pytest.mark.deep, pytest.mark.quiet]
+pytestmark = pytest.mark.deep
+measures = pytest.mark.quiet
 
 MINE = """\
 import time
@@ -28,9 +36,12 @@ ONE_CELL = [f"--{axis}-size={n}" for axis, n in (("batch", 2), ("hidden", 4), ("
 ONE_CELL += ["--sequence-length=3", "--mode=inference", "--budget=0.3"]
 
 
-def duel(bench, old, new, *words, **options):
-    patch = "import lstm_parity.harness.compare.duel as d\nd.measure_peaks = lambda threads, cuda: {}\nd.ROUNDS = 4"
-    return bench.run("duel", old, new, *ONE_CELL, *words, patch=patch, **options)
+PATCH = "import lstm_parity.harness.compare.duel as d\nd.measure_peaks = lambda threads, cuda: {}\nd.ROUNDS = 2"
+"""Makes a duel short."""
+
+
+def duel(bench, old, new, *words, rounds=2, **options):
+    return bench.run("duel", old, new, *ONE_CELL, *words, patch=PATCH.replace("= 2", f"= {rounds}"), **options)
 
 
 def commit(folder, message):
@@ -39,12 +50,13 @@ def commit(folder, message):
         subprocess.run(["git", *words], cwd=folder, check=True, env=env, capture_output=True)
 
 
-def test_a_slower_revision_is_exit_1_and_a_faster_one_0(bench):
+@measures
+def test_a_slower_revision_is_exit_1(bench):
     subprocess.run(["git", "init", "-q"], cwd=bench.folder, check=True)
     bench.file("mine.py", MINE.format(sleep=0.002, wrong=""))
     commit(bench.folder, "fast")
     bench.file("mine.py", MINE.format(sleep=0.006, wrong=""))
-    done = duel(bench, "mine.py:X@HEAD", "mine.py:X", "--json", "d.json", "--markdown", "d.md")
+    done = duel(bench, "mine.py:X@HEAD", "mine.py:X", "--json", "d.json", "--markdown", "d.md", rounds=3)
     assert done.returncode == 1, done.stderr
     assert "1 pair: 1 SLOWER" in done.stdout
     assert "**SLOWER**" in (bench.folder / "d.md").read_text()
@@ -52,23 +64,31 @@ def test_a_slower_revision_is_exit_1_and_a_faster_one_0(bench):
     (pair,) = said["pairs"]
     assert pair["verdict"] == "SLOWER"
     assert 1.5 < pair["low"] < pair["ratio"] < pair["high"] < 6
-    assert len(pair["rounds"]) == 4
+    assert len(pair["rounds"]) == 3
     assert pair["old"]["median_s"] < pair["new"]["median_s"]
     head = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=bench.folder, check=True, capture_output=True, text=True
     ).stdout.strip()
     assert said["commits"] == {"old": {"commit": head, "changed": False}, "new": {"commit": head, "changed": True}}
-    assert (said["threads"], said["budget_s"], said["rounds"]) == (duel_threads(), 0.3, 4)
+    assert (said["threads"], said["budget_s"], said["rounds"]) == (duel_threads(), 0.3, 3)
     assert said["cells"].startswith("smoke with ")
     assert "batch_size 2" in said["cells"]
-    for line in (f"old: mine.py:X@HEAD, commit {head[:10]}", f"new: mine.py:X, commit {head[:10]}, with changes that are not"):
+    for line in (f"old: mine.py:X@HEAD, commit {head[:10]}", f"new: mine.py:X, commit {head[:10]}, with uncommitted changes"):
         assert line in done.stdout
         assert line.replace("_", "\\_") in (bench.folder / "d.md").read_text()
     trees = subprocess.run(["git", "worktree", "list"], cwd=bench.folder, check=True, capture_output=True, text=True)
     assert len(trees.stdout.splitlines()) == 1
-    done = duel(bench, "mine.py:X", "mine.py:X@HEAD")
-    assert (done.returncode, "1 FASTER" in done.stdout) == (0, True), done.stdout
     assert list(bench.temporary.iterdir()) == []
+
+
+def test_the_exit_code_is_1_for_slower_and_broken_pairs_alone(capsys):
+    arguments = argparse.Namespace(threshold=0.02, json=None, markdown=None)
+    right, wrong = Side("PASSED", None, 1e-3), Side("WRONG", "y is wrong", None)
+    slower, faster = (Pair(Cell.of(), "b", right, right, Change(r, 0.99 * r, 1.01 * r, 0.0)) for r in (2.0, 0.5))
+    broken, fixed = (Pair(Cell.of(), "b", *sides, None) for sides in ((right, wrong), (wrong, right)))
+    for pairs, bad in (([faster, slower], True), ([faster], False), ([faster, broken], True), ([fixed], False)):
+        assert any(d.bad for d in output(pairs, About("", (), {}), arguments)) is bad
+    assert "1 FASTER" in capsys.readouterr().out
 
 
 def test_one_that_went_wrong_is_exit_1(bench):
@@ -78,7 +98,7 @@ def test_one_that_went_wrong_is_exit_1(bench):
     assert done.returncode == 1
     assert "1 UNCLEAR; 1 right before and not now" in done.stdout
     assert "right before, now WRONG: y is" in done.stdout
-    assert duel(bench, "bad.py:X", "mine.py:X").returncode == 0  # what has been mended is no regression
+    assert duel(bench, "bad.py:X", "mine.py:X").returncode == 0  # a side that is right now is no regression
 
 
 def test_where_one_side_runs_nowhere_nothing_is_compared(bench):
@@ -91,19 +111,23 @@ def test_where_one_side_runs_nowhere_nothing_is_compared(bench):
     assert last.startswith("lstm-parity duel: nothing was compared: no cell has a time on both sides; old: CRASHED, NameError")
 
 
-def test_a_backend_older_than_remarks_is_measured(bench):
+def test_a_backend_older_than_remarks_is_measured_against_itself(bench):
     bench.file("old.py", MINE.format(sleep=0, wrong="") + "    @property\n    def remark(self): raise AttributeError\n")
     done = duel(bench, "old.py:X", "old.py:X")
-    assert done.returncode in (0, 1), done.stderr  # 2: nothing was compared
+    assert done.returncode in (0, 1), done.stderr  # 2: nothing was compared; so small a cell may well differ between processes
+    assert "old.py:X (again) over old.py:X" in done.stdout
     assert "CRASHED" not in done.stdout
 
 
-def test_a_file_has_its_own_budget_and_a_preset_that_of_a_duel(bench):
-    sweep = bench.tiny(budget=0.2, steps=[3])
-    patch = "import lstm_parity.harness.compare.duel as d\nd.measure_peaks = lambda threads, cuda: {}\nd.ROUNDS = 2"
-    assert "0.2 s of sampling a cell" in bench.run("duel", "numpy", "numpy", sweep, patch=patch).stdout
-    sizes = [word for word in ONE_CELL if "budget" not in word]
-    assert "2 s of sampling a cell" in bench.run("duel", "numpy", "numpy", *sizes, patch=patch).stdout
+@pytest.mark.parametrize("tag", ["old", "new"])
+def test_revisions_of_either_layout_are_measured(layouts, monkeypatch, capsys, tag):
+    monkeypatch.chdir(layouts)
+    monkeypatch.setattr(lstm_parity.harness.compare.duel, "measure_peaks", lambda threads, cuda: {})
+    monkeypatch.setattr(lstm_parity.harness.compare.duel, "ROUNDS", 2)
+    assert main(["duel", f"numpy@{tag}", "numpy", *ONE_CELL]) in (0, 1)
+    out = capsys.readouterr().out
+    assert "1 pair: " in out
+    assert "CRASHED" not in out
 
 
 def test_where_neither_side_supports_a_cell_nothing_is_compared(bench):
@@ -116,12 +140,6 @@ def test_where_neither_side_supports_a_cell_nothing_is_compared(bench):
     assert "[2/" not in done.stderr
 
 
-def test_a_backend_against_itself(bench):
-    done = duel(bench, "numpy", "numpy")
-    assert "numpy (again) over numpy" in done.stdout
-    assert done.returncode in (0, 1)  # so small a cell may well differ between four processes
-
-
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -131,43 +149,34 @@ def test_a_backend_against_itself(bench):
         (("duel", "numpy", "numpy", "--json", "no/such/d.json"), "there is no folder no/such"),
         (("compare", "newest", "newest", "--store", "none.sqlite"), "no store at none.sqlite"),
         (("compare", "newest", "newest", "--store", "s.sqlite"), "holds no finished run"),
-        (("duel", "numpy@", "numpy"), "no revision stands after the @"),
+        (("duel", "numpy@", "numpy"), "there is no revision after the @"),
         (("duel", "numpy", "numpy", "--threshold", "-2%"), "--option=-1"),
     ],
 )
-def test_what_cannot_be_carried_out_is_exit_2_and_one_line(bench, words, said):
-    patch = "import lstm_parity.harness.compare.revision as r\nr.harness.__file__ = '/'"  # no checkout to fall back on
-    done = bench.run(*words, patch=patch)
-    assert done.returncode == 2, done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+def test_what_cannot_be_carried_out_is_exit_2_and_one_line(bench, monkeypatch, capfd, words, said):
+    monkeypatch.setattr(lstm_parity, "__file__", "/lstm_parity/__init__.py")  # no checkout to fall back on
+    monkeypatch.chdir(bench.folder)
+    try:
+        code = main([*words])
+    except SystemExit as error:
+        code = error.code
+    err = capfd.readouterr().err
+    assert code == 2, err
+    assert len(err.strip().splitlines()) == 1
+    assert said in err
 
 
-def test_finished_runs_of_one_store_and_of_two(bench):
+@measures
+def test_two_sweeps_are_compared(bench, monkeypatch, capsys):
     for _ in range(2):
-        assert bench.sweep(bench.tiny(budget=0.3)).returncode == 0
+        assert bench.sweep(bench.tiny(budget=0.3, steps=[3])).returncode == 0
     first, second = (run["run_id"] for run in bench.runs())
-    done = bench.run("compare", first, second, "--store", bench.store, "--json", "c.json", "--threshold", "400%")
-    assert done.returncode == 2
-    done = bench.run("compare", first, second, "--store", bench.store, "--json", "c.json")
-    assert done.returncode in (0, 1), done.stderr
-    assert f"compare: {second} over {first}" in done.stdout
-    said = json.loads((bench.folder / "c.json").read_text())
-    assert [pair["cell"]["sequence_length"] for pair in said["pairs"]] == [2, 3]
-    again = bench.run("compare", f"{bench.store}#{first}", bench.store)
-    assert again.stdout == done.stdout
-
-
-def test_a_run_that_is_not_finished_is_not_compared(bench):
-    assert bench.sweep(bench.tiny()).returncode == 0
-    with __import__("sqlite3").connect(bench.store) as db:
-        db.execute("UPDATE runs SET finished_at = NULL")
-    db.close()
-    done = bench.run("compare", bench.store, bench.store)
-    assert (done.returncode, "holds no finished run" in done.stderr) == (2, True)
-    done = bench.run("compare", f"{bench.store}#20", bench.store)
-    assert (done.returncode, "is not finished" in done.stderr) == (2, True)
+    monkeypatch.chdir(bench.folder)
+    assert main(["compare", first, second, "--store", str(bench.store), "--json", "c.json"]) in (0, 1)
+    assert f"compare: {second} over {first}" in capsys.readouterr().out
+    (pair,) = json.loads(Path("c.json").read_text())["pairs"]
+    assert pair["cell"]["sequence_length"] == 3
+    assert (pair["old"]["status"], pair["new"]["status"]) in product(TIMED, repeat=2)
 
 
 HOSTILE = "a|b <script> `x` *y*\nz"

@@ -1,4 +1,4 @@
-"""What a duel chooses where nothing is said."""
+"""What a duel chooses by default, and how its rounds become a pair."""
 
 from types import SimpleNamespace
 
@@ -19,13 +19,20 @@ def test_one_core_is_left_to_the_rest_of_the_machine(cores, threads, monkeypatch
     assert duel.duel_threads() == threads
 
 
-@pytest.mark.parametrize(("words", "threads", "budget_s"), [([], 1, 2.0), (["--threads", "2", "--budget", "3"], 2, 3.0)])
-def test_what_is_said_counts_and_else_the_duels_own(words, threads, budget_s, monkeypatch):
+@pytest.mark.parametrize(
+    ("words", "threads", "budget_s"),
+    [([], 1, 2.0), (["--threads", "2", "--budget", "3"], 2, 3.0), (["mine.toml"], 1, 0.2), (["batch-size"], 1, 2.0)],
+)
+def test_options_and_files_come_before_the_duels_defaults_and_these_before_a_presets(
+    words, threads, budget_s, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text("budget = 0.2\n[[grid]]\n")
     seen = []
 
     def measure(definition, *_):
         seen.append(definition)
-        raise CallError("that is all")
+        raise CallError("stop")
 
     for module in (duel, lstm_parity.harness.api.sweep):
         monkeypatch.setattr(module, "cpu_count", lambda: 2)
@@ -35,7 +42,7 @@ def test_what_is_said_counts_and_else_the_duels_own(words, threads, budget_s, mo
 
 
 def test_each_round_has_every_cell_once_in_an_order_of_its_own():
-    orders = [duel._shuffled(12, seed) for seed in range(5)]
+    orders = [duel._cell_order(12, seed) for seed in range(5)]
     assert all(sorted(order) == list(range(12)) for order in orders)
     assert len({tuple(order) for order in orders}) == 5
 
@@ -46,7 +53,7 @@ SIDES = ("old", "new")
 def rounds_of(monkeypatch, status, foreign_load, disturbed, gap_s=0.0):
     """The pair of a duel whose new side has that status, beside that load, in the first `disturbed` rounds."""
     monkeypatch.setattr(duel, "too_few_free_cores", lambda foreign, threads: foreign + threads > 2)
-    record = duel._Record()
+    record = duel._CellRounds()
     for number in range(duel.ROUNDS):
         odd = number < disturbed
         samples = [RawSample(b, 0, 1, 0.01 + 1e-5 * number, None, foreign_load if odd else 0.0, True) for b in range(4)]
@@ -59,26 +66,26 @@ def rounds_of(monkeypatch, status, foreign_load, disturbed, gap_s=0.0):
         found = SimpleNamespace(results=[(old, samples), (new, samples)], participants=sampled)
         monkeypatch.setattr(duel, "measure_cell", lambda *_, found=found: found)
         workers, context = SimpleNamespace(ready=dict, promises={}), SimpleNamespace(threads=1)
-        if not record.lost:
+        if not record.failed:
             duel._one_round(Cell(), record, 0, workers, context, SIDES)
     return duel._pair(Cell(), record, "new")
 
 
-def test_a_time_that_is_not_believed_beside_a_load_costs_its_round_and_not_the_cell(monkeypatch):
+def test_a_suspect_time_under_background_load_costs_its_round_and_not_the_cell(monkeypatch):
     pair = rounds_of(monkeypatch, "SUSPECT", 1.5, 3)
     assert (len(pair.rounds), pair.new.status, pair.why_unclear, pair.broken) == (duel.ROUNDS - 3, "PASSED", None, False)
     pair = rounds_of(monkeypatch, "SUSPECT", 1.5, 10)
-    assert (pair.why_unclear, pair.broken) == ("others kept the machine busy in 10 of 20 rounds", False)
+    assert (pair.why_unclear, pair.broken) == ("other processes kept the machine busy in 10 of 20 rounds", False)
 
 
 @pytest.mark.parametrize(("status", "foreign_load"), [("SUSPECT", 0.9), ("WRONG", 1.5)])
-def test_what_no_load_explains_is_not_excused(monkeypatch, status, foreign_load):
+def test_a_failure_that_no_load_explains_counts(monkeypatch, status, foreign_load):
     pair = rounds_of(monkeypatch, status, foreign_load, 1)
     assert (pair.new.status, pair.new.reason, pair.broken) == (status, "late", True)
 
 
-def test_the_answers_of_all_rounds_are_looked_at_together(monkeypatch):
-    """8 ms that a stopwatch leaves out are believed of the four samples of one round, and not of eighty."""
+def test_the_clocks_are_judged_over_all_rounds(monkeypatch):
+    """A worker's clock may leave out 8 ms in the four samples of one round, but not in the eighty of all."""
     pair = rounds_of(monkeypatch, "PASSED", 0.0, 0, gap_s=0.008)
     assert (pair.new.status, pair.new.reason) == ("SUSPECT", "the worker says 0.0101 s a sample, the parent's clock 0.0181 s")
     assert (pair.change, pair.broken) == (None, False)

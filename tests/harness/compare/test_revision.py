@@ -32,7 +32,7 @@ def repository(tmp_path, monkeypatch):
 def test_a_name_without_a_revision_is_as_it_is():
     for name in ("numpy", "a.b:C", "x/y.py:C"):
         with checked_out(name) as version:
-            assert (version.launch.backend, version.launch.module_path) == (name, ())
+            assert (version.worker.backend, version.worker.module_path) == (name, ())
 
 
 def test_the_commit_of_a_side_and_whether_it_lies_there_changed(repository):
@@ -61,7 +61,7 @@ def test_a_side_without_a_revision_needs_no_git(repository, monkeypatch):
 @pytest.mark.parametrize("revision", ["HEAD~1", "v0.1", "HEAD@{1}"])
 def test_a_file_of_a_revision_is_that_of_its_worktree(repository, revision):
     with checked_out(f"sub/mine.py:X@{revision}") as version:
-        path, _, name = version.launch.backend.rpartition(":")
+        path, _, name = version.worker.backend.rpartition(":")
         assert name == "X"
         assert Path(path).read_text().startswith("VERSION = 1\n")
         assert len(git(repository, "worktree", "list").splitlines()) == 2
@@ -77,8 +77,8 @@ def test_the_worktree_goes_when_the_duel_is_interrupted(repository):
 
 def test_a_module_is_looked_for_in_the_worktree_first(repository):
     with checked_out("sub.mine:X@HEAD") as version:
-        assert version.launch.backend == "sub.mine:X"
-        assert Path(version.launch.module_path[0], "sub", "mine.py").exists()
+        assert version.worker.backend == "sub.mine:X"
+        assert Path(version.worker.module_path[0], "sub", "mine.py").exists()
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_module_is_looked_for_in_the_worktree_first(repository):
         ("sub/mine.py:X@-x", "has no revision '-x'"),
         ("sub/other.py:X@HEAD", "that revision has no sub/other.py"),
         ("numpy@HEAD", "has no package `backends`"),
-        ("sub/mine.py:X@", "no revision stands after the @"),
+        ("sub/mine.py:X@", "there is no revision after the @"),
     ],
 )
 def test_what_is_not_there_is_said_in_one_line(repository, name, said):
@@ -140,4 +140,4 @@ def test_a_link_out_of_the_repository_is_what_the_repository_holds(repository, t
     git(repository, "add", "-A")
     git(repository, "commit", "-qm", "link")
     with checked_out("link.py:X@HEAD") as version:
-        assert Path(version.launch.backend.partition(":")[0]).is_symlink()
+        assert Path(version.worker.backend.partition(":")[0]).is_symlink()
