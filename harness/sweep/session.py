@@ -13,7 +13,7 @@ from lstm_parity.backends.problem import Array
 from ..machine.memory_usage import peak_memory_bytes
 from ..oracle.agreement import Results, project
 from ..problems.values import Inputs
-from ..worker.calls import FormError, HostReader, Output, call, spoil, upload
+from ..worker.calls import FormError, HostReader, Output, call, poison, upload
 from .device import Index, Stopwatch, Values, stopwatch
 from .hooks import Hooks
 from .inputs import InputRing, draw_weights
@@ -70,7 +70,7 @@ class Session:
             self._backend.to_host(array)
         downloaded = self._clock()
         results = self._results(output, message.rows, message.projection_seed)
-        spoil([output])
+        poison([output])
         remark = getattr(self._backend, "remark", str)  # an older revision's backend has none
         remark = "".join(c for c in " ".join(remark().split()) if c.isprintable())[:MAX_REMARK]
         return Checked(results, called - uploaded, (uploaded - start) + (downloaded - called), remark)
@@ -81,7 +81,7 @@ class Session:
         No method of the backend runs here once the inputs are known: its work would be outside the measured time.
         """
         self._hooks.disarm()
-        spoil(self._outputs)
+        poison(self._outputs)
         self._outputs, self._captured, self._inputs = [], None, []
         keys = iter(message.keys)
         for number in range(message.first, message.first + message.calls):

@@ -175,7 +175,7 @@ def _form(array: Any, shape: tuple[int, ...] | None = None) -> str:
     return f"a {type(array).__name__}"
 
 
-def spoil(outputs: Iterable[Output]) -> None:
+def poison(outputs: Iterable[Output]) -> None:
     """Fill what was returned with NaN: a backend that hands the same buffer out again must not find its answer in it."""
     for output in outputs:
         for array in output.arrays():

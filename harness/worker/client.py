@@ -15,8 +15,7 @@ from typing import Any
 
 from ..machine.host import oom_kills, process_seconds
 from ..records import Status
-from .answers import read_answer
-from .messages import Answer, Failure
+from .messages import Answer, Failure, read_answer
 from .server import LAYOUTS, Server, serve
 from .spawn import end, spawn
 

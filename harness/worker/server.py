@@ -1,21 +1,19 @@
 """The child process that holds one backend: it answers the parent's messages until the pipe closes.
 
-Nothing here decides anything: what a number means, and whether it is to be believed, is the parent's business. A subclass of
-`Server` adds what its parent may ask. Its module is imported before the worker's output is kept, so what it needs beyond the
-standard library it imports in its handlers.
+Nothing is judged here: what a number means, and whether it is believed, the parent decides. A subclass of `Server` adds the
+messages that its parent sends. Its module is imported before the worker knows which `backends` to load, so that what it needs
+beyond the standard library is imported in its handlers.
 """
 
 from __future__ import annotations
 
 import os
-import pickle
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
-from io import BytesIO
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 import lstm_parity
 
 from . import by_value
-from .public_names import PACKAGE, by_public_name
 from .spawn import adopt_orphans
 
 if TYPE_CHECKING:
@@ -31,11 +28,12 @@ if TYPE_CHECKING:
 
     from .messages import Answer, Describe, Description, Failure
 
+BACKENDS = "lstm_parity.backends"
 LAYOUTS = 256
-"""In so many ways arrays may lie in a page of 4096 bytes: glibc's allocator gives multiples of 16."""
-LARGER_THAN_A_GAP = 2**18
-"""Bytes for which there is no room between what Python has allocated until a worker begins."""
-LONGEST_REASON = 2000
+"""Offsets that an array can have within a page of 4096 bytes: glibc's allocator gives multiples of 16."""
+MIN_SHIFT_BYTES = 2**18
+"""More than any gap between what Python has allocated before the worker begins."""
+MAX_REASON = 2000
 """Characters of an exception's text."""
 
 
@@ -88,22 +86,24 @@ class Server:
 
 
 def serve(pipe: Connection, server_class: type[Server], backend_name: str, module_path: tuple[str, ...], layout: int) -> None:
-    """Answer messages until the pipe closes. `module_path` leads sys.path.
+    """Answer messages until the pipe closes.
 
-    layout: of LAYOUTS, where in a page arrays begin.
+    module_path: put in front of sys.path. layout: the offset of arrays within a page, in units of 16 bytes.
     """
     held = _shift_heap(layout)
     adopt_orphans()
     sys.path[:0] = module_path
     _load_backends_from(module_path)
     server, process = server_class(backend_name), os.getpid()
+    from .messages import read_message
+
     while True:
         try:
             message = read_message(pipe.recv_bytes())
         except (EOFError, OSError):
             break
         answer = server.answer(message)
-        if os.getpid() != process:  # a backend has forked itself, and its copy has no business here
+        if os.getpid() != process:  # a copy of this process that a backend has forked and left
             os._exit(0)
         for stream in (sys.stdout, sys.stderr):
             with suppress(Exception):  # a backend may have closed or replaced it
@@ -113,19 +113,8 @@ def serve(pipe: Connection, server_class: type[Server], backend_name: str, modul
     os._exit(0)  # without the exit handlers of whatever the backend loaded
 
 
-def read_message(pickled: bytes) -> Any:
-    """A message of the parent, in which classes of the backends package may have another module than here."""
-    return _Unpickler(BytesIO(pickled)).load()
-
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        """See pickle.Unpickler."""
-        return super().find_class(*by_public_name(module, name))
-
-
 def backends_package(checkout: str | Path) -> Path | None:
-    """The folder `backends` of a checkout of this project; None in another project, which may have a package of that name."""
+    """The folder `backends` of a checkout of this project, None in another project, which may have a package of that name."""
     package = Path(checkout, "backends")
     interface = package / "interface.py"
     ours = (package / "registry.py").is_file() and interface.is_file() and "class LSTMBackend" in interface.read_text("utf-8")
@@ -141,26 +130,26 @@ def _load_backends_from(folders: tuple[str, ...]) -> None:
     if package is None:
         return
     init = package / "__init__.py"
-    assert PACKAGE not in sys.modules, f"{PACKAGE} was imported before its folder was known"
-    spec = spec_from_file_location(PACKAGE, init, submodule_search_locations=[str(package)])
+    assert BACKENDS not in sys.modules, f"{BACKENDS} was imported before its folder was known"
+    spec = spec_from_file_location(BACKENDS, init, submodule_search_locations=[str(package)])
     assert spec is not None
     assert spec.loader is not None
-    sys.modules[PACKAGE] = lstm_parity.backends = module_from_spec(spec)
-    spec.loader.exec_module(sys.modules[PACKAGE])
-    built_in = import_module(f"{PACKAGE}.registry").BUILT_IN
+    sys.modules[BACKENDS] = lstm_parity.backends = module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[BACKENDS])
+    built_in = import_module(f"{BACKENDS}.registry").BUILT_IN
     for name, entry in built_in.items():
         if entry.target.startswith("backends."):
             built_in[name] = replace(entry, target=f"lstm_parity.{entry.target}")
 
 
 def _shift_heap(layout: int) -> bytearray:
-    """What moves all that is allocated while it is held, by `layout` times 16 bytes within a page.
+    """An allocation that shifts all later ones, as long as it is held, by `layout` times 16 bytes within a page.
 
-    Where arrays begin is otherwise decided by what was imported before, the same in every process. On an AMD EPYC, a product
-    with a 512 x 128 matrix takes 4% longer at an odd multiple of 16 bytes than at one of 32, and so identical code under two
-    names differed by 3% in every round of a duel (see Mytkowicz et al., ASPLOS 2009; Curtsinger and Berger, ASPLOS 2013).
+    Without it, the addresses of arrays depend on what was imported before, and are the same in every process. On an AMD EPYC, a
+    product with a 512 x 128 matrix takes 4% longer at an odd multiple of 16 bytes than at one of 32, so that identical code
+    under two names differed by 3% in every round of a duel (Mytkowicz et al., ASPLOS 2009; Curtsinger and Berger, ASPLOS 2013).
     """
-    return bytearray(LARGER_THAN_A_GAP + 16 * layout)
+    return bytearray(MIN_SHIFT_BYTES + 16 * layout)
 
 
 def _failure(error: BaseException) -> Failure:
@@ -172,7 +161,7 @@ def _failure(error: BaseException) -> Failure:
     from .messages import Failure
 
     try:
-        text = "".join(c if c.isprintable() else "?" for c in " ".join(str(error).split()))[:LONGEST_REASON]
+        text = "".join(c if c.isprintable() else "?" for c in " ".join(str(error).split()))[:MAX_REASON]
     except Exception:  # a backend's own exception may not even have a text
         text = "(without a text)"
     said = f": {text}" if text else ""

@@ -12,7 +12,7 @@ from lstm_parity.backends import LSTMBackend, LSTMWeights
 from lstm_parity.backends.problem import Array
 
 from ...oracle.results import Results
-from ...worker.calls import HostReader, Output, call, call_backward, call_forward, fill_with_nan, spoil, upload
+from ...worker.calls import HostReader, Output, call, call_backward, call_forward, fill_with_nan, poison, upload
 from ..program import Layout, Program, ProgramResult
 from .steady import repeat
 
@@ -35,7 +35,7 @@ def execute(backend: type[LSTMBackend], program: Program) -> ProgramResult:
             if program.keep:
                 kept.append((one.reader, one.output, one.steps, one.batch))
             else:
-                spoil([one.output])
+                poison([one.output])
         for number, (then, (reader, output, steps, batch)) in enumerate(zip(results, kept, strict=False), 1):
             old, new = then.tensors(), _read(reader, output, steps, batch).tensors()
             changed = [name for name in old if old[name].tobytes() != new[name].tobytes()]

@@ -8,10 +8,9 @@ import pytest
 import lstm_parity
 from lstm_parity.backends import Capabilities, LSTMSpec
 from lstm_parity.harness.compare.revision import checked_out
-from lstm_parity.harness.worker.answers import read_answer
 from lstm_parity.harness.worker.client import WorkerClient, WorkerError
-from lstm_parity.harness.worker.messages import Describe, Description
-from lstm_parity.harness.worker.server import Server, read_message
+from lstm_parity.harness.worker.messages import Describe, Description, read_answer, read_message
+from lstm_parity.harness.worker.server import Server
 
 
 def git(folder, *words):

@@ -10,7 +10,7 @@ import pytest
 from lstm_parity.backends import LSTMGradients, LSTMSpec, LSTMState, LSTMWeights
 from lstm_parity.backends.numpy_lstm import NumpyLSTM
 from lstm_parity.harness.problems.values import spread_inputs, spread_weights
-from lstm_parity.harness.worker.calls import FormError, HostReader, Output, call, fill_with_nan, spoil, upload
+from lstm_parity.harness.worker.calls import FormError, HostReader, Output, call, fill_with_nan, poison, upload
 
 T, B = 3, 5
 SPEC = LSTMSpec(input_size=2, hidden_size=4, num_layers=2, bidirectional=True)
@@ -196,7 +196,7 @@ def test_gradients_of_weights_of_another_form(name):
     output = weights_with(output_of(backend, inputs), change)
     with pytest.raises(FormError, match=f"^{message}$"):
         HostReader(backend, SPEC).read(output, T, B)
-    spoil([output])  # what is not of the form is dropped as it is
+    poison([output])  # what is not of the form is dropped as it is
 
 
 class Late(np.ndarray):
@@ -242,10 +242,10 @@ def test_what_to_host_gives_is_looked_at_too():
         HostReader(backend, SPEC).read(output_of(backend, inputs, training=False), T, B)
 
 
-def test_everything_that_was_returned_is_spoilt():
+def test_everything_that_was_returned_is_poisoned():
     backend, inputs = prepared()
     outputs = [output_of(backend, inputs) for _ in range(2)]
-    spoil(outputs)
+    poison(outputs)
     arrays = [array for output in outputs for array in output.arrays()]
     assert len(arrays) == 2 * (3 + 3 + 4 * 4)
     assert all(np.isnan(array).all() for array in arrays)
@@ -256,7 +256,7 @@ def test_what_cannot_be_written_is_left():
     output = output_of(backend, inputs)
     output.y.flags.writeable = False
     output.gradients = LSTMGradients(None, output.gradients.h0, output.gradients.c0, output.gradients.weights)
-    spoil([output])
+    poison([output])
     assert np.isfinite(output.y).all()
     assert np.isnan(output.state.h).all()
     assert np.isnan(output.gradients.h0).all()
