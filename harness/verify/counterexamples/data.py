@@ -1,7 +1,8 @@
-"""The arrays, weights and specs of a counterexample's script: its lines that define them."""
+"""The arrays, weights and specs of a counterexample as literals, or as names of arrays in a file beside it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,18 @@ from lstm_parity.backends import LSTMSpec, LSTMWeights
 from lstm_parity.backends.problem import Array
 
 from ...problems.values import Inputs
-from ..program import ProgramRun
+from ..program import Program
 from .literals import array_source
 
 
-def numbers(asked: ProgramRun) -> int:
+def numbers(program: Program) -> int:
     """How many numbers a program is made of."""
-    found = [a for _, weights in asked.program.instances for _, a in weights.items()]
-    found += [a for _, inputs in asked.program.calls for a in arrays(inputs).values()]
+    found = [a for _, weights in program.instances for _, a in weights.items()]
+    found += [a for _, inputs in program.calls for a in arguments(inputs).values()]
     return sum(a.size for a in {id(a): a for a in found}.values())
 
 
-def arrays(inputs: Inputs) -> dict[str, Array]:
+def arguments(inputs: Inputs) -> dict[str, Array]:
     """What a call gets, by the names of the script."""
     found = {"x": inputs.x, "h0": inputs.state.h, "c0": inputs.state.c}
     if inputs.lengths is not None:
@@ -35,17 +36,33 @@ def arrays(inputs: Inputs) -> dict[str, Array]:
 
 @dataclass
 class Data:
-    """The script's lines that define specs, weights and arrays; equal ones are written once."""
+    """The assignments that define specs, weights and arrays; equal ones are written once."""
 
     path: Path
+    """Of the script."""
     in_file: bool
+    """Whether the arrays go to a file beside the script."""
     lines: list[str] = field(default_factory=list)
     stored: dict[str, Array] = field(default_factory=dict)
+    """What goes to the file."""
     _known: dict[tuple[Any, ...], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.in_file:
             self.lines.append('ARRAYS = np.load(Path(__file__).with_suffix(".npz"))')
+
+    def program(self, program: Program) -> str:
+        """The call of `run` in the script that carries the program out."""
+        instances = ", ".join(f"({self.spec(spec)}, {self.weights(weights)})" for spec, weights in program.instances)
+        lines = ["    run(", f"        [{instances}],", "        ["]
+        for which, inputs in program.calls:
+            named = ", ".join(f'"{name}": {self.array(name, array)}' for name, array in arguments(inputs).items())
+            lines.append(f"            ({which}, {{{named}}}),")
+        lines.append("        ],")
+        if program.layout != "plain":
+            lines.append(f'        layout="{program.layout}",')
+        lines += [f"        {name}=True," for name in ("keep", "interleaved", "reuse") if getattr(program, name)]
+        return "\n".join([*lines, "    ),"])
 
     def array(self, name: str, array: Array) -> str:
         """The name under which the array is defined."""
@@ -72,8 +89,7 @@ class Data:
             for d, w in enumerate(layer):
                 lines.append("    DirectionWeights(" + ("  # " + ("forward", "reverse")[d] if len(layer) > 1 else ""))
                 for n, a in w.items():
-                    source = self._source(f"{name}_{l}_{d}_{n}", a, 12).split("\n")
-                    first, *rest = source
+                    first, *rest = self._source(f"{name}_{l}_{d}_{n}", a, 12).split("\n")
                     lines += [f"        {n}={first}", *(line[4:] for line in rest)]
                     lines[-1] += ","
                 lines.append("    ),")
@@ -83,11 +99,11 @@ class Data:
     def _source(self, name: str, array: Array, indent: int) -> str:
         if not self.in_file:
             return array_source(array, indent)
-        brain = array.dtype.name == "bfloat16"  # a dtype that NumPy's files do not know
-        self.stored[name] = array.view(np.uint16) if brain else array
-        return f'ARRAYS["{name}"]' + ".view(ml_dtypes.bfloat16)" * brain
+        is_bfloat16 = array.dtype.name == "bfloat16"  # NumPy's files do not know it
+        self.stored[name] = array.view(np.uint16) if is_bfloat16 else array
+        return f'ARRAYS["{name}"]' + ".view(ml_dtypes.bfloat16)" * is_bfloat16
 
-    def _named(self, name: str, key: tuple[Any, ...], source: Any) -> str:
+    def _named(self, name: str, key: tuple[Any, ...], source: Callable[[str], str]) -> str:
         key = (name, *key)
         if key not in self._known:
             number = sum(k[0] == name for k in self._known)
@@ -99,6 +115,6 @@ class Data:
 def _spec_source(spec: LSTMSpec) -> str:
     plain = LSTMSpec(spec.input_size, spec.hidden_size)
     names = ("num_layers", "bidirectional", "proj_size", "bias", "peephole", "precision")
-    said = [f"{n}={getattr(spec, n)!r}" for n in names if getattr(spec, n) != getattr(plain, n)]
-    arguments = ", ".join([f"input_size={spec.input_size}", f"hidden_size={spec.hidden_size}", *said])
-    return f"LSTMSpec({arguments})".replace("'", '"')
+    changed = [f"{n}={getattr(spec, n)!r}" for n in names if getattr(spec, n) != getattr(plain, n)]
+    given = ", ".join([f"input_size={spec.input_size}", f"hidden_size={spec.hidden_size}", *changed])
+    return f"LSTMSpec({given})".replace("'", '"')

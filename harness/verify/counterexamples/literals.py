@@ -14,7 +14,7 @@ COLUMNS = 110
 
 
 def array_source(array: Array, indent: int = 0) -> str:
-    """np.array([...], dtype=...) for an array of floats or integers; a NaN's payload is not kept. indent: of its first line."""
+    """np.array([...], dtype=...) for an array of floats or integers; a NaN's payload is lost. indent: of its first line."""
     dtype = _dtype_source(array.dtype)
     if array.size == 0:
         return f"np.zeros({array.shape}, dtype={dtype})"
@@ -53,7 +53,7 @@ def _in_line(array: Array) -> str:
 
 
 def _block(array: Array, indent: int) -> str:
-    """The nested list with its first line indented, too; a first axis' element a line where that fits."""
+    """The nested list, all lines indented; one element of the first axis a line where that fits."""
     space, line = " " * indent, _in_line(array)
     if array.ndim > 0 and array.size and indent + len(line) < COLUMNS and array.ndim < 3:
         return space + line

@@ -1,26 +1,27 @@
-"""Writes a failure down as a script that shows it again, with NumPy and the backend alone."""
+"""Writes a failure as a script that reproduces it with NumPy and the backend alone: templates/ filled with its data."""
 
 from __future__ import annotations
 
 import json
 import textwrap
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from string import Template
+from typing import Any
 
 import numpy as np
 
 from ...problems.problem import Problem
 from ..program import DisagreementError, FailureLocation, ProgramRun
-from .data import Data, arrays, numbers
-from .ends import comparison, expected_source, is_gradient, other_end
-from .literals import COLUMNS
-from .parts import calling, equations
+from .data import Data, arguments, numbers
+from .literals import COLUMNS, array_source, number_source
 
-MOST_NUMBERS = 20_000
-"""Beyond so many, the arrays go to a file beside the script."""
+MAX_NUMBERS = 20_000
+"""Above so many, the arrays go to a file beside the script."""
 
 HANG_S = 60
-"""A call that hung is given up after so many seconds."""
+"""Seconds after which the script gives up a call that hung."""
 
 
 def write_counterexample(
@@ -29,147 +30,134 @@ def write_counterexample(
     claim: str,
     backend_name: str,
     failure: DisagreementError,
-    finding: FailureLocation | None,
+    where: FailureLocation | None,
     hints: Sequence[str],
 ) -> None:
     """Write the script to `path` (and its arrays beside it, ending in .npz, where they are large).
 
-    Run, it makes the calls of the failure, says what came out and what should have, and exits 1 while that is wrong, 0 once the
-    backend is mended. finding: the element that is looked at; without one, what the failure is about: the exception, the form,
-    what was written to. Raises ValueError for a failure without a program.
+    The script makes the calls of the failure, prints what came out and what should have, and exits 1 while that is wrong, 0
+    once the backend is fixed. where: the element that is compared; without one, the script shows what the failure is about:
+    the exception, the form, what was written to. Raises ValueError for a failure without a program.
     """
     if not failure.runs:
-        raise ValueError("nothing was asked of the backend, so there is nothing to show")
-    asked = failure.runs if finding is None else [failure.runs[finding.program]]
-    if finding is None and asked[-1].result is not None and asked[-1].result.remarks:
-        asked = asked[-1:]
-    data = Data(path, sum(numbers(a) for a in asked) > MOST_NUMBERS)
-    calls = [calls_source(one, data, number, failure, len(asked)) for number, one in enumerate(asked)]
-    problem = asked[-1].problems[-1] if finding is None else asked[0].problems[finding.call]
-    problems = [p for one in asked for p in one.problems]
-    parts = [
-        calling(
-            layout=asked[-1].program.layout,
-            training=any(p.training for p in problems),
-            lengths=any(p.inputs.lengths is not None for p in problems),
-            spoiled=any(_spoiled(one) for one in asked),
-        )
-    ]
-    if finding is not None:
-        parts.append(_equations(problem, finding))
-        end = expected_source(asked[0], finding, data) + comparison(problem, finding)
-    else:
-        end = other_end(asked, failure)
-    parts.append("# fmt: off\n" + "\n".join(data.lines) + "\n# fmt: on")
-    body = "\n".join(
-        [f"NAME = {json.dumps(_name(backend_name), ensure_ascii=False)}", "Backend = load_backend(NAME)", *calls, end]
+        raise ValueError("no program was run, so there is nothing to reproduce")
+    runs = failure.runs if where is None else [failure.runs[where.program]]
+    if where is None and _changed(runs):
+        runs = runs[-1:]
+    problem = runs[-1].problems[-1] if where is None else runs[0].problems[where.call]
+    data = Data(path, sum(numbers(run.program) for run in runs) > MAX_NUMBERS)
+    programs = "\n".join(data.program(run.program) for run in runs)
+    name, fields = _ending(runs, failure, where, problem)
+    text = _template("script").substitute(
+        summary=_summary(path, check_name, claim, backend_name, failure, where, problem, hints, data.in_file),
+        name=_quoted(_absolute(backend_name)),
+        data="\n".join(data.lines),
+        limit=HANG_S if failure.kind == "hung" else None,
+        programs=programs,
+        ending=_template(name).substitute(fields).strip(),
     )
-    text_head = _docstring(path, check_name, claim, backend_name, failure, finding, problem, hints, data.in_file)
-    functions = "\n\n\n".join(p.strip("\n").replace("\n\n\n\n", "\n\n\n") for p in parts[:-1])
-    text = f"{text_head}\n\n{_imports(parts, body, data)}\n\n{functions}\n\n\n{parts[-1]}\n\n{body}"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text.rstrip() + "\n", encoding="utf-8")
     if data.in_file:
         np.savez_compressed(path.with_suffix(".npz"), allow_pickle=False, **data.stored)
 
 
-def _spoiled(asked: ProgramRun) -> bool:
-    """Whether what a call returned is overwritten before the next one."""
-    return len(asked.program.calls) > 1 and not asked.program.keep
+@cache
+def _template(name: str) -> Template:
+    return Template((Path(__file__).parent / "templates" / f"{name}.py.txt").read_text(encoding="utf-8"))
 
 
-def _name(backend_name: str) -> str:
+def equations_source() -> str:
+    """The part of the script that defines `equations`."""
+    return _template("equations").substitute()
+
+
+def _ending(
+    runs: Sequence[ProgramRun], failure: DisagreementError, where: FailureLocation | None, problem: Problem
+) -> tuple[str, dict[str, Any]]:
+    """The template of what the script compares, and its fields."""
+    if where is not None:
+        spot = where.spot
+        return "value", {
+            "equations": equations_source().strip(),
+            "tensor": _quoted(spot.tensor),
+            "index": tuple(int(i) for i in spot.index),
+            "allowed": number_source(np.float64(spot.allowed)),
+            "call": where.call,
+            "problem": _quoted(problem.describe()),
+            "where": _quoted(f"{spot.tensor}, {spot.where}"),
+        }
+    if failure.kind == "form":
+        return "form", _form(problem)
+    if failure.kind != "wrong":
+        return "returns", {"reason": _quoted(failure.reason)}
+    if _changed(runs):
+        return "changed", {}
+    if len({_key(p) for run in runs for p in run.problems}) == 1 < sum(len(run.problems) for run in runs):
+        return "same_bits", {"reason": _quoted(failure.reason)}
+    assert runs[-1].result is not None
+    seen = runs[-1].result.results[-1].tensors()
+    lines = [f'    "{n}": {array_source(a, 4)},' for n, a in seen.items() if n in ("y", "h_n", "c_n")]
+    return "seen", {"reason": _quoted(failure.reason), "seen": "\n".join(lines)}
+
+
+def _changed(runs: Sequence[ProgramRun]) -> bool:
+    """Whether the last program changed what it must not change."""
+    return runs[-1].result is not None and bool(runs[-1].result.remarks)
+
+
+def _form(problem: Problem) -> dict[str, Any]:
+    spec, inputs = problem.spec, problem.inputs
+    states = {"h_n": inputs.state.h.shape, "c_n": inputs.state.c.shape}
+    shapes = {"y": (*inputs.x.shape[:2], spec.output_size)} | states
+    if inputs.grad_y is not None:
+        shapes |= {"gradient of x": inputs.x.shape, "gradient of h0": states["h_n"], "gradient of c0": states["c_n"]}
+        shapes |= {f"gradient of {path}": array.shape for path, array in problem.weights.items()}
+    lines = "".join(f"    {_quoted(name)}: {shape},\n" for name, shape in shapes.items())
+    prefix = "ml_dtypes" if spec.dtype.name == "bfloat16" else "np"
+    return {"shapes": f"{{\n{lines}}}", "dtype": f"{prefix}.{spec.dtype.name}"}
+
+
+def _key(problem: Problem) -> tuple[Any, ...]:
+    weights = tuple(a.tobytes() for _, a in problem.weights.items())
+    return problem.spec, weights, tuple(a.tobytes() for a in arguments(problem.inputs).values())
+
+
+def _absolute(backend_name: str) -> str:
     """The backend's name; of a file, with its absolute path, so that the script runs from anywhere."""
     where, _, attribute = backend_name.rpartition(":")
     return f"{Path(where).expanduser().resolve()}:{attribute}" if where.endswith(".py") else backend_name
 
 
-def _docstring(
+def _summary(
     path: Path,
     check_name: str,
     claim: str,
     backend_name: str,
     failure: DisagreementError,
-    finding: FailureLocation | None,
+    where: FailureLocation | None,
     problem: Problem,
     hints: Sequence[str],
     in_file: bool,
 ) -> str:
-    said = [f"Counterexample to {check_name}.", f"Claim: {claim}", f"Backend: {backend_name}"]
-    said.append(f"Smallest problem: {problem.describe()}")
-    said.append(f"What is wrong: {failure.reason}")
-    if finding is not None and str(finding.spot) != failure.reason:
-        said.append(f"By the equations: {finding.spot}")
-    said += [f"Hint: {hint}" for hint in hints]
+    """The script's docstring."""
+    lines = [f"Counterexample to {check_name}.", f"Claim: {claim}", f"Backend: {backend_name}"]
+    lines += [f"Smallest problem: {problem.describe()}", f"What is wrong: {failure.reason}"]
+    if where is not None and str(where.spot) != failure.reason:
+        lines.append(f"By the equations: {where.spot}")
+    lines += [f"Hint: {hint}" for hint in hints]
     if in_file:
-        said.append(f"Its arrays are in {path.with_suffix('.npz').name}, beside it.")
-    said.append(f"Run it: python {path.name}. It exits 1 while this is wrong, and 0 once the backend is mended.")
-    wrapped = ["\n".join(textwrap.wrap(_escaped(one), COLUMNS, subsequent_indent="    ")) for one in said]
-    return '"""' + wrapped[0] + "\n\n" + "\n".join(wrapped[1:]) + '\n"""'
+        lines.append(f"Its arrays are in {path.with_suffix('.npz').name}, beside it.")
+    lines.append(f"Run it: python {path.name}. It exits 1 while this is wrong, and 0 once the backend is fixed.")
+    wrapped = ["\n".join(textwrap.wrap(_escaped(line), COLUMNS, subsequent_indent="    ")) for line in lines]
+    return wrapped[0] + "\n\n" + "\n".join(wrapped[1:]) + "\n"
 
 
 def _escaped(text: str) -> str:
-    """The text as it may stand in a docstring, on one line."""
-    return " ".join(text.split()).replace("\\", "\\\\").replace('"""', "'''").rstrip('"')
+    """The text for a docstring, on one line."""
+    return " ".join(text.split()).replace("\\", "\\\\").replace('"""', "'''")
 
 
-def _imports(parts: list[str], body: str, data: Data) -> str:
-    text = "\n".join([*parts, body])
-    lines = ["import faulthandler"] * ("faulthandler." in text) + ["import sys"] * ("sys." in text)
-    lines += ["from contextlib import suppress"] * ("suppress(" in text) + ["from pathlib import Path"] * ("Path(" in text)
-    lines += [""] * bool(lines) + ["import ml_dtypes"] * ("ml_dtypes." in text) + ["import numpy as np"]
-    names = [n for n in ("DirectionWeights", "LSTMSpec", "LSTMState", "LSTMWeights", "load_backend") if n in text]
-    return "\n".join([*lines, f"from lstm_parity import {', '.join(names)}"]) + "\n"
-
-
-def calls_source(asked: ProgramRun, data: Data, number: int, failure: DisagreementError, programs: int) -> str:
-    """The program: its instances, its calls in order, and what became of what was given and returned."""
-    program, tag = asked.program, f"{chr(ord('a') + number % 26)}_" if programs > 1 else ""
-    lines = ["", f"# program {number + 1}"] if programs > 1 else [""]
-    if failure.kind == "hung":
-        lines.append(f"faulthandler.dump_traceback_later({HANG_S}, exit=True)  # it hung: shows where, and exits 1")
-    watch = failure.kind == "wrong" and asked.result is not None and bool(asked.result.remarks)
-    if watch:
-        before = data.weights(program.instances[0][1])
-        lines.append(f"weights_before = [a.tobytes() for _, a in {before}.items()]")
-        lines.append("changed = []")
-    for k, (spec, weights) in enumerate(program.instances, 1):
-        lines.append(f"lstm_{tag}{k} = Backend({data.spec(spec)}, {data.weights(weights)})")
-    backs: list[str] = []
-    for k, (which, inputs) in enumerate(program.calls, 1):
-        names = {n: data.array(n, a) for n, a in arrays(inputs).items()}
-        lstm, arguments = f"lstm_{tag}{which + 1}", [names[n] for n in ("x", "h0", "c0")]
-        arguments += [f"lengths={names[n]}" for n in ("lengths",) if n in names] + ["training=True"] * ("grad_y" in names)
-        ahead = [f"given_{tag}{k}, returned_{tag}{k} = forward({', '.join([lstm, *arguments])})"]
-        back = []
-        if "grad_y" in names:
-            grads = ", ".join(names[n] for n in ("grad_y", "grad_h", "grad_c"))
-            back.append(f"backward({lstm}, given_{tag}{k}, returned_{tag}{k}, {grads})")
-        back.append(f"got_{tag}{k} = host({lstm}, returned_{tag}{k})")
-        if watch:
-            original = "{" + ", ".join(f'"{n}": {v}' for n, v in names.items()) + "}"
-            back.append(f"for name, before in {original}.items():")
-            back.append(f"    if np.asarray({lstm}.to_host(given_{tag}{k}[name])).tobytes() != before.tobytes():")
-            back.append(f'        changed.append(f"call {k} wrote to {{name}}")')
-        back += [f"spoil(returned_{tag}{k})"] if _spoiled(asked) else []
-        lines += ahead if program.interleaved else [*ahead, *back]
-        backs += back if program.interleaved else []
-    lines += backs
-    if watch and program.keep:
-        for k, (which, _) in enumerate(program.calls, 1):
-            lines.append(f"for name, after in host(lstm_{tag}{which + 1}, returned_{tag}{k}).items():")
-            lines.append(f"    if after.tobytes() != got_{tag}{k}[name].tobytes():")
-            lines.append(f'        changed.append(f"{{name}} of call {k} was changed by a later call")')
-    if watch:
-        lines.append(
-            f"for (path, array), before in zip({data.weights(program.instances[0][1])}.items(), weights_before, strict=True):"
-        )
-        lines.append("    if array.tobytes() != before:")
-        lines.append('        changed.append(f"{path} was written to")')
-    if failure.kind == "hung":
-        lines.append("faulthandler.cancel_dump_traceback_later()")
-    return "\n".join(lines)
-
-
-def _equations(problem: Problem, finding: FailureLocation) -> str:
-    return equations(problem.spec, lengths=problem.inputs.lengths is not None, gradient=is_gradient(finding))
+def _quoted(text: str) -> str:
+    """The text as a string literal on one line."""
+    return json.dumps(" ".join(text.split()), ensure_ascii=False)
