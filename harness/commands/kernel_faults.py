@@ -1,9 +1,7 @@
-"""`python -m lstm_parity.harness.faults.kernels`: every planted fault.
+"""`python -m lstm_parity.harness.faults.kernels`: what finds each planted kernel fault, the emulator or tests of values.
 
-What the emulator finds, and what value tests alone would have said.
-
-The value tests are the property suite with the emulator's detectors off: the kernels run under the same schedules, and only
-numbers are looked at. Exit code 1 if the detectors miss a fault.
+The tests of values are the property suite with the emulator's detectors off: the kernels run under the same schedules, and only
+numbers are compared. Exit code 1 if the emulator misses a fault.
 """
 
 from __future__ import annotations
@@ -17,7 +15,8 @@ from pathlib import Path
 from lstm_parity.backends.cupy_raw.emulator.schedule import KINDS, Schedule
 
 from ..faults.kernels.catalogue import FAULTS
-from ..faults.kernels.fault import Fault
+from ..faults.kernels.fault import KernelFault
+from ..faults.score import Score
 from ..verify.checks import CHECKS
 from ..verify.isolation.remote import RemoteExecutor
 from ..verify.results import Options
@@ -42,20 +41,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m lstm_parity.harness.faults.kernels", description=__doc__)
     parser.add_argument("--examples", type=int, default=5, help="drawn problems a check of the property suite (default: 5)")
     arguments = parser.parse_args()
-    missed = unseen = 0
+    by_emulator, by_values = [], []
     print("| fault | file | the emulator finds | the property suite, detectors off |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for fault in FAULTS:
             kernels = fault.plant(Path(folder))
-            found, failed = ", ".join(_findings(fault, kernels)), _first_failure(fault, kernels, arguments.examples)
-            missed, unseen = missed + (not found), unseen + (failed is None)
-            print(f"| {fault.name} | {fault.file} | {found or 'MISSED'} | {failed or 'nothing'} |", flush=True)
-    count = len(FAULTS)
-    print(f"\n{count} faults: the emulator finds {count - missed}, value tests alone {count - unseen}.")
-    return int(missed > 0)
+            found = fault.result(list(_findings(fault, kernels)), "emulator")
+            failed = fault.result(list(_first_failure(fault, kernels, arguments.examples)), "property suite")
+            by_emulator.append(found)
+            by_values.append(failed)
+            print(f"| {fault.name} | {fault.file} | {found.reason or 'MISSED'} | {failed.reason or 'nothing'} |", flush=True)
+    emulator, values = Score(tuple(by_emulator)), Score(tuple(by_values))
+    print(f"\n{len(FAULTS)} faults: the emulator finds {emulator.killed}, value tests alone {values.killed}.")
+    return int(bool(emulator.survivors))
 
 
-def _findings(fault: Fault, kernels: Path) -> Iterator[str]:
+def _findings(fault: KernelFault, kernels: Path) -> Iterator[str]:
     """The kinds of finding, with the places that they name."""
     under = [Schedule(kind, number) for number, kind in enumerate(KINDS)]
     seen = set()
@@ -65,8 +66,8 @@ def _findings(fault: Fault, kernels: Path) -> Iterator[str]:
             yield f"{finding.kind} at {finding.file}:{finding.line}"
 
 
-def _first_failure(fault: Fault, kernels: Path, examples: int) -> str | None:
-    """The first check of the property suite that fails without the detectors; None where all pass."""
+def _first_failure(fault: KernelFault, kernels: Path, examples: int) -> Iterator[str]:
+    """The first check of the property suite that fails without the detectors; nothing where all pass."""
     name = "PersistentEmulated" if fault.path == "persistent" else "StepwiseEmulated"
     file = kernels / "faulty.py"
     file.write_text(BACKEND.format(name=name, kernels=str(kernels)), encoding="utf-8")
@@ -76,10 +77,10 @@ def _first_failure(fault: Fault, kernels: Path, examples: int) -> str | None:
         for check in sorted(CHECKS, key=lambda check: check.name not in FIRST):
             result = run_check(check, f"{file}:Faulty", executor, promises, Options(examples=examples, shrink=False))
             if result.status == "FAIL":
-                return check.name
+                yield check.name
+                return
     finally:
         executor.close()
-    return None
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..text import escape_markdown, markdown_table
+
 
 @dataclass(frozen=True)
 class FaultResult:
@@ -80,20 +82,18 @@ def as_markdown(score: Score, checks: Sequence[str]) -> str:
         f"{len(score.false_alarms)} of {len(score.right)} right ones flagged.",
     ]
     for title, results in (("Survivor", score.survivors), ("False alarm", score.false_alarms)):
-        lines += [f"- **{title}**: `{r.name}`: {r.what} {r.reason}" for r in results]
-    lines += ["", "## Checks", "", "| check | kills | of | alone |", "|---|---|---|---|"]
+        lines += [f"- **{title}**: `{r.name}`: {escape_markdown(f'{r.what}; {r.reason}')}" for r in results]
+    rows = []
     for check in checks:
         tried = sum(check in r.tried for r in score.wrong)
         alone = ", ".join(f"`{r.name}`" for r in score.alone(check)) or ("" if score.kills(check) else "none at all")
-        lines.append(f"| {check} | {len(score.kills(check))} | {tried} | {alone} |")
-    lines += ["", "## Kill matrix", "", "| family | mutant | what is wrong | killed by |", "|---|---|---|---|"]
+        rows.append((check, str(len(score.kills(check))), str(tried), alone))
+    lines += ["", "## Checks", "", *markdown_table(("check", "kills", "of", "alone"), rows)]
+    rows = []
     for r in score.wrong:
         after = f" (after {r.after})" if r.after else ""
-        lines.append(f"| {r.family} | `{r.name}`{after} | {_cell(r.what)} | {', '.join(r.killed_by) or '**survives**'} |")
-    lines += ["", "## Right ones", "", "| name | what is different | flagged by |", "|---|---|---|"]
-    lines += [f"| `{r.name}` | {_cell(r.what)} | {', '.join(r.killed_by) or 'none'} |" for r in score.right]
+        rows.append((r.family, f"`{r.name}`{after}", escape_markdown(r.what), ", ".join(r.killed_by) or "**survives**"))
+    lines += ["", "## Kill matrix", "", *markdown_table(("family", "mutant", "what is wrong", "killed by"), rows)]
+    right = [(f"`{r.name}`", escape_markdown(r.what), ", ".join(r.killed_by) or "none") for r in score.right]
+    lines += ["", "## Right ones", "", *markdown_table(("name", "what is different", "flagged by"), right)]
     return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")

@@ -1,1 +1,1 @@
-"""Faults that are planted in copies of the kernels: does the emulator find each, and would value tests have?"""
+"""Faults planted in copies of the CUDA kernels: does the emulator find each, and would tests of values find it?"""

@@ -1,8 +1,8 @@
-"""The faults: every barrier of the kernels taken out in turn, flags relaxed, guards off by one, reads before the write."""
+"""The planted kernel faults: each barrier removed in turn, flags relaxed, guards off by one, reads before the write."""
 
 from __future__ import annotations
 
-from .fault import Fault
+from .fault import KernelFault
 
 BARRIER = "__syncthreads();"
 RACE = ("race",)
@@ -18,16 +18,16 @@ WAIT_BACKWARD = "others.wait<Size>(exchanges * done + 1);"
 
 FAULTS = (
     # every barrier of the persistent kernels, in turn
-    Fault("no-barrier-after-waiting", "exchange.cuh", BARRIER, "", "persistent", RACE),
-    Fault("no-barrier-before-publishing", "exchange.cuh", BARRIER, "", "persistent", RACE, which=1),
-    Fault("no-barrier-after-staging", "slice.cuh", BARRIER, "", "persistent", RACE),
-    Fault("no-barrier-after-product", "slice.cuh", BARRIER, "", "persistent", RACE, which=1),
-    Fault("forward-no-barrier-after-set-up", FORWARD, BARRIER, "", "persistent", RACE, features=VECTORS),
-    # what one block says to another
-    Fault("flag-stored-relaxed", "exchange.cuh", "store_release(", "store_relaxed(", "persistent", RACE),
-    Fault("flag-awaited-relaxed", "exchange.cuh", "wait_acquire(", "wait_relaxed(", "persistent", RACE),
-    Fault("waits-for-the-exchange-before", "exchange.cuh", "slice, count)", "slice, count - 1)", "persistent", RACE),
-    Fault(
+    KernelFault("no-barrier-after-waiting", "exchange.cuh", BARRIER, "", "persistent", RACE),
+    KernelFault("no-barrier-before-publishing", "exchange.cuh", BARRIER, "", "persistent", RACE, which=1),
+    KernelFault("no-barrier-after-staging", "slice.cuh", BARRIER, "", "persistent", RACE),
+    KernelFault("no-barrier-after-product", "slice.cuh", BARRIER, "", "persistent", RACE, which=1),
+    KernelFault("forward-no-barrier-after-set-up", FORWARD, BARRIER, "", "persistent", RACE, features=VECTORS),
+    # synchronization between blocks
+    KernelFault("flag-stored-relaxed", "exchange.cuh", "store_release(", "store_relaxed(", "persistent", RACE),
+    KernelFault("flag-awaited-relaxed", "exchange.cuh", "wait_acquire(", "wait_relaxed(", "persistent", RACE),
+    KernelFault("waits-for-the-exchange-before", "exchange.cuh", "slice, count)", "slice, count - 1)", "persistent", RACE),
+    KernelFault(
         "one-producer-is-not-awaited",
         "exchange.cuh",
         "slice < int(gridDim.x)",
@@ -35,7 +35,7 @@ FAULTS = (
         "persistent",
         RACE,
     ),
-    Fault(
+    KernelFault(
         "publishes-too-early",
         FORWARD,
         "others.publish(exchanges * (s + 1))",
@@ -43,7 +43,7 @@ FAULTS = (
         "persistent",
         (*RACE, *UNWRITTEN),
     ),
-    Fault(
+    KernelFault(
         "publishes-too-little",
         FORWARD,
         "others.publish(exchanges * (s + 1))",
@@ -51,10 +51,12 @@ FAULTS = (
         "persistent",
         ("deadlock",),
     ),
-    Fault("publishes-at-another-place", "exchange.cuh", "first + int(blockIdx.x)", "first", "persistent", (*RACE, "deadlock")),
-    Fault("forward-projects-without-waiting", FORWARD, WAIT_FORWARD, "", "persistent", RACE, features=PROJECTED),
-    Fault("backward-projects-without-waiting", BACKWARD, WAIT_BACKWARD, "", "persistent", RACE, features=PROJECTED),
-    Fault(
+    KernelFault(
+        "publishes-at-another-place", "exchange.cuh", "first + int(blockIdx.x)", "first", "persistent", (*RACE, "deadlock")
+    ),
+    KernelFault("forward-projects-without-waiting", FORWARD, WAIT_FORWARD, "", "persistent", RACE, features=PROJECTED),
+    KernelFault("backward-projects-without-waiting", BACKWARD, WAIT_BACKWARD, "", "persistent", RACE, features=PROJECTED),
+    KernelFault(
         "one-buffer-for-all-steps",
         FORWARD,
         "kept = training ? s : 0",
@@ -64,8 +66,8 @@ FAULTS = (
         features=PROJECTED,
     ),
     # asynchronous copies
-    Fault("copies-not-awaited", "slice.cuh", "copy_async_wait();", "", "persistent", ("in flight",), features=VECTORS),
-    Fault(
+    KernelFault("copies-not-awaited", "slice.cuh", "copy_async_wait();", "", "persistent", ("in flight",), features=VECTORS),
+    KernelFault(
         "copies-of-pieces-that-are-not-aligned",
         "slice.cuh",
         "k = place % pieces * Size::vector",
@@ -75,7 +77,7 @@ FAULTS = (
         features=VECTORS,
     ),
     # what is read before it is written
-    Fault(
+    KernelFault(
         "operand-of-missing-rows-not-cleared",
         FORWARD,
         "operand(place / Size::operand_stride, place % Size::operand_stride) = to_storage(0);",
@@ -84,7 +86,7 @@ FAULTS = (
         UNWRITTEN,
         features=TENSOR_CORES,
     ),
-    Fault(
+    KernelFault(
         "last-step-without-the-final-state",
         BACKWARD,
         "sequence.is_last(t, length) ? to_real(grad_h(d, b, j)) :",
@@ -92,10 +94,10 @@ FAULTS = (
         "persistent",
         UNWRITTEN,
     ),
-    Fault(
+    KernelFault(
         "state-not-loaded", FORWARD, "h_last(i, row) = h0(d, b0 + i, j0 + row);", ";", "persistent", UNWRITTEN, features=RAGGED
     ),
-    Fault(
+    KernelFault(
         "dz-of-the-padding-not-written",
         BACKWARD,
         "dz(t, b, gate * Size::hidden + unit) = to_storage(0);",
@@ -105,11 +107,11 @@ FAULTS = (
         features=RAGGED,
     ),
     # guards and tails of the persistent kernels
-    Fault("units-of-u-unguarded", FORWARD, " && unit < Size::hidden;", ";", "persistent", BOUNDS),
-    Fault("outputs-of-u-unguarded", BACKWARD, " && j0 + row < Size::state;", ";", "persistent", BOUNDS),
-    Fault("tail-of-the-batch-unguarded", "slice.cuh", "if (b0 + row < batch) copy", "copy", "persistent", BOUNDS),
-    Fault("units-off-by-one", FORWARD, "if (unit >= Size::hidden ||", "if (unit > Size::hidden ||", "persistent", BOUNDS),
-    Fault(
+    KernelFault("units-of-u-unguarded", FORWARD, " && unit < Size::hidden;", ";", "persistent", BOUNDS),
+    KernelFault("outputs-of-u-unguarded", BACKWARD, " && j0 + row < Size::state;", ";", "persistent", BOUNDS),
+    KernelFault("tail-of-the-batch-unguarded", "slice.cuh", "if (b0 + row < batch) copy", "copy", "persistent", BOUNDS),
+    KernelFault("units-off-by-one", FORWARD, "if (unit >= Size::hidden ||", "if (unit > Size::hidden ||", "persistent", BOUNDS),
+    KernelFault(
         "outputs-off-by-one",
         BACKWARD,
         "if (j >= Size::state ||",
@@ -118,7 +120,7 @@ FAULTS = (
         BOUNDS,
         features=PROJECTED,
     ),
-    Fault(
+    KernelFault(
         "reads-past-the-padding",
         FORWARD,
         "if (t >= length) return;",
@@ -127,7 +129,7 @@ FAULTS = (
         BOUNDS,
         features={"ragged": True, "bidirectional": True},
     ),
-    Fault(
+    KernelFault(
         "tail-of-k-unguarded",
         "slice.cuh",
         "k < Size::width ? weight(row, k) : to_storage(0)",
@@ -137,9 +139,9 @@ FAULTS = (
         features=TENSOR_CORES,
     ),
     # the matrix product
-    Fault("gemm-no-barrier-after-staging", "gemm.cu", BARRIER, "", "stepwise", RACE),
-    Fault("gemm-no-barrier-before-staging", "gemm.cu", BARRIER, "", "stepwise", RACE, which=1, features={"hidden": 40}),
-    Fault(
+    KernelFault("gemm-no-barrier-after-staging", "gemm.cu", BARRIER, "", "stepwise", RACE),
+    KernelFault("gemm-no-barrier-before-staging", "gemm.cu", BARRIER, "", "stepwise", RACE, which=1, features={"hidden": 40}),
+    KernelFault(
         "gemm-half-of-the-threads-at-the-barrier",
         "gemm.cu",
         BARRIER,
@@ -147,13 +149,13 @@ FAULTS = (
         "stepwise",
         ("barrier",),
     ),
-    Fault(
+    KernelFault(
         "gemm-row-guard-off-by-one", "gemm.cu", "if (first_row + i < rows)", "if (first_row + i <= rows)", "stepwise", BOUNDS
     ),
-    Fault("gemm-column-guard-off-by-one", "gemm.cu", "n < columns) c(i, n)", "n <= columns) c(i, n)", "stepwise", BOUNDS),
-    Fault("gemm-tail-of-k-unguarded", "gemm.cu", "min(DEPTH, depth - k0)", "DEPTH", "stepwise", BOUNDS),
+    KernelFault("gemm-column-guard-off-by-one", "gemm.cu", "n < columns) c(i, n)", "n <= columns) c(i, n)", "stepwise", BOUNDS),
+    KernelFault("gemm-tail-of-k-unguarded", "gemm.cu", "min(DEPTH, depth - k0)", "DEPTH", "stepwise", BOUNDS),
     # the other kernels
-    Fault(
+    KernelFault(
         "cells-guard-off-by-one",
         "stepwise_forward.cu",
         "place >= batch * Size::hidden",
@@ -161,7 +163,7 @@ FAULTS = (
         "stepwise",
         BOUNDS,
     ),
-    Fault(
+    KernelFault(
         "cells-write-the-next-step",
         "stepwise_forward.cu",
         "(d, t, b, u) = c_new",
@@ -169,10 +171,10 @@ FAULTS = (
         "stepwise",
         BOUNDS,
     ),
-    Fault(
+    KernelFault(
         "first-step-reads-one-before", "stepwise_backward.cu", "sequence.is_first(t, length) ?", "false ?", "stepwise", BOUNDS
     ),
-    Fault(
+    KernelFault(
         "last-step-reads-the-product",
         "stepwise_backward.cu",
         "sequence.is_last(t, length) ? to_real(grad_h(d, b, j)) :",
@@ -180,7 +182,7 @@ FAULTS = (
         "stepwise",
         UNWRITTEN,
     ),
-    Fault(
+    KernelFault(
         "two-rows-write-one-place",
         "stepwise_forward.cu",
         "y(t, b, d, u) = out;",
@@ -188,7 +190,7 @@ FAULTS = (
         "stepwise",
         (*RACE, *UNWRITTEN),
     ),
-    Fault(
+    KernelFault(
         "projection-guard-off-by-one",
         "stepwise_forward.cu",
         "place >= batch * Size::state",
@@ -197,11 +199,11 @@ FAULTS = (
         BOUNDS,
         features={"proj_size": 5},
     ),
-    Fault("sums-no-barrier", "sums.cu", BARRIER, "", "stepwise", RACE),
-    Fault("sums-shuffle-names-too-few-lanes", "sums.cu", "0xffffffffu", "0x00ffffffu", "stepwise", ("warp",)),
-    Fault("sums-guard-off-by-one", "sums.cu", "row < rows; row", "row <= rows; row", "stepwise", BOUNDS),
-    Fault("sums-tail-of-columns-unguarded", "sums.cu", " && place < columns", "", "stepwise", BOUNDS),
-    Fault(
+    KernelFault("sums-no-barrier", "sums.cu", BARRIER, "", "stepwise", RACE),
+    KernelFault("sums-shuffle-names-too-few-lanes", "sums.cu", "0xffffffffu", "0x00ffffffu", "stepwise", ("warp",)),
+    KernelFault("sums-guard-off-by-one", "sums.cu", "row < rows; row", "row <= rows; row", "stepwise", BOUNDS),
+    KernelFault("sums-tail-of-columns-unguarded", "sums.cu", " && place < columns", "", "stepwise", BOUNDS),
+    KernelFault(
         "copy-guard-off-by-one",
         "copies.cu",
         "place >= (long long)rows * columns",

@@ -1,9 +1,9 @@
-"""A fault: one small change to the kernels that the emulator must find, and the problem that shows it."""
+"""A planted kernel fault: one edit of a kernel that the emulator must find, and the problem that shows it."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from lstm_parity.backends.cupy_raw.source import KERNELS
 
 from ...problems.problem import Problem
 from ...problems.regimes import draw_problem
+from ..score import FaultResult
 
 
 def small_problem(
@@ -28,24 +29,28 @@ def small_problem(
 
 
 @dataclass(frozen=True)
-class Fault:
-    """Replace the `which`-th place (from 0) of `old` in `file` by `new`.
-
-    path: the plan whose kernels are changed. kinds: of findings, one of which must be reported. features: of the problem that
-    shows it, as small_problem takes them.
-    """
+class KernelFault:
+    """One edit of a kernel's source: the `which`-th place (from 0) of `old` in `file` is replaced by `new`."""
 
     name: str
     file: str
     old: str
     new: str
     path: PlanPath
+    """The plan whose kernels are changed."""
     kinds: tuple[str, ...]
+    """Kinds of finding, one of which the emulator must report."""
     which: int = 0
     features: Mapping[str, Any] = field(default_factory=dict)
+    """Of the problem that shows it, as small_problem takes them."""
+
+    def result(self, found: Sequence[str], tried: str) -> FaultResult:
+        """Its record in a score. found: what `tried` said about it."""
+        what = f"{self.old!r} is replaced by {self.new!r}"
+        return FaultResult(self.name, self.file, what, "", tuple(found), (tried,), ", ".join(found))
 
     def plant(self, folder: Path) -> Path:
-        """A copy of the kernels in `folder`, with the fault in it. Raises ValueError where the file has no such place."""
+        """Copy the kernels into `folder` with the fault; returns the copy. Raises ValueError where there is no such place."""
         copy = folder / self.name
         shutil.copytree(KERNELS, copy)
         path = copy / self.file

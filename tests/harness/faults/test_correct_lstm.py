@@ -1,7 +1,8 @@
-"""The mutants are what they say: the subject is right, the right ones agree, each wrong one can be told from the subject."""
+"""CorrectLSTM and the right mutants agree with the equations; each wrong one gives other results than CorrectLSTM."""
 
 import re
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -64,7 +65,7 @@ def arrays(results):
 
 
 @pytest.mark.parametrize("precision", STORAGE)
-def test_the_subject_agrees_with_the_reference_and_the_equations(precision):
+def test_it_agrees_with_the_reference_and_the_equations(precision):
     reference = load_backend("numpy")
     for seed in range(8):
         spec, weights, inputs = drawn(seed + 8 * list(STORAGE).index(precision), precision)
@@ -89,18 +90,18 @@ def test_right_ones_agree(mutant):
             assert found.agrees, (seed, spec, found)
 
 
-def test_the_subject_keeps_h_in_storage_between_steps():
+def test_h_is_stored_between_steps():
     spec = LSTMSpec(3, 5, precision="bfloat16")
     rng = np.random.default_rng(0)
-    subject = CorrectLSTM(spec, spread_weights(spec, rng))
+    lstm = CorrectLSTM(spec, spread_weights(spec, rng))
     inputs = spread_inputs(spec, 4, 2, rng)
-    subject.forward(inputs.x, inputs.state, training=True)
-    for step in subject.trace.runs[0][0].steps:
+    lstm.forward(inputs.x, inputs.state, training=True)
+    for step in lstm.trace.runs[0][0].steps:
         np.testing.assert_array_equal(step.h, step.h.astype(spec.dtype).astype(step.h.dtype))
         assert step.c.dtype == np.float32
 
 
-def test_padding_and_other_rows_do_not_reach_a_row_of_the_subject():
+def test_padding_and_other_rows_do_not_reach_a_row():
     spec = LSTMSpec(4, 5, num_layers=2, bidirectional=True, proj_size=3, peephole=True)
     weights = spread_weights(spec, np.random.default_rng(0))
     inputs = spread_inputs(spec, 6, 4, np.random.default_rng(1), training=True)
@@ -114,9 +115,9 @@ def test_padding_and_other_rows_do_not_reach_a_row_of_the_subject():
     for a, b in zip(arrays(plain), arrays(padded), strict=True):
         np.testing.assert_array_equal(a, b)
     x[0, 0] = np.nan
-    spoilt = called(CorrectLSTM(spec, weights), replace(inputs, x=x))
-    np.testing.assert_array_equal(spoilt.y[:, 1:], plain.y[:, 1:])
-    assert np.isnan(spoilt.y[:, 0]).any()
+    with_nan = called(CorrectLSTM(spec, weights), replace(inputs, x=x))
+    np.testing.assert_array_equal(with_nan.y[:, 1:], plain.y[:, 1:])
+    assert np.isnan(with_nan.y[:, 0]).any()
 
 
 def test_activations_of_right_ones_keep_their_promise():
@@ -134,10 +135,10 @@ def test_activations_of_right_ones_keep_their_promise():
 
 # What a mutant gets: sizes, one for each that some mutant is only wrong at, and values likewise.
 
-SIZES = [  # T, B, I, H
-    *[(7, 5, 9, 13), (6, 3, 4, 4), (1, 1, 1, 1), (3, 1, 2, 33), (4, 33, 2, 32), (135, 2, 3, 5), (2, 103, 2, 66)],
-]
+SIZES = [(7, 5, 9, 13), (6, 3, 4, 4), (1, 1, 1, 1), (3, 1, 2, 33), (4, 33, 2, 32)]  # T, B, I, H
+LONG_OR_WIDE = [(135, 2, 3, 5), (2, 103, 2, 66)]
 VALUES = ["spread", "large", "odd"]
+PROBLEMS = [*((sizes, kind) for sizes in SIZES for kind in VALUES), *((sizes, "spread") for sizes in LONG_OR_WIDE)]
 
 
 def with_values(kind, weights, inputs):
@@ -234,14 +235,26 @@ def unequal(got, wanted, allowed):
     return not bool(np.all(np.abs(a[finite] - b[finite]) <= allowed * size))
 
 
+@cache
+def given_weights(spec, kind, seed):
+    weights = spread_weights(spec, np.random.default_rng([seed, 1]))
+    return weights_times(weights, 30) if kind == "large" else weights
+
+
+@cache
+def expected_calls(promises, spec, steps, batch, kind, seed):
+    """The inputs of each call, and the arrays that CorrectLSTM returns."""
+    weights = given_weights(spec, kind, seed)
+    found = calls(spec, promises, steps, batch, kind, weights, seed)
+    return [(inputs, arrays(called(CorrectLSTM(spec, weights), copied(inputs)))) for inputs in found]
+
+
 def fault(mutant, steps, batch, input_size, hidden, kind, seed=0):
-    """What shows that the mutant is not the subject, "" if nothing does."""
+    """What shows that the mutant is not CorrectLSTM, "" if nothing does."""
     promises = mutant.backend.capabilities
     for precision in sorted(promises.precisions):
         spec = spec_for(promises, precision, input_size, hidden)
-        weights = spread_weights(spec, np.random.default_rng([seed, 1]))
-        if kind == "large":
-            weights = weights_times(weights, 30)
+        weights = given_weights(spec, kind, seed)
         allowed = 2.0 ** {"float64": -50, "float32": -21, "tf32": -12, "float16": -11, "bfloat16": -8}[precision]
         own = weights_times(weights, 1)
         backend = mutant.backend(spec, own)
@@ -249,8 +262,9 @@ def fault(mutant, steps, batch, input_size, hidden, kind, seed=0):
         if any(not np.array_equal(a, b) for (_, a), (_, b) in zip(own.items(), weights.items(), strict=True)):
             return "weights written"
         held, buffer = [], np.empty(0)
-        conversation = calls(spec, promises, steps, batch, kind, weights, seed)
-        for k, inputs in enumerate(conversation):
+        conversation = expected_calls(promises, spec, steps, batch, kind, seed)
+        second = conversation[1][0]
+        for k, (inputs, wanted) in enumerate(conversation):
             mine = copied(inputs)
             if k == 1:  # the caller uses its buffer again
                 np.copyto(buffer, mine.x)
@@ -268,12 +282,12 @@ def fault(mutant, steps, batch, input_size, hidden, kind, seed=0):
                 if any(unequal(a, b, 0) for a, b in held):
                     return f"call {k}: changes what was returned before"
                 held = [(a, a.copy()) for a in after]
-                called(other, copied(conversation[1]))
+                if k < 2:  # another instance in between
+                    called(other, copied(second))
             except Exception as error:
                 return f"call {k}: {type(error).__name__}: {error}"
             if any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(before, given(mine), strict=True)):
                 return f"call {k}: inputs written"
-            wanted = arrays(called(CorrectLSTM(spec, weights), inputs))
             if len(wanted) != len(arrays(results)):
                 return f"call {k}: results missing"
             for n, (got, w) in enumerate(zip(arrays(results), wanted, strict=True)):
@@ -301,7 +315,7 @@ WITHOUT_WRONG_VALUES = {
 }
 
 
-PROMISES = [  # what the mutants promise, here of the subject
+PROMISES = [  # what the mutants promise, here of CorrectLSTM
     {},
     {"precisions": frozenset(STORAGE)},
     {"lengths": True, "zero_lengths": True, "gradients": True},
@@ -310,22 +324,20 @@ PROMISES = [  # what the mutants promise, here of the subject
 
 
 @pytest.mark.parametrize("promises", PROMISES, ids=lambda p: ", ".join(p) or "least")
-def test_the_subject_shows_no_fault(promises):
+def test_correct_lstm_shows_no_fault(promises):
     class Promising(CorrectLSTM):
         capabilities = Capabilities(**promises)
 
-    mutant = Mutant("subject", "right", "The subject.", Promising)
-    for sizes in SIZES:
-        for kind in VALUES:
-            assert not fault(mutant, *sizes, kind), (sizes, kind)
+    mutant = Mutant("correct", "right", "nothing is wrong", Promising)
+    few = "precisions" in promises or "num_layers" in promises  # each takes long
+    for sizes, kind in PROBLEMS[:6] if few else PROBLEMS:
+        assert not fault(mutant, *sizes, kind), (sizes, kind)
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
-def test_each_wrong_one_can_be_told_from_the_subject(family):
-    silent = [
-        m.name for m in WRONG if m.family == family and not any(fault(m, *sizes, kind) for kind in VALUES for sizes in SIZES)
-    ]
-    assert set(silent) <= set(WITHOUT_WRONG_VALUES), silent
+def test_each_wrong_one_differs(family):
+    differing = [m for m in WRONG if m.family == family and m.name not in WITHOUT_WRONG_VALUES]
+    assert not [m.name for m in differing if not any(fault(m, *sizes, kind) for sizes, kind in PROBLEMS)]
 
 
 @pytest.mark.parametrize("name", ["order-of-sums-changes", "gradients-not-deterministic"])
@@ -341,7 +353,7 @@ def test_what_only_differs_from_call_to_call_does(name):
 
 
 def test_there_are_enough_of_every_family_each_with_a_name_and_a_line():
-    assert len(WRONG) >= 120
+    assert len(WRONG) >= 490
     assert len(RIGHT) >= 10
     assert {m.family for m in WRONG} == FAMILIES
     assert {m.family for m in RIGHT} == {"right"}
@@ -351,6 +363,7 @@ def test_there_are_enough_of_every_family_each_with_a_name_and_a_line():
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", m.name)
         assert m.what
         assert not m.what.endswith(".")
+    for m in (*WRONG[::50], *RIGHT[:1]):
         assert load_backend(f"{m.backend.__module__}:{m.backend.__name__}") is m.backend
     assert {m.after for m in WRONG} - {""} == DEFECTS
 

@@ -1,6 +1,7 @@
 """Each check can fail: on a backend that breaks what it claims, within few examples. `lstm-parity mutants` tries all on all."""
 
 import json
+import re
 
 import pytest
 
@@ -84,8 +85,8 @@ def test_every_check_finds_its_mutant(check):
 
 
 def test_there_are_enough_and_every_real_defect_is_one_of_them():
-    assert len(wrong()) >= 100
-    assert len(right()) >= 8
+    assert len(wrong()) >= 490
+    assert len(right()) >= 20
     defects = " ".join(mutant.after for mutant in wrong())
     for defect in (
         "pytorch 177016",
@@ -108,6 +109,7 @@ FOUND_LATE = {
     "strided-gradient-misread": "strided-inputs",
     "gradients-not-deterministic": "deterministic",
     "steps-cached-without-length": "changing-shapes",
+    "nan-spreads-over-the-batch": "row-of-nan",
 }
 """Real defects that the first checks of the list cannot see, and the check that does."""
 
@@ -126,7 +128,7 @@ def test_real_defects_are_found(name):
 @pytest.mark.parametrize("precision", ["float32", "float16", "bfloat16"])
 def test_every_gate_swap_is_found(precision):
     end = "" if precision == "float32" else f"-{precision}"
-    swaps = [m for m in wrong() if m.family == "gates" and m.name.endswith(f"swapped{end}") and "recurrent" not in m.name]
+    swaps = [m for m in wrong() if re.fullmatch(f"(input|forget|candidate)-and-(forget|candidate|output)-swapped{end}", m.name)]
     assert len(swaps) == 6
     for mutant in swaps:
         assert try_mutant(mutant, 10, first_only=True).killed_by, mutant.name
@@ -154,7 +156,7 @@ def test_products_of_another_precision_are_named(name, named):
     assert named in found.failure.reason, found.failure.reason
 
 
-def test_the_score_in_words():
+def test_the_score_as_json_and_as_markdown():
     killed = FaultResult("a", "gates", "What a does.", "pytorch 1", ("form", "bounded"), ("form", "bounded"), "form: why")
     survivor = FaultResult("b", "gates", "What b does.", "", (), ("form",), "")
     alarm = FaultResult("c", "right", "What c does.", "", ("form",), ("form",), "form: why")
