@@ -66,7 +66,8 @@ def sweep(
         threads: of every backend; all cores if None.
         budget: seconds of sampling a cell, in place of the preset's.
         store: the file that rows and samples are written to.
-        resume: continue the newest run of the same sweep in the store.
+        resume: continue the newest run of the same sweep in the store. A class that is sent by value is the same one only as
+            long as this process runs.
         progress: whether progress is shown on standard error.
 
     Raises:

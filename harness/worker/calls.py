@@ -1,7 +1,7 @@
-"""A constructed backend's calls: inputs up, forward and backward, what was returned down again, and its form.
+"""A constructed backend's calls: upload of inputs, forward and backward, download of results, and the check of their form.
 
-What a backend returns is believed in nothing: each array must be of the type that `to_device` gives and come down as a plain
-NumPy array of the promised shape and dtype. Whether its values are right is not asked here.
+Each returned array must be of the type that `to_device` gives and come down as a plain NumPy array of the promised shape and
+dtype. Values are checked elsewhere.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from ..problems.values import Inputs
 
 
 class FormError(Exception):
-    """A backend returned something else than the interface asks for."""
+    """A backend returned something of another form than the interface asks for."""
 
 
 @dataclass(eq=False)  # not frozen: it is made within timed calls, and a frozen one takes longer
 class Output:
-    """What one call returned: y [T, B, D*R], the final state, and the gradients (None for inference).
-
-    Arrays are the backend's own as `call` gives them, host arrays as `HostReader` gives them.
-    """
+    """What one call returned: the backend's own arrays from `call`, host arrays from `HostReader`."""
 
     y: Any
+    """[T, B, D*R]"""
     state: LSTMState
+    """The final one: h [L*D, B, R], c [L*D, B, H]."""
     gradients: LSTMGradients | None
+    """None for inference."""
 
     def arrays(self) -> list[Any]:
-        """Every array in it; what stands in the place of a DirectionWeights is left out."""
+        """Every array in it, without those of anything that is no DirectionWeights where one is expected."""
         found = [self.y, self.state.h, self.state.c]
         if self.gradients is not None:
             found += [self.gradients.x, self.gradients.h0, self.gradients.c0]
@@ -47,7 +47,7 @@ class Output:
 def upload(backend: LSTMBackend, inputs: Inputs, put: Callable[[Array], Any] | None = None) -> tuple[Any, ...]:
     """The arguments of `call`: x, state, lengths and, for a training step, grad_y and grad_state.
 
-    put: what makes the backend's array of a host array; its to_device if None.
+    put: makes the backend's array from a host array; its to_device if None.
     """
     put = put or backend.to_device
     state = LSTMState(put(inputs.state.h), put(inputs.state.c))
@@ -58,7 +58,7 @@ def upload(backend: LSTMBackend, inputs: Inputs, put: Callable[[Array], Any] | N
 
 
 def call(backend: LSTMBackend, arguments: tuple[Any, ...], training: bool) -> Output:
-    """Forward and, for training, backward, on what `upload` gave. Raises FormError where they return another kind of thing."""
+    """Forward and, for training, backward, on what `upload` gave. Raises FormError."""
     output = call_forward(backend, arguments, training)
     return call_backward(backend, arguments, output) if training else output
 
@@ -89,7 +89,7 @@ def _pair(returned: Any) -> tuple[Any, LSTMState]:
 
 
 class HostReader:
-    """Brings what a backend returned down to the host and checks the form of every array of it."""
+    """Copies what a backend returned to the host and checks the form of every array of it."""
 
     def __init__(self, backend: LSTMBackend, spec: LSTMSpec) -> None:
         self._to_host, self._spec = backend.to_host, spec
@@ -97,7 +97,7 @@ class HostReader:
         self._brought: dict[int, tuple[Any, Any]] = {}
 
     def bring(self, output: Output) -> list[Any]:
-        """Every array of the output as to_host gives it, which `read` then reads without asking for it again."""
+        """Every array of the output as to_host gives it; `read` then uses these arrays."""
         arrays = output.arrays()
         brought = [self._to_host(array) for array in arrays]
         self._brought = {id(array): (array, host) for array, host in zip(arrays, brought, strict=True)}
@@ -107,8 +107,8 @@ class HostReader:
         """The output of a call with T = steps and B = batch, as host arrays in the storage dtype.
 
         rows: batch rows of which everything but the weights' gradients is copied, [T, len(rows), D*R] and so on; if None,
-        arrays are what to_host gives, and may share the backend's memory. Raises FormError, naming the tensor, what is there
-        and what was expected.
+        arrays are what to_host gives, and may share the backend's memory. Raises FormError, with the tensor's name, its form
+        and the expected one.
         """
         spec = self._spec
         states = spec.num_layers * spec.num_directions
@@ -163,7 +163,7 @@ class HostReader:
             raise FormError(f"{name} is {_form(array)}, expected what to_device gives, a {self._array_type.__name__}")
         of, host = self._brought.get(id(array), (None, None))
         found = host if of is array else self._to_host(array)
-        # An array's subclass could put off its work until it is read, when no clock runs.
+        # a subclass could defer its work until it is read, after the clock has stopped
         if type(found) is not np.ndarray or found.shape != shape or found.dtype != self._spec.dtype:
             raise FormError(f"{name} is {_form(found)}, expected {_form(np.empty(0, self._spec.dtype), shape)}")
         return found
@@ -176,16 +176,16 @@ def _form(array: Any, shape: tuple[int, ...] | None = None) -> str:
 
 
 def poison(outputs: Iterable[Output]) -> None:
-    """Fill what was returned with NaN: a backend that hands the same buffer out again must not find its answer in it."""
+    """Fill what was returned with NaN, so that a backend that returns the same buffer again does not find its answer in it."""
     for output in outputs:
         for array in output.arrays():
             fill_with_nan(array)
 
 
 def fill_with_nan(array: Any) -> None:
-    """The backend's array, where it can be written to: one that cannot be cannot be handed out again changed, either.
+    """Fill the backend's array, unless it is read-only.
 
-    Arrays of integers hold a format's bits: all of them set is NaN in each of the formats.
+    An array of integers holds the bits of a floating-point format, in each of which all bits set is NaN.
     """
     holds_bits = getattr(getattr(array, "dtype", None), "kind", "") == "u"
     with suppress(TypeError, ValueError, RuntimeError):

@@ -1,4 +1,4 @@
-"""The parent's handle of one worker process: start it, ask it with a time limit, hold it still, tell how it ended."""
+"""The parent's handle of one worker process: start it, ask it with a time limit, stop and resume it, say how it ended."""
 
 from __future__ import annotations
 
@@ -19,24 +19,27 @@ from .messages import Answer, Failure, read_answer
 from .server import LAYOUTS, Server, serve
 from .spawn import end, spawn
 
-LAST_WORDS = 600
-"""Characters of a worker's output that a reason may quote."""
-LARGEST_OUTPUT = 2**20
+MAX_QUOTED = 600
+"""Characters of a worker's output that a reason quotes."""
+MAX_OUTPUT = 2**20
 """Bytes of a worker's output that are kept; a backend may print without end."""
-LOOK_S = 0.25
-"""How often a worker that has not answered yet is looked after."""
+CHECK_S = 0.25
+"""Seconds between checks of a worker that has not answered yet."""
 KILLS_S = 1.0
-"""How often the system's kills for want of memory are counted anew: that takes 0.1 ms."""
+"""Seconds between counts of the system's out-of-memory kills; a count takes 0.1 ms."""
 ENDING_S = 5.0
-"""How long a worker that has closed its pipe may take to end."""
+"""Seconds that a worker that has closed its pipe may take to end."""
 
 
 class WorkerError(Exception):
-    """A worker did not do what it was asked. status: the result row's; reason: one line."""
+    """A worker did not do what it was asked."""
 
     def __init__(self, status: Status, reason: str) -> None:
         super().__init__(reason)
-        self.status, self.reason = status, reason
+        self.status = status
+        """Of the result row."""
+        self.reason = reason
+        """One line."""
 
 
 _STATUS: dict[str, Status] = {
@@ -50,11 +53,7 @@ _STATUS: dict[str, Status] = {
 
 
 class WorkerClient:
-    """One worker process for one backend. server_class: what answers in it; it must be importable there by its name.
-
-    module_path: where the worker looks for modules first, the package `backends` among them: the folder of another revision.
-    layout: of server.LAYOUTS, where in a page its arrays begin; any of them where nothing is said.
-    """
+    """One worker process for one backend."""
 
     def __init__(
         self,
@@ -64,6 +63,11 @@ class WorkerClient:
         module_path: tuple[str, ...] = (),
         layout: int | None = None,
     ) -> None:
+        """Start it.
+
+        server_class: answers in the worker; importable by its name. module_path: folders in which the worker looks for modules
+        first, also for the package `backends`. layout: see server.serve; a random one if None.
+        """
         self.backend = backend
         handle, path = tempfile.mkstemp(prefix="lstm-parity-worker-")
         self._output, self._path = os.fdopen(handle, "r+b", buffering=0), Path(path)
@@ -93,9 +97,9 @@ class WorkerClient:
         self._count_kills(start)
         try:
             self._pipe.send(message)
-            while not self._pipe.poll(max(0.0, min(LOOK_S, start + limit_s - monotonic()))):
+            while not self._pipe.poll(max(0.0, min(CHECK_S, start + limit_s - monotonic()))):
                 self._bound_output()
-                # A child of the backend's may hold the pipe open after the worker has gone.
+                # a process that the backend has started may keep the pipe open after the worker has ended
                 if not self.alive and not self._pipe.poll():
                     raise EOFError
                 if monotonic() - start >= limit_s:
@@ -105,18 +109,18 @@ class WorkerClient:
                 answer = read_answer(self._pipe.recv_bytes(), message.answer) if answered else None
         except (EOFError, OSError) as error:
             if late.is_set():
-                raise WorkerError("TIMEOUT", f"it began an answer, and did not end it{self._last_words()}") from error
+                raise WorkerError("TIMEOUT", f"it began an answer and did not finish it{self._quoted_output()}") from error
             raise self._ended() from error
-        except Exception as error:  # an answer that is not to be unpickled, or cannot be
+        except Exception as error:  # an answer of another type, or that cannot be unpickled
             self.kill()
             raise WorkerError("CRASHED", f"unreadable answer: {type(error).__name__}: {error}") from error
         if not answered:
             self.kill()
             what = type(message).__name__.removesuffix("Request").lower()
-            raise WorkerError("TIMEOUT", f"no answer to {what!r} within {limit_s:.3g} s{self._last_words()}")
+            raise WorkerError("TIMEOUT", f"no answer to {what!r} within {limit_s:.3g} s{self._quoted_output()}")
         self._bound_output()
         if isinstance(answer, Failure):
-            raise WorkerError(_STATUS[answer.kind], answer.reason)  # what was printed may be of earlier calls
+            raise WorkerError(_STATUS[answer.kind], answer.reason)  # its output may be of earlier calls
         return answer
 
     @property
@@ -125,11 +129,11 @@ class WorkerClient:
         return self._process.poll() is None
 
     def pause(self) -> None:
-        """Hold all threads of the worker and of its processes still, so that none spins beside another backend's sample."""
+        """Stop the worker and the processes that it has started, so that no thread runs during another's sample."""
         self._signal("SIGSTOP")
 
     def resume(self) -> None:
-        """Let a paused worker go on."""
+        """Continue a paused worker."""
         self._signal("SIGCONT")
 
     def _signal(self, name: str) -> None:
@@ -154,7 +158,7 @@ class WorkerClient:
 
     @contextmanager
     def _ended_after(self, seconds: float, late: threading.Event) -> Iterator[None]:
-        """Within, the worker is ended when the time is up, and `late` is set: its half of a message must hold nobody up."""
+        """Within, the worker is killed after that time, and `late` is set: half of a message must not block the parent."""
 
         def end() -> None:
             late.set()
@@ -170,39 +174,39 @@ class WorkerClient:
             timer.cancel()
 
     def _count_kills(self, now: float) -> None:
-        """Those so far were of other processes, if this one is alive after they were counted."""
+        """Count the system's out-of-memory kills; those until a moment at which this worker is alive were others."""
         if now - self._kills_at >= KILLS_S:
             kills, self._kills_at = oom_kills(), now
             self._kills = kills if self.alive else self._kills
 
     def _ended(self) -> WorkerError:
-        """How a worker ended that has closed its pipe."""
+        """How a worker that has closed its pipe ended."""
         start = monotonic()
         while self.alive and monotonic() - start < ENDING_S:
             sleep(0.01)
         if self.alive:
             self.kill()
-            return WorkerError("CRASHED", f"the process closed its pipe and went on{self._last_words()}")
+            return WorkerError("CRASHED", f"the process closed its pipe and did not end{self._quoted_output()}")
         code = self._process.returncode
         if code >= 0:
-            return WorkerError("CRASHED", f"the process exited with code {code}{self._last_words()}")
+            return WorkerError("CRASHED", f"the process exited with code {code}{self._quoted_output()}")
         killed = oom_kills()
         if -code == signal.SIGKILL and killed is not None and self._kills is not None and killed > self._kills:
-            return WorkerError("OUT_OF_MEMORY", "killed by the system for want of memory" + self._last_words())
+            return WorkerError("OUT_OF_MEMORY", "killed by the system for want of memory" + self._quoted_output())
         named = {s.value: s.name for s in signal.Signals}.get(-code, f"signal {-code}")
-        return WorkerError("CRASHED", f"killed by {named}{self._last_words()}")
+        return WorkerError("CRASHED", f"killed by {named}{self._quoted_output()}")
 
     def _bound_output(self) -> None:
-        """Drop what the worker printed but the end, when it is a lot; it appends, so it goes on at the start."""
-        if os.fstat(self._output.fileno()).st_size > LARGEST_OUTPUT:
+        """Keep only the end of a long output. The worker appends, so its next output is at the start of the file."""
+        if os.fstat(self._output.fileno()).st_size > MAX_OUTPUT:
             self._earlier_output = self._tail()
             self._output.truncate(0)
 
     def _tail(self) -> bytes:
-        self._output.seek(max(0, os.fstat(self._output.fileno()).st_size - 4 * LAST_WORDS))
-        return self._earlier_output + self._output.read(4 * LAST_WORDS)
+        self._output.seek(max(0, os.fstat(self._output.fileno()).st_size - 4 * MAX_QUOTED))
+        return self._earlier_output + self._output.read(4 * MAX_QUOTED)
 
-    def _last_words(self) -> str:
-        """The end of what the worker printed, as one line."""
-        words = " ".join(self._tail().decode(errors="replace").split())
-        return f"; its last words: {words[-LAST_WORDS:]}" if words else ""
+    def _quoted_output(self) -> str:
+        """The end of the worker's output as one line, to be added to a reason."""
+        text = " ".join(self._tail().decode(errors="replace").split())
+        return f"; last output: {text[-MAX_QUOTED:]}" if text else ""

@@ -98,7 +98,7 @@ FAULTS = {
     ),
     "closes_output": (forward("sys.stdout.close(); sys.stderr = None"), TIMED, None),
     "loud": (forward("print('o' * 10_000_000); print('e' * 10_000_000, file=sys.stderr)"), TIMED, None),
-    "last_words": (forward("print('farewell', flush=True); os._exit(1)"), "CRASHED", ".*its last words: farewell"),
+    "last_output": (forward("print('farewell', flush=True); os._exit(1)"), "CRASHED", ".*last output: farewell"),
     "raises": (forward("raise ValueError('one\\n  two')"), "CRASHED", f"ValueError: one two{WHERE}"),
     "raises_novel": (forward("raise ValueError('long ' * 10**6)"), "CRASHED", "ValueError: long .*"),
     "raises_unprintable": (
@@ -284,9 +284,9 @@ def test_a_hang_ends_in_its_own_row(bench):
     assert rows["leaves_a_child.py:X"]["reason"] == "the process exited with code 4"  # its child held the pipe open
     assert rows["hangs.py:X"]["reason"] == "no answer to 'go' within 2.5 s"
     for name in ("half_an_answer", "writes_to_the_pipe"):
-        assert rows[f"{name}.py:X"]["reason"] == "it began an answer, and did not end it"
+        assert rows[f"{name}.py:X"]["reason"] == "it began an answer and did not finish it"
     assert rows["hangs_at_import.py:X"]["reason"] == "no answer to 'describe' within 2.5 s"
-    assert re.fullmatch("no answer to 'check' within 2.5 s; its last words: [z ]{600}", rows["loud_hang.py:X"]["reason"])
+    assert re.fullmatch("no answer to 'check' within 2.5 s; last output: [z ]{600}", rows["loud_hang.py:X"]["reason"])
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 3
 
