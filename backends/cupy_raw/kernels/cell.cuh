@@ -1,9 +1,11 @@
-// The equations of one unit at one step, forward and backward. Every kernel that touches a gate calls these two functions.
+// The equations of one hidden unit at one step, forward and backward. Every kernel that computes gates calls cell_forward or
+// cell_backward.
 //
 //     i = sigmoid(z_i [+ p_i c'])    f = sigmoid(z_f [+ p_f c'])    g = tanh(z_g)
 //     c = f c' + i g                 o = sigmoid(z_o [+ p_o c ])    h = o tanh(c)
 //
-// z = W x + U h' + b; h', c' are the state of the step before. Gers, Schmidhuber, Cummins 2000; Gers, Schmidhuber 2000.
+// z = W x + U h' + b; h', c' are the state of the step before; p are the peepholes. Gers, Schmidhuber, Cummins: "Learning to
+// Forget", 2000; Gers, Schmidhuber: "Recurrent Nets that Time and Count", 2000 (peepholes).
 #pragma once
 #include "device.cuh"
 
@@ -17,7 +19,7 @@ struct Peepholes {
     real i, f, o;
 };
 
-// The biases of a unit, from [D, 4, H], added to its z.
+// z += the biases [D, 4, H] of a unit.
 template <class Bias>
 __device__ __forceinline__ void add_bias(Gates& z, Bias bias, int d, int unit) {
     z.i += bias(d, 0, unit);
@@ -26,16 +28,16 @@ __device__ __forceinline__ void add_bias(Gates& z, Bias bias, int d, int unit) {
     z.o += bias(d, 3, unit);
 }
 
-// The peepholes of a unit, from [D, 3, H].
+// The peepholes of a unit, from [D, 3, H] in the order i, f, o.
 template <class Weights>
 __device__ __forceinline__ Peepholes peepholes_of(Weights peephole, int d, int unit) {
     return {to_real(peephole(d, 0, unit)), to_real(peephole(d, 1, unit)), to_real(peephole(d, 2, unit))};
 }
 
-// Exactly 0 or 1 where it saturates: exp_ overflows to infinity, or vanishes beside 1.
+// Exactly 0 or 1 where it saturates: exp_(-z) overflows to infinity, or is below the roundoff of 1.
 __device__ __forceinline__ real sigmoid(real z) { return real(1) / (real(1) + exp_(-z)); }
 
-// What the gates become from their z, and the new cell state from the one before.
+// The activated gates from their z, and the new cell state c from c_before.
 __device__ __forceinline__ Gates cell_forward(Gates z, real c_before, bool has_peepholes, Peepholes p, real& c) {
     if (has_peepholes) {
         z.i = fma_(p.i, c_before, z.i);
@@ -51,8 +53,11 @@ __device__ __forceinline__ Gates cell_forward(Gates z, real c_before, bool has_p
     return a;
 }
 
-// Gradients of z from that of o tanh(c), dm, and that of c, dc, which becomes that of c'. a: the activated gates.
-__device__ __forceinline__ Gates cell_backward(Gates a, real c_before, real c, bool has_peepholes, Peepholes p, real dm, real& dc) {
+// The gradients of z. a: the activated gates; dm: the gradient of o tanh(c); dc: in, the gradient of c from the step after;
+// out, that of c_before.
+__device__ __forceinline__ Gates cell_backward(
+    Gates a, real c_before, real c, bool has_peepholes, Peepholes p, real dm, real& dc
+) {
     const real tanh_c = tanh_(c);
     Gates dz;
     dz.o = dm * tanh_c * a.o * (1 - a.o);

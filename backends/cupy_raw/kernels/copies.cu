@@ -1,12 +1,12 @@
-// Copies that change a format or leave something out, a thread for each element: of storage to what is computed in and back,
-// of x without its padding, of h as each step found it.
+// Element-wise copies, one thread for each element: between the storage and the arithmetic format (widen, narrow), of x with
+// zeros in its padding, of the h that each step starts from. All arrays are row-major.
 #include "sequence.cuh"
 
 struct Size {};
 
 constexpr int THREADS = 256;
 
-// Where this thread's element is; false past the end.
+// The row and column of this thread's element; false past the end.
 __device__ __forceinline__ bool element(int rows, int columns, int& row, int& column) {
     const long long place = (long long)blockIdx.x * THREADS + threadIdx.x;
     if (place >= (long long)rows * columns) return false;
@@ -37,7 +37,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) narrow(
 }
 EXPORT_KERNEL(narrow)
 
-// Zeros past each row's length: whatever stands there, NaN included, is never read.
+// x with zeros past each row's length; what x has there, which may be NaN, is not read.
 extern "C" __global__ void __launch_bounds__(THREADS) without_padding(
     const storage* from_data,  // [T, B, I]
     storage* to_data,          // [T, B, I]
@@ -53,7 +53,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) without_padding(
 }
 EXPORT_KERNEL(without_padding)
 
-// What h was before each step, 0 past a row's length: the other factor of the gradient of U.
+// h of the step before each step, 0 past a row's length: with dz it gives the gradient of U.
 extern "C" __global__ void __launch_bounds__(THREADS) previous_h(
     const storage* y_data,    // [T, B, D, R]
     const storage* h0_data,   // [D, B, R]

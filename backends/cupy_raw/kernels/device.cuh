@@ -1,9 +1,10 @@
-// What the kernels use of CUDA, by one set of names with two implementations: the GPU's (gpu.cuh) and the CPU emulator's.
-// A kernel that includes this alone runs on both. On the second, what goes through a view is checked: a global array through
-// array() or strided(), shared memory through Shared, flags and atomics through the functions for them. Raw pointers and local arrays are not.
+// The part of CUDA that the kernels use, under one set of names with two implementations: the GPU's (gpu.cuh) and the CPU
+// emulator's (emulator/device/emulated.cuh). A kernel that uses only these names runs on both. The emulator checks every access
+// through a view: global arrays through array() or strided(), shared memory through Shared, flags and atomics through their
+// functions. It does not check raw pointers and local arrays.
 //
-//     threadIdx blockIdx blockDim gridDim warpSize lane()          where we are; at_step(s): which step findings name
-//     SIZE SIZE_AS BOUND EXPORT_KERNEL                             sizes that a GPU's compiler knows and the emulator is told
+//     threadIdx blockIdx blockDim gridDim warpSize lane()          the thread; at_step(s) sets the step that findings name
+//     SIZE SIZE_AS BOUND EXPORT_KERNEL                             compile-time constants on a GPU, variables in the emulator
 //     storage real half bfloat16 to_real to_storage                number formats (formats.cuh)
 //     exp_ tanh_ fma_ min max                                      arithmetic
 //     array strided Shared::take                                   views

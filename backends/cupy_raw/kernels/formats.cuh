@@ -1,5 +1,5 @@
-// Number formats, the same for both implementations of the device header: `storage` is what arrays hold, `real` what is computed
-// in. PRECISION_<name> says which precision a kernel is compiled for.
+// Number formats, the same for both implementations of device.cuh: `storage` is the format of arrays, `real` that of the
+// arithmetic. PRECISION_<name> is the precision that a kernel is compiled for.
 #pragma once
 
 struct half {
@@ -23,8 +23,8 @@ using storage = float;
 using real = float;
 #endif
 
-// What a lane holds of one tile of matrix multiply-accumulate, [16, MMA_DEPTH] x [MMA_DEPTH, 8] added to [16, 8]. Which elements
-// they are: PTX ISA, "Matrix fragments for mma.m16n8k16" and "... mma.m16n8k8".
+// A lane's elements of one tile of matrix multiply-accumulate: C [16, 8] += A [16, MMA_DEPTH] B [MMA_DEPTH, 8]. Which elements
+// these are: PTX ISA, "Matrix fragments for mma.m16n8k16" and "... mma.m16n8k8".
 #if defined(PRECISION_float16) || defined(PRECISION_bfloat16)
 #define HAS_MMA 1
 constexpr int MMA_DEPTH = 16;

@@ -1,7 +1,7 @@
-// A plain tiled matrix product, C = A B^T or C += A B^T, in place of the library's where there is no GPU.
+// A plain tiled matrix product, C = A B^T or C += A B^T, which the emulator runs in place of cuBLAS.
 //
-// A block makes one TILE x TILE tile of C: it stages DEPTH columns of both operands in shared memory, then each thread adds to
-// COLUMNS neighbouring elements of one row. Strides say which operand is transposed.
+// A block computes one TILE x TILE tile of C [M, N]: it stages DEPTH columns of A [M, K] and B [N, K] in shared memory, then
+// each thread adds to COLUMNS neighbouring elements of one row. A and B may have any strides, so either may be transposed.
 #include "device.cuh"
 
 constexpr int TILE = 16;

@@ -1,7 +1,7 @@
-// The device header on a GPU: intrinsics and a few lines of PTX. It includes nothing of CUDA's, so that NVRTC alone compiles it.
+// The device header on a GPU: intrinsics and a few lines of PTX. It includes no header of CUDA, so NVRTC alone compiles it.
 //
-// The compiler is told PRECISION_<name>=1 and SIZE_<name>=n for every SIZE of the kernel's file. Views are pointers with
-// strides; what checks them is the emulator's twin of this file.
+// PRECISION_<name>=1, and SIZE_<name>=n for every SIZE of the kernel's file, are defined on the compiler's command line. Views
+// are pointers with strides; only the emulator's implementation checks indices.
 #pragma once
 #include "formats.cuh"
 
@@ -42,7 +42,7 @@ __device__ __forceinline__ double tanh_(double x) { return tanh(x); }
 __device__ __forceinline__ float fma_(float a, float b, float c) { return fmaf(a, b, c); }
 __device__ __forceinline__ double fma_(double a, double b, double c) { return fma(a, b, c); }
 
-// ---- where we are
+// ---- the thread
 __device__ __forceinline__ int lane() { return threadIdx.x % 32; }
 __device__ __forceinline__ void at_step(int) {}  // the emulator's findings name the step
 
@@ -143,9 +143,8 @@ struct Shared {
     }
 };
 
-// ---- flags in global memory: what a thread wrote before a release is seen by who has acquired it
-// (PTX ISA, memory consistency model; release and acquire are cumulative, so one thread may speak for its block after a
-// block barrier)
+// ---- flags in global memory: a thread that acquires a flag sees everything written before the release of its value (PTX ISA,
+// memory consistency model). Release and acquire are cumulative: after a block barrier one thread may release for its block.
 __device__ __forceinline__ void store_release(Array1<unsigned> flags, int i, unsigned value) {
     asm volatile("st.release.gpu.global.u32 [%0], %1;" ::"l"(&flags(i)), "r"(value) : "memory");
 }

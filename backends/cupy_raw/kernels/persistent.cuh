@@ -1,4 +1,4 @@
-// What both persistent kernels are compiled for, and what they are made of.
+// Headers and compile-time sizes that both persistent kernels share. plan/slices.py computes the sizes.
 #pragma once
 #include "cell.cuh"
 #include "exchange.cuh"
@@ -10,7 +10,7 @@ struct Size {
     SIZE(state)       // R: P with projection, else H
     SIZE(directions)  // D
     SIZE(units)       // hidden units of a block
-    SIZE(outputs)     // elements of h of a block: its units without projection
+    SIZE(outputs)     // elements of h that a block makes: its units without projection
     SIZE(peepholes)   // 0 or 1
     SIZE(projected)   // 0 or 1
     BLOCK_SIZES

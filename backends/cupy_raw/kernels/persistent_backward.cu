@@ -1,11 +1,11 @@
 // Backpropagation through the whole sequence of one layer in one cooperative launch, both directions side by side.
 //
-// A block owns `units` hidden units for `batch_slice` rows of the batch. Its columns of U stay in shared memory, and so does its
-// part of the gradient of c. What crosses blocks is dz, the gradient of W x + U h', through the L2 cache: the gradient of h' is
-// U^T dz, a sum over all four gates of all units, of which each block makes its own `outputs` elements.
+// A block owns `units` hidden units for `batch_slice` rows of the batch. Its columns of U stay in shared memory, as does its
+// part of the gradient of c. The blocks exchange dz, the gradient of W x + U h', through the L2 cache: the gradient of h' is
+// U^T dz, a sum over all four gates of all units, of which each block computes its own `outputs` elements.
 //
-// With projection a step has two exchanges: dh of all blocks is read by all of them, each of which owns columns of W_hr and
-// makes W_hr^T dh for its units.
+// With projection a step has two exchanges: every block reads dh of all blocks, and computes W_hr^T dh for its units from its
+// columns of W_hr.
 #include "persistent.cuh"
 
 struct Recurrent : Size {
@@ -72,16 +72,17 @@ extern "C" __global__ void __launch_bounds__(SIZE_threads, 1) persistent_backwar
         });
     }
     for (int place = threadIdx.x; place < Size::batch_slice * Size::operand_stride; place += Size::threads) {
-        operand(place / Size::operand_stride, place % Size::operand_stride) = to_storage(0);  // rows that are never staged must not be NaN
+        // padding rows are never staged but multiplied: they must not be NaN
+        operand(place / Size::operand_stride, place % Size::operand_stride) = to_storage(0);
     }
     for (int place = threadIdx.x; place < Size::batch_slice * Size::units; place += Size::threads) {
         const int row = place % Size::units, i = place / Size::units;
         if (u0 + row < Size::hidden && b0 + i < batch) dc(i, row) = to_real(grad_c(d, b0 + i, u0 + row));
-    }  // no barrier: what a thread reads before the first exchange, which has some, it wrote itself
+    }  // no barrier: until the first exchange, which has barriers, a thread reads only what it wrote itself
 
-    for (int s = steps - 1; s >= -1; --s) {  // step -1 makes the gradients of the initial state
+    for (int s = steps - 1; s >= -1; --s) {  // step -1 computes the gradients of the initial state
         at_step(s);
-        const int done = steps - 1 - s;  // steps that are behind
+        const int done = steps - 1 - s;  // steps that are finished
         if (done > 0) {
             others.wait<Size>(exchanges * done);
             const int t_after = sequence.time(s + 1);
@@ -134,7 +135,7 @@ extern "C" __global__ void __launch_bounds__(SIZE_threads, 1) persistent_backwar
         others.publish(exchanges * (done + 1));
     }
 
-    // a row of length 0 hands on the gradients of its final state
+    // a row of length 0 passes the gradients of its final state on
     for (int place = threadIdx.x; place < Size::batch_slice * Size::units; place += Size::threads) {
         const int row = place % Size::units, unit = u0 + row, i = place / Size::units, b = b0 + i;
         if (unit >= Size::hidden || b >= batch) continue;

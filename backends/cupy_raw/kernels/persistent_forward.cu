@@ -1,11 +1,11 @@
 // The whole sequence of one layer in one cooperative launch, both directions side by side.
 //
 // A block owns `units` hidden units, with all four gates of each, for `batch_slice` rows of the batch. Its rows of U stay in
-// shared memory from the first step to the last, and so does its part of c: no partial sum crosses a block. What crosses is h,
-// through y in the L2 cache: each block reads the whole of the step before, and writes its own. W x is there already.
+// shared memory from the first step to the last, as does its part of c, so no partial sum crosses a block. The blocks exchange
+// h through y in the L2 cache: each reads all of the step before, and writes its own units. W x is computed before the launch.
 //
-// With projection a step has two exchanges: o tanh(c) of all units is read by all blocks, each of which owns `outputs` rows of
-// W_hr and makes as many elements of h.
+// With projection a step has two exchanges: every block reads o tanh(c) of all units, and computes `outputs` elements of h from
+// its rows of W_hr.
 #include "persistent.cuh"
 
 struct Recurrent : Size {
@@ -68,7 +68,8 @@ extern "C" __global__ void __launch_bounds__(SIZE_threads, 1) persistent_forward
         });
     }
     for (int place = threadIdx.x; place < Size::batch_slice * Size::operand_stride; place += Size::threads) {
-        operand(place / Size::operand_stride, place % Size::operand_stride) = to_storage(0);  // rows that are never staged must not be NaN
+        // padding rows are never staged but multiplied: they must not be NaN
+        operand(place / Size::operand_stride, place % Size::operand_stride) = to_storage(0);
     }
     for (int place = threadIdx.x; place < Size::batch_slice * Size::units; place += Size::threads) {
         const int row = place % Size::units, i = place / Size::units;
@@ -86,7 +87,7 @@ extern "C" __global__ void __launch_bounds__(SIZE_threads, 1) persistent_forward
         if (s > 0) others.wait<Size>(exchanges * s);
         staged_product<Recurrent>(slice, operand, partial, b0, batch, [&](int row, int b, int k, int j) {
             const int length = lengths(b);
-            if (t >= length) return;  // this row makes no step: whatever stands there meets nobody
+            if (t >= length) return;  // the padding row is multiplied, but its result is never read
             if (sequence.is_first(t, length)) {
                 copy_piece<Recurrent>(operand(row, k), h0(d, b, j));
             } else {

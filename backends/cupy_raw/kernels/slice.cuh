@@ -1,22 +1,25 @@
-// The product of a block's slice of weights, which stays in shared memory for the whole sequence, with what the other blocks
-// have just made: the heart of both persistent kernels.
+// The product of both persistent kernels: a block's slice of weights, which stays in shared memory for the whole sequence,
+// times an operand that the other blocks have just written.
 //
-// The slice has `rows` rows; the operand has a row for each row of the batch; both run along K, cut into chunks that fit. K is
-// also split over groups of threads, each of which leaves its own partial sum: partial(split, row, b). Who reads them adds
-// them up, so nothing is reduced across threads, and the order of the sum is always the same.
+//     slice    [rows, K]                      shared memory, row stride `stride`
+//     operand  [batch_slice, K]               staged in chunks of `chunk` columns, row stride `operand_stride`
+//     partial  [splits, rows, batch_slice]    the result; K is split over `splits` groups of threads
 //
-// With tensor cores a warp makes tiles of 16 rows by 8 rows of the batch; the slice's rows and K are then padded with zeros.
-// Without, a thread makes one row for batch_tile rows of the batch at a time.
+// Each group of threads leaves its own partial sum, and whole() adds them up where the result is read: nothing is reduced over
+// threads, and the order of the sum is always the same.
+//
+// With tensor cores a warp computes tiles of 16 rows by 8 rows of the batch; the slice's rows and K are then padded with zeros.
+// Without, a thread computes one row for batch_tile rows of the batch at a time.
 #pragma once
 #include "device.cuh"
 
 constexpr int MAX_BATCH_TILE = 8;
 
-// The sizes of a block that has products, and those of one of them.
+// The sizes of a block, and those of one of its products. plan/slices.py computes them.
 #define BLOCK_SIZES                                                                              \
     SIZE(threads)         /* of a block */                                                       \
-    SIZE(batch_slice)     /* rows of the batch that a block looks after */                       \
-    SIZE(batch_tile)      /* rows of the batch that a thread adds up at once, without tensor cores */ \
+    SIZE(batch_slice)     /* rows of the batch of a block */                                     \
+    SIZE(batch_tile)      /* rows of the batch that a thread accumulates at once, without tensor cores */ \
     SIZE(tensor_cores)    /* 0 or 1 */                                                           \
     SIZE(operand_stride)  /* elements from a row of the operand to the next */
 #define PRODUCT_SIZES(product)                                                                   \
@@ -29,9 +32,11 @@ constexpr int MAX_BATCH_TILE = 8;
     SIZE_AS(vector, product##_vector)  /* elements of an asynchronous copy; 1: none */
 
 #if HAS_MMA
-// Tiles of the chunk's product; who holds which element of a fragment is said in gpu.cuh and the PTX ISA.
+// The chunk's product by tensor cores. Which lane has which element of a fragment: gpu.cuh and the PTX ISA.
 template <class Size, class Slice, class Operand, class Partial>
-__device__ __forceinline__ void multiply_tiles(Slice slice, Operand operand, Partial partial, int k_first, int k_count, bool first) {
+__device__ __forceinline__ void multiply_tiles(
+    Slice slice, Operand operand, Partial partial, int k_first, int k_count, bool first
+) {
     const int g = lane() / 4, t = lane() % 4, warps = Size::threads / 32;
     const int row_tiles = Size::rows / 16, batch_tiles = Size::batch_slice / 8;
     for (int item = threadIdx.x / 32; item < row_tiles * batch_tiles * Size::splits; item += warps) {
@@ -70,9 +75,11 @@ __device__ __forceinline__ void multiply_tiles(Slice slice, Operand operand, Par
 }
 #endif
 
-// A thread for each row of the slice and each split of K.
+// The chunk's product without tensor cores: a thread for each row of the slice and each split of K.
 template <class Size, class Slice, class Operand, class Partial>
-__device__ __forceinline__ void multiply_rows(Slice slice, Operand operand, Partial partial, int k_first, int k_count, bool first) {
+__device__ __forceinline__ void multiply_rows(
+    Slice slice, Operand operand, Partial partial, int k_first, int k_count, bool first
+) {
     for (int item = threadIdx.x; item < Size::rows * Size::splits; item += Size::threads) {
         const int row = item % Size::rows, split = item / Size::rows;
         for (int b0 = 0; b0 < Size::batch_slice; b0 += Size::batch_tile) {
@@ -92,7 +99,9 @@ __device__ __forceinline__ void multiply_rows(Slice slice, Operand operand, Part
 
 // partial(split, row, b) = or += the sum over this split's k of slice(row, k_first + k) operand(b, k), 0 <= k < k_count.
 template <class Size, class Slice, class Operand, class Partial>
-__device__ __forceinline__ void multiply_slice(Slice slice, Operand operand, Partial partial, int k_first, int k_count, bool first) {
+__device__ __forceinline__ void multiply_slice(
+    Slice slice, Operand operand, Partial partial, int k_first, int k_count, bool first
+) {
 #if HAS_MMA
     if (Size::tensor_cores) {
         multiply_tiles<Size>(slice, operand, partial, k_first, k_count, first);
@@ -102,7 +111,7 @@ __device__ __forceinline__ void multiply_slice(Slice slice, Operand operand, Par
     multiply_rows<Size>(slice, operand, partial, k_first, k_count, first);
 }
 
-// The sum of all splits' partial sums.
+// An element of the result: the sum over all splits.
 template <class Size, class Partial>
 __device__ __forceinline__ real whole(Partial partial, int row, int b) {
     real sum = 0;
@@ -110,7 +119,7 @@ __device__ __forceinline__ real whole(Partial partial, int row, int b) {
     return sum;
 }
 
-// slice(row, k) = weight(row, k), and zeros where K is padded; for all rows, of which weight() knows which are there.
+// slice(row, k) = weight(row, k), and zeros where K is padded; weight() returns 0 for padding rows.
 template <class Size, class Slice, class Weight>
 __device__ __forceinline__ void fill_slice(Slice slice, Weight weight) {
     for (int place = threadIdx.x; place < Size::rows * Size::depth; place += Size::threads) {
@@ -119,7 +128,7 @@ __device__ __forceinline__ void fill_slice(Slice slice, Weight weight) {
     }
 }
 
-// One piece of the operand from where it is in global memory.
+// Copies one piece of the operand from global memory.
 template <class Size, class To, class From>
 __device__ __forceinline__ void copy_piece(To&& to, From&& from) {
     if (Size::vector > 1) {
@@ -129,8 +138,8 @@ __device__ __forceinline__ void copy_piece(To&& to, From&& from) {
     }
 }
 
-// The whole product, chunk by chunk, for the rows of the batch from b0 on: copy(row, b, k, whole_k) brings one piece of the
-// operand, row b of the batch and column whole_k, to operand(row, k). All threads find the partial sums complete.
+// The whole product, chunk by chunk, for the rows of the batch from b0 on. copy(row, b, k, whole_k) copies one piece of the
+// operand, row b of the batch and column whole_k, to operand(row, k). Ends with a barrier: all partial sums are complete.
 template <class Size, class Slice, class Operand, class Partial, class Copy>
 __device__ __forceinline__ void staged_product(Slice slice, Operand operand, Partial partial, int b0, int batch, Copy copy) {
     for (int k_first = 0; k_first < Size::width; k_first += Size::chunk) {
@@ -141,7 +150,7 @@ __device__ __forceinline__ void staged_product(Slice slice, Operand operand, Par
             if (b0 + row < batch) copy(row, b0 + row, k, k_first + k);
         }
         for (int place = threadIdx.x; place < Size::batch_slice * padding; place += Size::threads) {
-            operand(place / padding, k_count + place % padding) = to_storage(0);  // the chunk before may have left infinity
+            operand(place / padding, k_count + place % padding) = to_storage(0);  // the last chunk may have left an infinity
         }
         copy_async_wait();
         __syncthreads();

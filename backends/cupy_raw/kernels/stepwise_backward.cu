@@ -1,7 +1,7 @@
-// One step of the stepwise plan, backward through time: everything of a step but its matrix products.
+// One step of backpropagation in the stepwise plan, without its matrix products: one thread for each unit of each row.
 //
-// Steps come in the opposite order of the forward run; the gradient of h at a step is that of y there plus U^T dz of the step
-// after it, or the final state's where the row makes its last step.
+// Steps run in the opposite order of the forward pass. The gradient of h at a step is that of y at this step plus U^T dz of the
+// step after it, or plus the gradient of the final state at the row's last step.
 #include "cell.cuh"
 #include "sequence.cuh"
 
@@ -15,7 +15,7 @@ struct Size {
 
 constexpr int THREADS = 128;
 
-// The gradient of h at time t, before any projection's transpose.
+// The gradient of h at time t, with projection that of the projected h.
 template <class GradY, class Product, class GradH>
 __device__ __forceinline__ real gradient_of_h(
     GradY grad_y, Product product, GradH grad_h, const Sequence& sequence, int d, int t, int b, int j, int length
@@ -24,13 +24,13 @@ __device__ __forceinline__ real gradient_of_h(
     return grad_y(t, b, d, j) + later;
 }
 
-// The gradient of a row's initial h, once the row has made its first step; later products are of steps that it stands still in.
+// Saves the gradient of a row's initial h after its first step: later products belong to steps past the row's length.
 __device__ __forceinline__ void keep_dh0(storage* dh0_data, const real* product_data, int d, int b, int j, int batch) {
     const real product = array(product_data, Size::directions, batch, Size::state)(d, b, j);
     array(dh0_data, Size::directions, batch, Size::state)(d, b, j) = to_storage(product);
 }
 
-// Gradients of z. Without projection dm is the gradient of h; with it, project_backward and W_hr have made it.
+// Gradients of z. Without projection dm is the gradient of h; with it, W_hr^T dh, from project_backward and a matrix product.
 extern "C" __global__ void __launch_bounds__(THREADS) cells_backward(
     const real* gates_data,        // [D, T, B, 4, H] activated
     const real* c_steps_data,      // [D, T, B, H]
@@ -119,8 +119,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) project_backward(
 }
 EXPORT_KERNEL(project_backward)
 
-// Gradients of the initial state, after the last step: dh0 of the rows that start with the first one, the others have theirs.
-// A row of length 0 hands on the gradients of its final state.
+// Gradients of the initial state, after all steps: dc0, and dh0 of the rows whose first step is step 0 (keep_dh0 has saved the
+// others). A row of length 0 passes the gradients of its final state on.
 extern "C" __global__ void __launch_bounds__(THREADS) state_gradients(
     const real* product_data,    // [D, B, R] U^T dz of the first step
     const real* dc_data,         // [D, B, H]
@@ -138,7 +138,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) state_gradients(
     const bool still = length == 0;
     auto grad_c = array(grad_c_data, Size::directions, batch, Size::hidden);
     auto dc = array(dc_data, Size::directions, batch, Size::hidden);
-    array(dc0_data, Size::directions, batch, Size::hidden)(d, b, u) = still ? storage(grad_c(d, b, u)) : to_storage(dc(d, b, u));
+    array(dc0_data, Size::directions, batch, Size::hidden)(d, b, u) =
+        still ? storage(grad_c(d, b, u)) : to_storage(dc(d, b, u));
     if (u >= Size::state) return;
     const Sequence sequence{steps, d == 1};
     if (still) {

@@ -1,6 +1,7 @@
-// One step of the stepwise plan, forward: everything of a step but its matrix products, a thread for each unit of each row.
+// One forward step of the stepwise plan, without its matrix products: one thread for each unit of each row.
 //
-// Both directions run side by side, blockIdx.y each: at step s the forward one is at time s, the reverse one at T - 1 - s.
+// Both directions run in one launch; blockIdx.y is the direction. At step s the forward one is at time s, the reverse one at
+// T - 1 - s.
 #include "cell.cuh"
 #include "sequence.cuh"
 
@@ -14,12 +15,12 @@ struct Size {
 
 constexpr int THREADS = 128;
 
-// The gates of all units. Without projection it writes h too; with it, what is to be projected.
+// The gates and c of all units. Without projection it writes h; with it, o tanh(c), which is to be projected.
 extern "C" __global__ void __launch_bounds__(THREADS) cells_forward(
     real* z_data,                // [D, T, B, 4, H] in: W x + U h'; out, for training: the activated gates
     const real* bias_data,       // [D, 4, H] or null
     const storage* peephole_data,  // [D, 3, H] or null
-    real* c_data,                // [D, B, H] in: c', out: c; stands still past a row's length
+    real* c_data,                // [D, B, H] in: c', out: c; unchanged past a row's length
     storage* h_data,             // [D, B, H] without projection: the state, as c_data. With it: o tanh(c), 0 past the length
     storage* y_data,             // [T, B, D, R], written without projection
     real* c_steps_data,          // [D, T, B, H] c of every step, for training; else null
@@ -43,7 +44,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) cells_forward(
         }
         return;
     }
-    auto z = strided(z_data + (((long long)d * steps + t) * batch + b) * GATES * Size::hidden, GATES, Size::hidden, Size::hidden, 1);
+    const long long at = (((long long)d * steps + t) * batch + b) * GATES * Size::hidden;
+    auto z = strided(z_data + at, GATES, Size::hidden, Size::hidden, 1);
     auto c = array(c_data, Size::directions, batch, Size::hidden);
     Gates sum{z(0, u), z(1, u), z(2, u), z(3, u)};
     if (bias_data != nullptr) add_bias(sum, array(bias_data, Size::directions, GATES, Size::hidden), d, u);
@@ -65,7 +67,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) cells_forward(
 }
 EXPORT_KERNEL(cells_forward)
 
-// h from W_hr (o tanh(c)), for the rows that make this step; the others keep theirs.
+// h from W_hr (o tanh(c)); unchanged past a row's length.
 extern "C" __global__ void __launch_bounds__(THREADS) project_forward(
     const real* projected_data,  // [D, B, P] W_hr (o tanh(c))
     storage* h_data,             // [D, B, P] the state

@@ -1,7 +1,7 @@
-// Gradients that are sums over all steps and rows of a batch: those of the biases and of the peepholes.
+// Gradients that are sums over all steps and rows of the batch: those of the biases and of the peepholes.
 //
-// A block sums 32 columns: each warp takes every WARPS-th row, a lane for each column; the warps' sums meet in shared memory,
-// and a few shuffles add them up.
+// A block sums 32 columns: each warp takes every WARPS-th row, one lane for each column. The sums of the warps are exchanged in
+// shared memory and added by shuffles.
 #include "cell.cuh"
 #include "sequence.cuh"
 
@@ -11,8 +11,8 @@ constexpr int WARPS = 8;
 constexpr int COLUMNS = 32;
 constexpr int THREADS = WARPS * COLUMNS;
 
-// The sum of every warp's `mine`, for the column that the returned sum belongs to: lanes whose lane % WARPS is 0 hold the sum
-// of column warp * (32 / WARPS) + lane / WARPS.
+// The sum of `mine` over the warps, for each column. The lanes with lane % WARPS == 0 get that of column
+// warp * (32 / WARPS) + lane / WARPS.
 __device__ __forceinline__ real across_warps(real mine) {
     Shared shared;
     auto sums = shared.take<real>(COLUMNS, WARPS);
@@ -46,7 +46,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) bias_gradient(
 }
 EXPORT_KERNEL(bias_gradient)
 
-// dz_i c', dz_f c' and dz_o c, summed: blockIdx.y is the place in the order i, f, o.
+// The sums of dz_i c', dz_f c' and dz_o c: blockIdx.y is the gate in the order i, f, o.
 extern "C" __global__ void __launch_bounds__(THREADS, 4) peephole_gradient(
     const storage* dz_data,   // [T, B, 4, H] of one direction
     const real* c_steps_data,  // [T, B, H]
