@@ -4,8 +4,7 @@
 // shared memory from the first step to the last, as does its part of c, so no partial sum crosses a block. The blocks exchange
 // h through y in the L2 cache: each reads all of the step before, and writes its own units. W x is computed before the launch.
 //
-// With projection a step has two exchanges: every block reads o tanh(c) of all units, and computes `outputs` elements of h from
-// its rows of W_hr.
+// With projection a step has two exchanges: of o tanh(c), then of h, of which a block computes `outputs` elements from W_hr.
 #include "persistent.cuh"
 
 struct Recurrent : Size {
