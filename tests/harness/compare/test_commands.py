@@ -56,7 +56,7 @@ def test_a_slower_revision_is_exit_1(bench):
     bench.file("mine.py", MINE.format(sleep=0.002, wrong=""))
     commit(bench.folder, "fast")
     bench.file("mine.py", MINE.format(sleep=0.006, wrong=""))
-    done = duel(bench, "mine.py:X@HEAD", "mine.py:X", "--json", "d.json", "--markdown", "d.md", rounds=3)
+    done = duel(bench, "mine.py:X@HEAD", "mine.py:X", "--json", "d.json", "--markdown", "d.md", rounds=4)
     assert done.returncode == 1, done.stderr
     assert "1 pair: 1 SLOWER" in done.stdout
     assert "**SLOWER**" in (bench.folder / "d.md").read_text()
@@ -64,13 +64,13 @@ def test_a_slower_revision_is_exit_1(bench):
     (pair,) = said["pairs"]
     assert pair["verdict"] == "SLOWER"
     assert 1.5 < pair["low"] < pair["ratio"] < pair["high"] < 6
-    assert len(pair["rounds"]) == 3
+    assert len(pair["rounds"]) == 4
     assert pair["old"]["median_s"] < pair["new"]["median_s"]
     head = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=bench.folder, check=True, capture_output=True, text=True
     ).stdout.strip()
     assert said["commits"] == {"old": {"commit": head, "changed": False}, "new": {"commit": head, "changed": True}}
-    assert (said["threads"], said["budget_s"], said["rounds"]) == (duel_threads(), 0.3, 3)
+    assert (said["threads"], said["budget_s"], said["rounds"]) == (duel_threads(), 0.3, 4)
     assert said["cells"].startswith("smoke with ")
     assert "batch_size 2" in said["cells"]
     for line in (f"old: mine.py:X@HEAD, commit {head[:10]}", f"new: mine.py:X, commit {head[:10]}, with uncommitted changes"):
@@ -175,7 +175,7 @@ def test_two_sweeps_are_compared(bench, monkeypatch, capsys):
     assert main(["compare", first, second, "--store", str(bench.store), "--json", "c.json"]) in (0, 1)
     assert f"compare: {second} over {first}" in capsys.readouterr().out
     (pair,) = json.loads(Path("c.json").read_text())["pairs"]
-    assert pair["cell"]["sequence_length"] == 3
+    assert pair["cell"]["sequence_length"] == 4
     assert (pair["old"]["status"], pair["new"]["status"]) in product(TIMED, repeat=2)
 
 
