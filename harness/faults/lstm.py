@@ -48,7 +48,7 @@ class CorrectLSTM(BackwardPass):
         weights.validate(spec)
         self.spec = spec
         self.compute = self.arithmetic()
-        self.wide = spec.dtype == self.compute  # nothing is rounded on its way to storage
+        self.wide = spec.dtype == self.compute
         self.kept: dict[Any, Any] = {}
         """For faults that keep something from call to call, or from step to step."""
         self.chance = np.random.default_rng(zlib.crc32(np.asarray(weights.layers[0][0].w_hh).tobytes()))
@@ -75,10 +75,6 @@ class CorrectLSTM(BackwardPass):
             return self.run_back(trace, grad_y, grad_state)
 
     # Weights
-
-    def arithmetic(self) -> np.dtype[Any]:
-        """The dtype of the arithmetic."""
-        return np.dtype(np.float64 if self.spec.precision == "float64" else np.float32)
 
     def weights_used(self, layers: Layers) -> Layers:
         """The weights by layer and direction, in the dtype of the arithmetic; where that is theirs, the caller's own arrays."""
@@ -140,10 +136,6 @@ class CorrectLSTM(BackwardPass):
         """What the layer after this one reads, or the result: its directions' outputs. x: the first layer's input."""
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=2)
 
-    def state_index(self, layer: int, direction: int) -> int:
-        """The index of a layer's and direction's state."""
-        return layer * self.spec.num_directions + direction
-
     def initial_state(self, h: Array, c: Array, direction: int) -> tuple[Array, Array]:
         """h0 [B, R], c0 [B, H] of one direction."""
         return h, c
@@ -161,13 +153,6 @@ class CorrectLSTM(BackwardPass):
     def mask(self, lengths: Array | None, steps: int) -> Array | None:
         """Which rows have a step [T, B]; None where lengths are not given."""
         return None if lengths is None else np.asarray(np.arange(steps)[:, None] < lengths)
-
-    def turned(self, x: Array, lengths: Array | None) -> Array:
-        """x [T, B, n] with each row's valid steps in reverse order, and its padding where it was."""
-        if lengths is None:
-            return x[::-1]
-        t = np.arange(len(x))[:, None]
-        return np.asarray(x[np.where(t < lengths, lengths - 1 - t, t), np.arange(x.shape[1])])
 
     def turned_back(self, y: Array, lengths: Array | None) -> Array:
         """The reverse direction's result in the order of time."""
@@ -244,14 +229,6 @@ class CorrectLSTM(BackwardPass):
         """z [B, 4H], a fresh array, peepholes not yet added."""
         return self.product(h, p.w_hh) + wx
 
-    def product(self, a: Array, b: Array) -> Array:
-        """a @ b; every matrix product of forward and backward."""
-        return np.asarray(np.matmul(self.operand(a), self.operand(b)))
-
-    def operand(self, a: Array) -> Array:
-        """An operand as it is multiplied."""
-        return a
-
     def peep(self, p: Packed, which: int, c: Array) -> Array:
         """A gate's peephole term [B, H]; which: 0, 1, 2 for i, f, o."""
         assert p.peephole is not None
@@ -292,13 +269,3 @@ class CorrectLSTM(BackwardPass):
     def projected(self, p: Packed, m: Array) -> Array:
         """h [B, R]; with a projection its input is in storage, as y would be without one."""
         return m if p.w_hr is None else self.product(self.stored(m), p.w_hr)
-
-    # Storage
-
-    def load(self, array: Array) -> Array:
-        """The array in the dtype of the arithmetic; the same array where it has that already."""
-        return np.asarray(array).astype(self.compute, copy=False)
-
-    def stored(self, array: Array) -> Array:
-        """The array after it has been in storage."""
-        return array if self.wide else array.astype(self.spec.dtype).astype(self.compute)

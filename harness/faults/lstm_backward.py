@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import Any
-
 import numpy as np
 
-from lstm_parity.backends import DirectionWeights, LSTMBackend, LSTMGradients, LSTMSpec, LSTMState, LSTMWeights
+from lstm_parity.backends import DirectionWeights, LSTMGradients, LSTMState, LSTMWeights
 from lstm_parity.backends.problem import Array
 
-from .lstm_parts import Packed, Run, Step, Trace
+from .lstm_parts import Arithmetic, Packed, Run, Step, Trace
 
 
-class BackwardPass(LSTMBackend):
+class BackwardPass(Arithmetic):
     """The backward half of CorrectLSTM, a method for each path of the gradient."""
 
-    spec: LSTMSpec
-    compute: np.dtype[Any]
     layers: list[list[Packed]]
-
-    @abstractmethod
-    def load(self, array: Array) -> Array:
-        """The array in the dtype of the arithmetic."""
-
-    @abstractmethod
-    def stored(self, array: Array) -> Array:
-        """The array after it has been in storage."""
-
-    @abstractmethod
-    def product(self, a: Array, b: Array) -> Array:
-        """a @ b."""
-
-    @abstractmethod
-    def turned(self, x: Array, lengths: Array | None) -> Array:
-        """x with each row's valid steps in reverse order."""
-
-    @abstractmethod
-    def state_index(self, layer: int, direction: int) -> int:
-        """Where a layer's and direction's state stands."""
 
     def run_back(self, trace: Trace, grad_y: Array, grad_state: LSTMState) -> LSTMGradients:
         """All layers and directions."""

@@ -1,10 +1,13 @@
-"""The records of the LSTM with faults: one direction's weights, and what a step and a forward leave for backward."""
+"""What forward and backward of CorrectLSTM share: arithmetic, packed weights, and what forward leaves for backward."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from lstm_parity.backends import DirectionWeights
+import numpy as np
+
+from lstm_parity.backends import DirectionWeights, LSTMBackend, LSTMSpec
 from lstm_parity.backends.problem import Array
 
 Layers = list[list[DirectionWeights]]
@@ -68,3 +71,43 @@ class Trace:
     runs: list[list[Run]]
     """By layer and direction."""
     lengths: Array | None
+
+
+class Arithmetic(LSTMBackend):
+    """How numbers are computed and stored, and where rows and states are."""
+
+    spec: LSTMSpec
+    compute: np.dtype[Any]
+    wide: bool
+    """Whether nothing is rounded on its way to storage."""
+
+    def arithmetic(self) -> np.dtype[Any]:
+        """The dtype of the arithmetic."""
+        return np.dtype(np.float64 if self.spec.precision == "float64" else np.float32)
+
+    def load(self, array: Array) -> Array:
+        """The array in the dtype of the arithmetic; the same array where it has that already."""
+        return np.asarray(array).astype(self.compute, copy=False)
+
+    def stored(self, array: Array) -> Array:
+        """The array after it has been in storage."""
+        return array if self.wide else array.astype(self.spec.dtype).astype(self.compute)
+
+    def product(self, a: Array, b: Array) -> Array:
+        """a @ b; every matrix product of forward and backward."""
+        return np.asarray(np.matmul(self.operand(a), self.operand(b)))
+
+    def operand(self, a: Array) -> Array:
+        """An operand as it is multiplied."""
+        return a
+
+    def turned(self, x: Array, lengths: Array | None) -> Array:
+        """x [T, B, n] with each row's valid steps in reverse order, and its padding where it was."""
+        if lengths is None:
+            return x[::-1]
+        t = np.arange(len(x))[:, None]
+        return np.asarray(x[np.where(t < lengths, lengths - 1 - t, t), np.arange(x.shape[1])])
+
+    def state_index(self, layer: int, direction: int) -> int:
+        """The index of a layer's and direction's state."""
+        return layer * self.spec.num_directions + direction

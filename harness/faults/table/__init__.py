@@ -1,4 +1,4 @@
-"""All faults, a family in each module, the likelier first: the order in which they are tried as hints."""
+"""All faults, a family in each module (the gradients in two), the likelier first: the order in which hints try them."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from . import (
     rare,
     state,
     time,
+    weight_gradients,
 )
 
 FAMILIES = (
@@ -39,6 +40,7 @@ FAMILIES = (
     memory,
     rare,
     gradients,
+    weight_gradients,
 )
 FAULTS: tuple[Fault, ...] = tuple(found for family in FAMILIES for found in family.FAULTS)
 MUTANTS: tuple[Mutant, ...] = tuple(mutant for found in FAULTS for mutant in mutants_of(found))

@@ -63,15 +63,9 @@ FAULTS = (
     activation("candidate-by-sigmoid", "the candidate goes through a sigmoid", candidate=lambda _, z: sigmoid(z)),
     activation("candidate-without-activation", "the candidate has no activation", candidate=lambda _, z: z),
     activation("candidate-rectified", "the candidate's activation is max(z, 0)", candidate=lambda _, z: np.maximum(z, 0)),
+    activation("cell-clipped", "c is clipped to -1..1", cell=lambda _, i, f, g, c: np.clip(f * c + i * g, -1, 1)),
     activation(
-        "cell-clipped",
-        "c is clipped to -1..1",
-        cell=lambda _, i, f, g, c: np.clip(f * c + i * g, -1, 1),
-    ),
-    activation(
-        "cell-squashed-between-steps",
-        "each step starts from tanh(c')",
-        cell=lambda _, i, f, g, c: f * np.tanh(c) + i * g,
+        "cell-squashed-between-steps", "each step starts from tanh(c')", cell=lambda _, i, f, g, c: f * np.tanh(c) + i * g
     ),
     activation("rational-tanh", "tanh is a rational function of degree 3, clipped at 3: off by 0.02", tanh=rational_tanh),
     activation(
@@ -117,10 +111,5 @@ FAULTS = (
         sigmoid=sigmoid_overflows_below,
         hint=False,
     ),
-    activation(
-        "tanh-overflows",
-        "tanh is (exp(2 z) - 1) / (exp(2 z) + 1), NaN for large z",
-        tanh=tanh_overflows,
-        hint=False,
-    ),
+    activation("tanh-overflows", "tanh is (exp(2 z) - 1) / (exp(2 z) + 1), NaN for large z", tanh=tanh_overflows, hint=False),
 )

@@ -89,10 +89,7 @@ FAULTS = (
         turned_back=not_turned,
     ),
     direction(
-        "reverse-input-not-turned",
-        "the reverse direction's x is not reversed, its y is",
-        turned=not_turned,
-        turned_back=turned,
+        "reverse-input-not-turned", "the reverse direction's x is not reversed, its y is", turned=not_turned, turned_back=turned
     ),
     ragged(
         "reverse-starts-in-the-padding",

@@ -135,9 +135,7 @@ FAULTS = (
     layout("tail-of-tile-stale", "units come in tiles of 32, and those of a partial tile keep their h", after_step=stale_tail),
     layout("last-row-zero", "the last row of an odd batch is left at 0", after_step=last_row_zero),
     layout(
-        "recurrence-rounded-down",
-        "U h runs over H rounded down to a multiple of 8",
-        gate_sums=over_first(lambda n: n - n % 8),
+        "recurrence-rounded-down", "U h runs over H rounded down to a multiple of 8", gate_sums=over_first(lambda n: n - n % 8)
     ),
     layout("input-rounded-down", "W x reads four features at a time, and never the rest", input_products=rounded_down_input),
     layout(

@@ -247,15 +247,10 @@ FAULTS = (
     memory("every-input-kept", "every x is kept", base=EveryInputKept),
     memory("every-output-kept", "every y is kept", returned=keeping(lambda y: y)),
     memory(
-        "every-trace-kept",
-        "what a training forward leaves for backward is kept after it",
-        needs=TRAINED,
-        base=EveryTraceKept,
+        "every-trace-kept", "what a training forward leaves for backward is kept after it", needs=TRAINED, base=EveryTraceKept
     ),
     memory("kibibyte-kept", "an object of 1 KiB is kept for each call", returned=keeping(lambda y: bytes(1024))),
     memory(
-        "buffer-never-freed",
-        "memory as large as y is allocated in each call, and not given back",
-        returned=keeping(allocated),
+        "buffer-never-freed", "memory as large as y is allocated in each call, and not given back", returned=keeping(allocated)
     ),
 )

@@ -37,9 +37,7 @@ def hidden(dtype: str, rounding: Rounding) -> list[Fault]:
     return [
         precision(f"{dtype}-hidden", f"h and y are kept in {dtype}", stored=lambda _, a: rounding(a)),
         precision(
-            f"{dtype}-recurrence",
-            f"h is kept in {dtype} between the steps",
-            before_step=lambda _, p, t, h, c: (rounding(h), c),
+            f"{dtype}-recurrence", f"h is kept in {dtype} between the steps", before_step=lambda _, p, t, h, c: (rounding(h), c)
         ),
     ]
 
@@ -88,11 +86,7 @@ FAULTS = (
         tanh=lambda _, z: np.tanh(z.astype(np.float32)).astype(z.dtype),
     ),
     precision(
-        "float16-accumulation",
-        "sums of products are kept in float16",
-        behind=F16,
-        product=accumulated(np.float16),
-        hint=False,
+        "float16-accumulation", "sums of products are kept in float16", behind=F16, product=accumulated(np.float16), hint=False
     ),
     precision(
         "bfloat16-accumulation",

@@ -57,15 +57,11 @@ FAULTS = (
         step=instead(lambda o, c, w: np.tanh((o * c) @ w)),
     ),
     projection(
-        "projection-without-gate",
-        "tanh(c) is projected without the output gate",
-        step=instead(lambda o, c, w: np.tanh(c) @ w),
+        "projection-without-gate", "tanh(c) is projected without the output gate", step=instead(lambda o, c, w: np.tanh(c) @ w)
     ),
     projection("projection-of-cell", "o * c is projected, its tanh is missing", step=instead(lambda o, c, w: (o * c) @ w)),
     projection(
-        "projection-squashed",
-        "what was projected goes through a tanh",
-        projected=projected(lambda m, w: np.tanh(m @ w)),
+        "projection-squashed", "what was projected goes through a tanh", projected=projected(lambda m, w: np.tanh(m @ w))
     ),
     projection(
         "recurrence-unprojected",

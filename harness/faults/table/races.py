@@ -110,8 +110,6 @@ FAULTS = (
         final=copied_too_early,
     ),
     by_chance(
-        "order-of-sums-changes",
-        "sums run in another order at every call, and determinism is promised",
-        product=any_order,
+        "order-of-sums-changes", "sums run in another order at every call, and determinism is promised", product=any_order
     ),
 )

@@ -122,9 +122,7 @@ FAULTS = (
     step_changed("steps-above-100", "from step 100 on, c does not change", stale_cell),
     rare("long-sequence-cut", "of more than 64 steps the last one is left out", order=lambda _, n: range(n - (n > 64))),
     x_used(
-        "step-counter-wraps",
-        "the step is counted in 7 bits: step 128 reads x of step 0",
-        lambda x: x[np.arange(len(x)) % 128],
+        "step-counter-wraps", "the step is counted in 7 bits: step 128 reads x of step 0", lambda x: x[np.arange(len(x)) % 128]
     ),
     step_changed("batch-of-33", "in a batch of 33, the last row repeats the first", repeated_row),
     step_changed("batch-above-100", "rows from the 101st on keep their h", stale_rows, after="pytorch 177834"),
