@@ -2,235 +2,100 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from lstm_parity.backends import Capabilities, DirectionWeights, LSTMSpec, LSTMWeights
+from lstm_parity.backends import Capabilities, DirectionWeights
 from lstm_parity.backends.problem import STORAGE, Array
 
-from .fault import Mutant
+from .fault import Mutant, class_name
 from .lstm import EVERYTHING, CorrectLSTM, sigmoid
 from .lstm_parts import Packed
 from .rounding import tf32_rounded, tf32_truncated
 
 U = 2.0**-24
-BELOW_FLOAT64 = frozenset(STORAGE) - {"float64"}
-HALVES = frozenset({"float16", "bfloat16"})
-RIGHT: list[Mutant] = []
+BELOW_FLOAT64 = {"precisions": frozenset(STORAGE) - {"float64"}}
+HALVES = {"precisions": frozenset({"float16", "bfloat16"})}
+TF32 = {"precisions": frozenset({"tf32"})}
 
-Class = TypeVar("Class", bound=type[CorrectLSTM])
 
+def right(name: str, what: str, promises: dict[str, Any] | None = None, **methods: Any) -> Mutant:
+    """CorrectLSTM with these methods in place of its own, promising everything but for `promises`."""
+    capabilities = Capabilities(**(EVERYTHING | (promises or {})))
+    body = {"__doc__": what, "__module__": __name__, "capabilities": capabilities, **methods}
+    backend = globals()[class_name(name)] = type(class_name(name), (CorrectLSTM,), body)
+    return Mutant(name, "right", what, backend)
 
-def right(**promises: Any) -> Callable[[Class], Class]:
-    """Enter the class into RIGHT, under its name in kebab-case, promising everything but for `promises`."""
 
-    def enter(cls: Class) -> Class:
-        cls.capabilities = Capabilities(**(EVERYTHING | promises))
-        assert cls.__doc__
-        name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower()
-        RIGHT.append(Mutant(name, "right", cls.__doc__.removesuffix("."), cls))
-        return cls
+def in_tiles(lstm: Any, a: Array, b: Array) -> Array:
+    """a @ b in tiles of 5 terms, the last one filled up with zeros."""
+    missing = -a.shape[1] % 5
+    a, b = np.pad(a, ((0, 0), (0, missing))), np.pad(b, ((0, missing), (0, 0)))
+    tiles = np.matmul(a.reshape(len(a), -1, 5).transpose(1, 0, 2), b.reshape(-1, 5, b.shape[1]))
+    return np.asarray(tiles.sum(0))
 
-    return enter
 
+def in_halves(lstm: Any, a: Array, b: Array) -> Array:
+    """a @ b as the sum of two products."""
+    k = a.shape[1] // 2
+    return np.asarray(np.matmul(a[:, :k], b[:k]) + np.matmul(a[:, k:], b[k:]))
 
-@right()
-class Plain(CorrectLSTM):
-    """CorrectLSTM itself."""
 
+def one_by_one(lstm: Any, a: Array, b: Array) -> Array:
+    """a @ b, one term after the other."""
+    total = np.zeros((len(a), b.shape[1]), lstm.compute)
+    for k in range(a.shape[1]):
+        total += a[:, k, None] * b[k]
+    return total
 
-@right()
-class SumsReversed(CorrectLSTM):
-    """Every sum of products runs from its last term to its first."""
 
-    def product(self, a: Array, b: Array) -> Array:
-        return np.asarray(np.matmul(np.ascontiguousarray(a[:, ::-1]), np.ascontiguousarray(b[::-1])))
+def multiplied_and_added(lstm: Any, a: Array, b: Array) -> Array:
+    """a @ b, one term after the other, rounded once for each."""
+    total = np.zeros((len(a), b.shape[1]), lstm.compute)
+    wide = np.asarray(a, np.float64)
+    for k in range(a.shape[1]):
+        total = (wide[:, k, None] * b[k] + total).astype(lstm.compute)
+    return total
 
 
-@right()
-class SumsInTiles(CorrectLSTM):
-    """Sums run in tiles of 5 terms, the last one filled up with zeros."""
+def in_any_order(lstm: Any, a: Array, b: Array) -> Array:
+    """a @ b with its terms in another order at every call."""
+    order = lstm.chance.permutation(a.shape[1])
+    return np.asarray(np.matmul(a[:, order], b[order]))
 
-    def product(self, a: Array, b: Array) -> Array:
-        missing = -a.shape[1] % 5
-        a, b = np.pad(a, ((0, 0), (0, missing))), np.pad(b, ((0, missing), (0, 0)))
-        tiles = np.matmul(a.reshape(len(a), -1, 5).transpose(1, 0, 2), b.reshape(-1, 5, b.shape[1]))
-        return np.asarray(tiles.sum(0))
 
+def both_products(lstm: Any, p: Packed, x: Array, h: Array) -> Array:
+    """[U W] [h, x] + b."""
+    z = lstm.product(np.concatenate([h, x], axis=1), np.concatenate([p.w_hh, p.w_ih]))
+    return np.asarray(z if p.bias is None else z + p.bias)
 
-@right()
-class SumsInHalves(CorrectLSTM):
-    """Sums are split into two halves, added at the end."""
 
-    def product(self, a: Array, b: Array) -> Array:
-        k = a.shape[1] // 2
-        return np.asarray(np.matmul(a[:, :k], b[:k]) + np.matmul(a[:, k:], b[k:]))
+def input_bias(lstm: Any, w: DirectionWeights) -> Array | None:
+    """b_ih; b_hh is kept."""
+    lstm.kept.setdefault("b_hh", []).append(w.b_hh if w.b_hh is None else np.array(w.b_hh))
+    return None if w.b_ih is None else np.array(w.b_ih)
 
 
-@right()
-class SumsOneByOne(CorrectLSTM):
-    """Sums add one product after the other."""
+def with_recurrent_bias(lstm: Any, p: Packed, wx: Array, h: Array) -> Array:
+    """U h + b_hh, and then W x + b_ih."""
+    b_hh = lstm.kept["b_hh"][p.layer * lstm.spec.num_directions + p.direction]
+    products = lstm.product(h, p.w_hh)
+    return np.asarray(wx + (products if b_hh is None else products + b_hh))
 
-    def product(self, a: Array, b: Array) -> Array:
-        total = np.zeros((len(a), b.shape[1]), self.compute)
-        for k in range(a.shape[1]):
-            total += a[:, k, None] * b[k]
-        return total
 
+def last_results_kept(lstm: Any, y: Array, h: Array, c: Array) -> tuple[Array, Array, Array]:
+    """Keeps copies of eight y."""
+    lstm.kept.setdefault("last", deque(maxlen=8)).append(y.copy())
+    return y, h, c
 
-@right()
-class FusedMultiplyAdd(CorrectLSTM):
-    """Sums add one product after the other with one rounding for both; in float64, where none wider is at hand, with two."""
 
-    def product(self, a: Array, b: Array) -> Array:
-        total = np.zeros((len(a), b.shape[1]), self.compute)
-        wide = np.asarray(a, np.float64)
-        for k in range(a.shape[1]):
-            total = (wide[:, k, None] * b[k] + total).astype(self.compute)
-        return total
-
-
-@right(deterministic=False)
-class SumsInAnyOrder(CorrectLSTM):
-    """Sums run in another order at every call, and no determinism is promised."""
-
-    def product(self, a: Array, b: Array) -> Array:
-        order = self.chance.permutation(a.shape[1])
-        return np.asarray(np.matmul(a[:, order], b[order]))
-
-
-@right()
-class OneProductForBoth(CorrectLSTM):
-    """[h, x] is multiplied by both matrices at once."""
-
-    def input_products(self, p: Packed, x: Array) -> Array:
-        return x
-
-    def gate_sums(self, p: Packed, wx: Array, h: Array) -> Array:
-        z = self.product(np.concatenate([h, wx], axis=1), np.concatenate([p.w_hh, p.w_ih]))
-        return z if p.bias is None else z + p.bias
-
-
-@right()
-class BiasFirst(CorrectLSTM):
-    """The biases come first: b_hh to U h, b_ih to W x."""
-
-    def pack(self, w: DirectionWeights, layer: int, direction: int) -> Packed:
-        if w.b_ih is not None and w.b_hh is not None:
-            self.b_hh[layer, direction] = np.array(w.b_hh)
-        return super().pack(w, layer, direction)
-
-    def __init__(self, spec: LSTMSpec, weights: LSTMWeights) -> None:
-        self.b_hh: dict[tuple[int, int], Array] = {}
-        super().__init__(spec, weights)
-
-    def bias(self, w: DirectionWeights) -> Array | None:
-        return None if w.b_ih is None else np.array(w.b_ih)
-
-    def gate_sums(self, p: Packed, wx: Array, h: Array) -> Array:
-        products = self.product(h, p.w_hh)
-        return wx + (products if p.bias is None else products + self.b_hh[p.layer, p.direction])
-
-
-@right()
-class RowsPadded(CorrectLSTM):
-    """The left operand of each product has its rows filled up to a multiple of 8 with zeros."""
-
-    def product(self, a: Array, b: Array) -> Array:
-        return np.asarray(np.matmul(np.pad(a, ((0, -len(a) % 8), (0, 0))), b)[: len(a)])
-
-
-@right()
-class LastResultsKept(CorrectLSTM):
-    """Copies of the last eight results are kept, and no more."""
-
-    def __init__(self, spec: LSTMSpec, weights: LSTMWeights) -> None:
-        self.last: deque[Array] = deque(maxlen=8)
-        super().__init__(spec, weights)
-
-    def returned(self, y: Array, h: Array, c: Array) -> tuple[Array, Array, Array]:
-        self.last.append(y.copy())
-        return y, h, c
-
-
-@right()
-class Float64Inside(CorrectLSTM):
-    """Everything is computed in float64 and stored in the precision's dtype."""
-
-    def arithmetic(self) -> np.dtype[Any]:
-        return np.dtype(np.float64)
-
-
-@right()
-class TanhFromSigmoid(CorrectLSTM):
-    """tanh z is 2 sigmoid(2 z) - 1, which doubles the error of the sigmoid."""
-
-    def tanh(self, z: Array) -> Array:
-        return 2 * self.sigmoid(2 * z) - 1
-
-
-@right()
-class SigmoidFromTanh(CorrectLSTM):
-    """sigmoid z is (1 + tanh(z / 2)) / 2."""
-
-    def sigmoid(self, z: Array) -> Array:
-        return np.asarray((1 + np.tanh(z / 2)) / 2)
-
-
-@right(precisions=HALVES)
-class RoundedGates(CorrectLSTM):
-    """Products, sums and gates are rounded to 16 bits."""
-
-    def input_products(self, p: Packed, x: Array) -> Array:
-        return self.stored(super().input_products(p, x))
-
-    def gate_sums(self, p: Packed, wx: Array, h: Array) -> Array:
-        return self.stored(self.stored(self.product(h, p.w_hh)) + wx)
-
-    def sigmoid(self, z: Array) -> Array:
-        return self.stored(sigmoid(z))
-
-    def tanh(self, z: Array) -> Array:
-        return self.stored(super().tanh(z))
-
-
-@right(precisions=HALVES)
-class RoundedCell(CorrectLSTM):
-    """c is kept in 16 bits between the steps."""
-
-    def cell(self, i: Array, f: Array, g: Array, c: Array) -> Array:
-        return self.stored(super().cell(i, f, g, c))
-
-
-@right(precisions=BELOW_FLOAT64)
-class ActivationsAtTheEdge(CorrectLSTM):
-    """Sigmoid and tanh err by 3.5 units up or down, by the value; never by more than 4 after rounding."""
-
-    def erring(self, exact: Array) -> Array:
-        sign = np.where(np.sin(exact * 1e6) > 0, 1.0, -1.0)
-        top = 1 + 2 * U  # above 1, float32 has steps of 2 units
-        return np.clip(exact + 3.5 * U * sign, -top, top).astype(self.compute)
-
-    def sigmoid(self, z: Array) -> Array:
-        return self.erring(1 / (1 + np.exp(-z.astype(np.float64))))
-
-    def tanh(self, z: Array) -> Array:
-        return self.erring(np.tanh(z.astype(np.float64)))
-
-
-@right(precisions=BELOW_FLOAT64, activation_ulps=64)
-class FastActivations(CorrectLSTM):
-    """Both activations come from a Taylor polynomial of degree 5; 64 units are promised, half are needed."""
-
-    def sigmoid(self, z: Array) -> Array:
-        return fast_sigmoid(z)
-
-    def tanh(self, z: Array) -> Array:
-        return 2 * fast_sigmoid(2 * z) - 1
+def at_the_edge(lstm: Any, exact: Array) -> Array:
+    """The exact value with an error of 3.5 units up or down."""
+    sign = np.where(np.sin(exact * 1e6) > 0, 1.0, -1.0)
+    top = 1 + 2 * U  # above 1, float32 has steps of 2 units
+    return np.asarray(np.clip(exact + 3.5 * U * sign, -top, top).astype(lstm.compute))
 
 
 def fast_sigmoid(z: Array) -> Array:
@@ -243,17 +108,85 @@ def fast_sigmoid(z: Array) -> Array:
     return np.asarray(1 / (1 + np.ldexp(e, np.nan_to_num(k).astype(np.int32))))
 
 
-@right(precisions=frozenset({"tf32"}))
-class Tf32Rounded(CorrectLSTM):
-    """Operands of products are rounded to TF32, as promised."""
-
-    def product(self, a: Array, b: Array) -> Array:
-        return np.asarray(np.matmul(tf32_rounded(a), tf32_rounded(b)))
-
-
-@right(precisions=frozenset({"tf32"}))
-class Tf32Truncated(CorrectLSTM):
-    """Operands of products are cut to TF32, as tensor cores cut raw float32."""
-
-    def product(self, a: Array, b: Array) -> Array:
-        return np.asarray(np.matmul(tf32_truncated(a), tf32_truncated(b)))
+RIGHT = (
+    right("plain", "CorrectLSTM itself"),
+    right(
+        "sums-reversed",
+        "every sum of products runs from its last term to its first",
+        product=lambda _, a, b: np.matmul(np.ascontiguousarray(a[:, ::-1]), np.ascontiguousarray(b[::-1])),
+    ),
+    right("sums-in-tiles", "sums run in tiles of 5 terms, the last one filled up with zeros", product=in_tiles),
+    right("sums-in-halves", "sums are split into two halves, added at the end", product=in_halves),
+    right("sums-one-by-one", "sums add one product after the other", product=one_by_one),
+    right(
+        "fused-multiply-add",
+        "sums add one product after the other with one rounding for both; in float64, where no wider type is at hand, with two",
+        product=multiplied_and_added,
+    ),
+    right(
+        "sums-in-any-order",
+        "sums run in another order at every call, and no determinism is promised",
+        {"deterministic": False},
+        product=in_any_order,
+    ),
+    right(
+        "one-product-for-both",
+        "[h, x] is multiplied by both matrices at once",
+        input_products=lambda _, p, x: x,
+        gate_sums=both_products,
+    ),
+    right("bias-first", "b_hh is added to U h, b_ih to W x", bias=input_bias, gate_sums=with_recurrent_bias),
+    right(
+        "rows-padded",
+        "the left operand of each product has its rows filled up to a multiple of 8 with zeros",
+        product=lambda _, a, b: np.matmul(np.pad(a, ((0, -len(a) % 8), (0, 0))), b)[: len(a)],
+    ),
+    right("last-results-kept", "copies of the last eight results are kept, and no more", returned=last_results_kept),
+    right(
+        "float64-inside",
+        "everything is computed in float64 and stored in the precision's dtype",
+        arithmetic=lambda _: np.dtype(np.float64),
+    ),
+    right(
+        "tanh-from-sigmoid",
+        "tanh z is 2 sigmoid(2 z) - 1, which doubles the error of the sigmoid",
+        tanh=lambda _, z: 2 * sigmoid(2 * z) - 1,
+    ),
+    right("sigmoid-from-tanh", "sigmoid z is (1 + tanh(z / 2)) / 2", sigmoid=lambda _, z: (1 + np.tanh(z / 2)) / 2),
+    right(
+        "rounded-gates",
+        "products, sums and gates are rounded to 16 bits",
+        HALVES,
+        input_products=lambda lstm, p, x: lstm.stored(CorrectLSTM.input_products(lstm, p, x)),
+        gate_sums=lambda lstm, p, wx, h: lstm.stored(lstm.stored(lstm.product(h, p.w_hh)) + wx),
+        sigmoid=lambda lstm, z: lstm.stored(sigmoid(z)),
+        tanh=lambda lstm, z: lstm.stored(np.tanh(z)),
+    ),
+    right(
+        "rounded-cell",
+        "c is kept in 16 bits between the steps",
+        HALVES,
+        cell=lambda lstm, i, f, g, c: lstm.stored(f * c + i * g),
+    ),
+    right(
+        "activations-at-the-edge",
+        "sigmoid and tanh err by 3.5 units up or down, by the value; never by more than 4 after rounding",
+        BELOW_FLOAT64,
+        sigmoid=lambda lstm, z: at_the_edge(lstm, sigmoid(z.astype(np.float64))),
+        tanh=lambda lstm, z: at_the_edge(lstm, np.tanh(z.astype(np.float64))),
+    ),
+    right(
+        "fast-activations",
+        "both activations come from a Taylor polynomial of degree 5; 64 units are promised, half are needed",
+        BELOW_FLOAT64 | {"activation_ulps": 64},
+        sigmoid=lambda _, z: fast_sigmoid(z),
+        tanh=lambda _, z: 2 * fast_sigmoid(2 * z) - 1,
+    ),
+    right("tf32-rounded", "operands of products are rounded to TF32, as promised", TF32, operand=lambda _, a: tf32_rounded(a)),
+    right(
+        "tf32-truncated",
+        "operands of products are cut to TF32, as tensor cores cut raw float32",
+        TF32,
+        operand=lambda _, a: tf32_truncated(a),
+    ),
+)
