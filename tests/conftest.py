@@ -27,7 +27,7 @@ def pytest_configure():
 
 
 def pytest_addoption(parser):
-    parser.addoption("--kills", type=int, default=20, help="how often a sweep is killed at a random moment (default: 20)")
+    parser.addoption("--kills", type=int, default=6, help="how often a sweep is killed at a random moment (default: 6)")
 
 
 @pytest.fixture(scope="session")

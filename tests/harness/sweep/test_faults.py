@@ -53,13 +53,43 @@ def flood_until_it_is_cut():  # which only what waits for the answer can do
         time.sleep(1e-3)
 """
 WHERE = r" \(\w+\.py:\d+\)"
-FAULTS = {
+OF_CALLS = {
+    "memory": (forward("raise MemoryError('no room')"), "OUT_OF_MEMORY", "MemoryError: no room"),
+    "allocates": (forward("np.empty(2**60, np.uint8)"), "OUT_OF_MEMORY", ".*Unable to allocate.*"),
+    "raises": (forward("raise ValueError('one\\n  two')"), "CRASHED", f"ValueError: one two{WHERE}"),
+    "raises_novel": (forward("raise ValueError('long ' * 10**6)"), "CRASHED", "ValueError: long .*"),
+    "raises_unprintable": (
+        HEAD + "class E(Exception):\n  def __str__(self): raise E\n" + forward("raise E").removeprefix(HEAD),
+        "CRASHED",
+        ".+",
+    ),
+    "raises_later": (forward("if n == 2: raise ValueError('later')"), "CRASHED", f"ValueError: later{WHERE}"),
+    "raises_at_construction": (forward("pass", "raise ValueError('w_ih')"), "CRASHED", f"ValueError: w_ih{WHERE}"),
+    "unsupported": (forward("raise UnsupportedError('odd sizes')"), "UNSUPPORTED", "odd sizes"),
+    "unsupported_at_construction": (forward("pass", "raise UnsupportedError('H = 4')"), "UNSUPPORTED", "H = 4"),
+    "wrong_slightly": (forward("y = y * np.float32(1.00001)"), "WRONG", "y is first wrong at step .*"),
+    "wrong_state": (forward("state = LSTMState(state.h, state.h)"), "WRONG", "c_n is first wrong at .*"),
+    "nan": (forward("y = y * np.nan"), "WRONG", "y is first wrong at .* got nan.*"),
+    "nan_state": (forward("state.c[...] = np.nan"), "WRONG", "c_n is first wrong at .* got nan.*"),
+    "infinite": (forward("y = y + np.inf"), "WRONG", "y is first wrong at .* got inf.*"),
+    "huge": (forward("y = y + np.float32(3e38)"), "WRONG", "y is first wrong at .*"),
+    "shape": (forward("y = y[:-1]"), "WRONG", r"y is float32 of shape \(\d, 2, 4\), expected .*"),
+    "dtype": (forward("y = y.astype(np.float64)"), "WRONG", "y is float64 of .*, expected float32 of .*"),
+    "state_dtype": (forward("state = LSTMState(state.h, state.c.astype(np.float64))"), "WRONG", "c_n is float64 of .*"),
+    "none": (forward("return None"), "WRONG", "forward returned a NoneType, .*"),
+    "three": (forward("return y, state.h, state.c"), "WRONG", "forward returned a tuple of 3, .*"),
+    "list": (forward("return [y, state]"), "WRONG", "forward returned a list, .*"),
+    "list_in_tuple": (forward("return y.tolist(), state"), "WRONG", "y is a list, expected what to_device gives, a ndarray"),
+    "no_state": (forward("return y, (state.h, state.c)"), "WRONG", r"forward returned a tuple of 2, .*"),
+    "state_of_none": (forward("return y, LSTMState(None, None)"), "WRONG", "h_n is a NoneType, .*"),
+    "subclass": (forward("y = y.view(np.recarray)"), "WRONG", "y is a recarray, .*"),
+}
+"""Faults that the process survives: the backends are called in the process of the tests."""
+OF_PROCESSES = {
     "segfault": (forward("ctypes.string_at(0)"), "CRASHED", "killed by SIGSEGV"),
     "exits": (forward("os._exit(3)"), "CRASHED", "the process exited with code 3"),
     "system_exit": (forward("sys.exit(5)"), "CRASHED", f"SystemExit: 5{WHERE}"),
     "interrupt": (forward("raise KeyboardInterrupt"), "CRASHED", f"KeyboardInterrupt{WHERE}"),
-    "memory": (forward("raise MemoryError('no room')"), "OUT_OF_MEMORY", "MemoryError: no room"),
-    "allocates": (forward("np.empty(2**60, np.uint8)"), "OUT_OF_MEMORY", ".*Unable to allocate.*"),
     "killed": (forward("os.kill(os.getpid(), signal.SIGKILL)"), "CRASHED", "killed by SIGKILL"),
     "nameless_signal": (forward("os.kill(os.getpid(), 40)"), "CRASHED", "killed by signal 40"),
     "leaks_to_its_limit": (
@@ -99,17 +129,6 @@ FAULTS = {
     "closes_output": (forward("sys.stdout.close(); sys.stderr = None"), TIMED, None),
     "loud": (forward("print('o' * 10_000_000); print('e' * 10_000_000, file=sys.stderr)"), TIMED, None),
     "last_output": (forward("print('farewell', flush=True); os._exit(1)"), "CRASHED", ".*last output: farewell"),
-    "raises": (forward("raise ValueError('one\\n  two')"), "CRASHED", f"ValueError: one two{WHERE}"),
-    "raises_novel": (forward("raise ValueError('long ' * 10**6)"), "CRASHED", "ValueError: long .*"),
-    "raises_unprintable": (
-        HEAD + "class E(Exception):\n  def __str__(self): raise E\n" + forward("raise E").removeprefix(HEAD),
-        "CRASHED",
-        ".+",
-    ),
-    "raises_later": (forward("if n == 2: raise ValueError('later')"), "CRASHED", f"ValueError: later{WHERE}"),
-    "raises_at_construction": (forward("pass", "raise ValueError('w_ih')"), "CRASHED", f"ValueError: w_ih{WHERE}"),
-    "unsupported": (forward("raise UnsupportedError('odd sizes')"), "UNSUPPORTED", "odd sizes"),
-    "unsupported_at_construction": (forward("pass", "raise UnsupportedError('H = 4')"), "UNSUPPORTED", "H = 4"),
     "forks_itself": (forward("n == 2 and os.fork()"), TIMED, None),
     "answers_nothing": (
         forward("pass") + "import lstm_parity.harness.sweep.session as s\ns.Session.fetch = lambda *_: None\n",
@@ -123,22 +142,6 @@ FAULTS = {
         "unreadable answer: UnpicklingError: wall_s: nan in place of a number",
     ),
     "closes_badly": (forward("pass") + "    def close(self): os.abort()\n", TIMED, None),
-    "wrong_slightly": (forward("y = y * np.float32(1.00001)"), "WRONG", "y is first wrong at step .*"),
-    "wrong_state": (forward("state = LSTMState(state.h, state.h)"), "WRONG", "c_n is first wrong at .*"),
-    "nan": (forward("y = y * np.nan"), "WRONG", "y is first wrong at .* got nan.*"),
-    "nan_state": (forward("state.c[...] = np.nan"), "WRONG", "c_n is first wrong at .* got nan.*"),
-    "infinite": (forward("y = y + np.inf"), "WRONG", "y is first wrong at .* got inf.*"),
-    "huge": (forward("y = y + np.float32(3e38)"), "WRONG", "y is first wrong at .*"),
-    "shape": (forward("y = y[:-1]"), "WRONG", r"y is float32 of shape \(\d, 2, 4\), expected .*"),
-    "dtype": (forward("y = y.astype(np.float64)"), "WRONG", "y is float64 of .*, expected float32 of .*"),
-    "state_dtype": (forward("state = LSTMState(state.h, state.c.astype(np.float64))"), "WRONG", "c_n is float64 of .*"),
-    "none": (forward("return None"), "WRONG", "forward returned a NoneType, .*"),
-    "three": (forward("return y, state.h, state.c"), "WRONG", "forward returned a tuple of 3, .*"),
-    "list": (forward("return [y, state]"), "WRONG", "forward returned a list, .*"),
-    "list_in_tuple": (forward("return y.tolist(), state"), "WRONG", "y is a list, expected what to_device gives, a ndarray"),
-    "no_state": (forward("return y, (state.h, state.c)"), "WRONG", r"forward returned a tuple of 2, .*"),
-    "state_of_none": (forward("return y, LSTMState(None, None)"), "WRONG", "h_n is a NoneType, .*"),
-    "subclass": (forward("y = y.view(np.recarray)"), "WRONG", "y is a recarray, .*"),
     "unavailable": (
         forward("pass") + "    @classmethod\n    def unavailable(cls): return 'no\\nlicence'\n",
         "UNAVAILABLE",
@@ -172,6 +175,9 @@ FAULTS = {
     "no_forward": (HEAD + "class X(LSTMBackend):\n  capabilities = Capabilities()", "CRASHED", ".*does not define .*forward.*"),
     "no_backend": ("class X: pass", "CRASHED", ".*is not a subclass of lstm_parity.LSTMBackend.*"),
 }
+"""Faults of which a process may die: each backend has a worker process."""
+AGAIN = ("segfault", "exits", "closes_pipes", "closes_badly", "import_segfaults", "unavailable", "no_capabilities")
+"""Those that are measured in two cells: the second gets a new worker, or none."""
 BACKWARD = {
     "backward_raises": ("raise ValueError('back')", "CRASHED", f"ValueError: back{WHERE}"),
     "backward_none": ("return None", "WRONG", "backward returned a NoneType, expected LSTMGradients"),
@@ -203,38 +209,58 @@ class X(NumpyLSTM):
 """
 
 
+def assert_row(name, status, reason, row):
+    """row: a Row, or a dictionary of its columns."""
+    found = row if isinstance(row, dict) else vars(row)
+    assert found["status"] in (status if isinstance(status, tuple) else (status,)), (name, found["reason"])
+    assert (found["median_s"] is not None) == (found["status"] in TIMED)
+    if reason is not None:
+        assert re.fullmatch(reason, found["reason"]), (name, found["reason"])
+        assert "\n" not in found["reason"]
+        assert len(found["reason"]) < 3000
+
+
+@pytest.mark.filterwarnings("ignore:.* encountered in:RuntimeWarning")
+@pytest.mark.parametrize("name", [*OF_CALLS, *(name for name in BACKWARD if name != "backward_segfaults")])
+def test_a_fault_of_a_call_ends_in_its_own_row(tmp_path, in_process_worker, measure, name):
+    training = name in BACKWARD
+    body, status, reason = BACKWARD[name] if training else OF_CALLS[name]
+    (tmp_path / f"{name}.py").write_text(backward(body) if training else body)
+    clients = {"numpy": in_process_worker(), name: in_process_worker(backend=f"{tmp_path / name}.py:X")}
+    cell = Cell.of(input_size=3, hidden_size=4, sequence_length=3, batch_size=2, mode="training" if training else "inference")
+    good, row = (row for row, _ in measure(cell, clients, budget_s=0.05).results)
+    assert good.status in TIMED, good.reason
+    assert_row(name, status, reason, row)
+
+
 @pytest.fixture(scope="module")
 def swept(shared_bench):
-    """One sweep of two cells with all of the faulty backends between two good ones."""
-    names = []
-    for name, (text, _, _) in FAULTS.items():
+    """Two sweeps with the faulty backends between two good ones: of one cell with most of them, of two with those of AGAIN."""
+    for name, (text, _, _) in OF_PROCESSES.items():
         shared_bench.file(f"{name}.py", text)
-        names.append(f"{name}.py:X")
-    names += ["no_such_file.py:X", "nunpy", "no.such.module:X"]
+    shared_bench.file("backward_segfaults.py", backward(BACKWARD["backward_segfaults"][0]))
     good = shared_bench.file("good.py", forward("pass")) + ":X"
-    done = shared_bench.sweep(shared_bench.tiny(["numpy", *names, good], steps=[3, 4]), timeout=240)
-    return done, shared_bench.rows()
+    once = [f"{name}.py:X" for name in OF_PROCESSES if name not in AGAIN]
+    names = ["numpy", *once, "no_such_file.py:X", "nunpy", "no.such.module:X", good]
+    first = shared_bench.sweep(shared_bench.tiny(names, steps=[3]), timeout=240)
+    names = ["numpy", *(f"{name}.py:X" for name in AGAIN), "backward_segfaults.py:X", good]
+    second = shared_bench.sweep(shared_bench.tiny(names, steps=[3, 4], mode="training"), timeout=240)
+    return (first, second), shared_bench.rows()
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_ends_in_its_own_row(swept, name):
-    _, status, reason = FAULTS[name]
+@pytest.mark.parametrize("name", [*OF_PROCESSES, "backward_segfaults"])
+def test_a_fault_of_a_process_ends_in_its_own_row(swept, name):
+    _, status, reason = OF_PROCESSES.get(name) or BACKWARD[name]
     rows = [row for row in swept[1] if row["backend"] == f"{name}.py:X"]
-    assert len(rows) == 2
+    assert len(rows) == 2 if name in (*AGAIN, "backward_segfaults") else 1
     for row in rows:
-        wanted = status if isinstance(status, tuple) else (status,)
-        assert row["status"] in wanted, row["reason"]
-        assert (row["median_s"] is not None) == (row["status"] in TIMED)
-        if reason is not None:
-            assert re.fullmatch(reason, row["reason"]), row["reason"]
-            assert "\n" not in row["reason"]
-            assert len(row["reason"]) < 3000
+        assert_row(name, status, reason, row)
 
 
-def test_good_backends_beside_them_have_their_times(swept):
+def test_good_backends_in_the_same_cells_have_their_times(swept):
     for name in ("numpy", "good.py:X"):
         rows = [row for row in swept[1] if row["backend"] == name]
-        assert [row["status"] in TIMED for row in rows] == [True, True], [row["reason"] for row in rows]
+        assert [row["status"] in TIMED for row in rows] == [True] * 3, [row["reason"] for row in rows]
 
 
 def test_backends_that_do_not_exist_are_unavailable(swept):
@@ -243,18 +269,18 @@ def test_backends_that_do_not_exist_are_unavailable(swept):
         ("nunpy", "did you mean numpy"),
         ("no.such.module:X", "no module"),
     ]:
-        rows = [row for row in swept[1] if row["backend"] == name]
-        assert [(row["status"], reason in row["reason"]) for row in rows] == [("UNAVAILABLE", True)] * 2
+        (row,) = (row for row in swept[1] if row["backend"] == name)
+        assert (row["status"], reason in row["reason"]) == ("UNAVAILABLE", True)
 
 
-def test_faults_are_exit_1_and_nothing_else_is_said(swept, shared_bench):
-    done, rows = swept
-    assert done.returncode == 1
-    assert done.stdout == ""
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 4, done.stderr[-3000:]  # two cells, two lines of summary
-    assert [line.startswith(("[1/2]", "[2/2]")) for line in lines] == [True, True, False, False]
-    assert len(rows) == 2 * (len(FAULTS) + 5)
+def test_faults_are_exit_1_and_nothing_else_is_printed(swept, shared_bench):
+    for done, cells in zip(swept[0], (1, 2), strict=True):
+        assert done.returncode == 1
+        assert done.stdout == ""
+        lines = done.stderr.strip().splitlines()
+        assert len(lines) == cells + 2, done.stderr[-3000:]  # a line a cell, two lines of summary
+        assert [line.startswith(f"[{number}/{cells}]") for number, line in enumerate(lines[:cells], 1)] == [True] * cells
+    assert len(swept[1]) == len(OF_PROCESSES) - len(AGAIN) + 5 + 2 * (len(AGAIN) + 3)
     assert list(shared_bench.temporary.iterdir()) == []
 
 
@@ -274,7 +300,7 @@ def test_a_hang_ends_in_its_own_row(bench):
     bench.file("writes_to_the_pipe.py", forward("n == 2 and " + to_pipes.format("b'debug: step 3'")))
     names = ["hangs", "hangs_at_import", "loud_hang", "half_an_answer", "writes_to_the_pipe", "leaves_a_child"]
     sweep = bench.tiny(["numpy", *(f"{name}.py:X" for name in names)], steps=[3])
-    patch = "from lstm_parity.harness.sweep import measure as m, workers as w\nm.LEAST_LIMIT_S = w.IMPORT_LIMIT_S = 2.5"
+    patch = "from lstm_parity.harness.sweep import measure as m, workers as w\nm.MIN_LIMIT_S = w.IMPORT_LIMIT_S = 2.5"
     done = bench.sweep(sweep, patch=patch)
     rows = {row["backend"]: row for row in bench.rows()}
     assert rows["numpy"]["status"] in TIMED
@@ -314,21 +340,6 @@ def test_what_a_backend_prints_is_bounded(tmp_path):
         assert not client._path.exists()
     finally:
         client.close()
-
-
-def test_faults_of_gradients(bench):
-    names = []
-    for name, (body, _, _) in BACKWARD.items():
-        names.append(bench.file(f"{name}.py", backward(body)) + ":X")
-    done = bench.sweep(bench.tiny(["numpy", *names], steps=[3], budget=0.5, mode="training"))
-    rows = {row["backend"]: row for row in bench.rows()}
-    assert rows["numpy"]["status"] in TIMED
-    for name, (_, status, reason) in BACKWARD.items():
-        row = rows[f"{name}.py:X"]
-        assert row["status"] == status, (name, row["reason"])
-        assert re.fullmatch(reason, row["reason"]), (name, row["reason"])
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
 
 
 @pytest.fixture

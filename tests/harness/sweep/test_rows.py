@@ -1,13 +1,14 @@
-"""A finished run: its figures can be computed again from its samples, and its accounts add up to its wall time."""
+"""A finished run: its figures follow from its samples, and its phases add up to its wall time."""
 
 import json
-import time
 from math import comb
 
-import numpy as np
 import pytest
 
+from lstm_parity.harness.records import TIMED
 from lstm_parity.harness.store import Store
+from lstm_parity.harness.sweep.phase_timer import PHASES
+from lstm_parity.harness.sweep.row_status import UNSTABLE
 
 SLOW = """\
 import time
@@ -21,21 +22,37 @@ class X(NumpyLSTM):
 """
 
 
+PATCH = """
+import atexit, json, pathlib, time
+import lstm_parity.harness.commands.sweep, lstm_parity.harness.sweep.run as r
+def timed(*arguments, measure=r.run_sweep, **options):
+    before = time.perf_counter()
+    result = measure(*arguments, **options)
+    pathlib.Path("wall.json").write_text(json.dumps(time.perf_counter() - before))
+    return result
+r.run_sweep = timed
+import lstm_parity.harness.sweep.sampling as s
+s.ENOUGH, s.SAMPLES_TO_OVERHEAD = 0.1, 0.0
+"""
+"""Writes how long run_sweep took, by a clock outside it; and sampling ends soon where the machine is idle."""
+
+
 @pytest.fixture(scope="module")
 def run(shared_bench):
     slow = shared_bench.file("slow.py", SLOW) + ":X"
-    start = time.perf_counter()
-    done = shared_bench.sweep(shared_bench.tiny(["numpy", slow], budget=1.0))
-    wall = time.perf_counter() - start
+    done = shared_bench.sweep(shared_bench.tiny(["numpy", slow], budget=5.0), patch=PATCH)
     assert done.returncode == 0, done.stderr
-    return shared_bench, wall
+    return shared_bench
 
 
-def test_a_backend_says_how_it_computed_and_its_rows_say_it_too(run):
-    bench, _ = run
-    for row in bench.rows():
+def test_a_backends_remark_is_the_reason_of_its_rows(run):
+    for row in run.rows():
+        remark = None if row["backend"] == "numpy" else "slow, on purpose"
+        assert row["status"] in TIMED
         if row["status"] == "PASSED":
-            assert row["reason"] == (None if row["backend"] == "numpy" else "slow, on purpose")
+            assert row["reason"] == remark
+        else:
+            assert row["reason"] not in (None, remark)
 
 
 def median_and_interval(values):
@@ -49,44 +66,41 @@ def median_and_interval(values):
 
 
 def test_a_rows_figures_follow_from_its_samples(run):
-    bench, _ = run
-    rows = bench.rows()
+    rows = run.rows()
     assert len(rows) == 4
     for row in rows:
-        samples = bench.ask("SELECT * FROM samples WHERE row_id = ? AND used", row["row_id"])
+        samples = run.ask("SELECT * FROM samples WHERE row_id = ? AND used", row["row_id"])
         seconds = {s["block"]: s["wall_s"] for s in samples}
         median, low, high = median_and_interval(list(seconds.values()))
         assert row["median_s"] == pytest.approx(median, rel=1e-12)
         assert (row["ci_low_s"], row["ci_high_s"]) == (low, high)
         (first,) = [r for r in rows if r["cell"] == row["cell"] and r["backend"] == "numpy"]
-        theirs = {
-            s["block"]: s["wall_s"] for s in bench.ask("SELECT * FROM samples WHERE row_id = ? AND used", first["row_id"])
-        }
+        theirs = {s["block"]: s["wall_s"] for s in run.ask("SELECT * FROM samples WHERE row_id = ? AND used", first["row_id"])}
         median, low, high = median_and_interval([seconds[b] / theirs[b] for b in seconds.keys() & theirs.keys()])
         assert row["ratio_to_baseline"] == pytest.approx(median, rel=1e-12)
-        if low is not None:
-            assert (row["ratio_ci_low"], row["ratio_ci_high"]) == pytest.approx((low, high), rel=1e-12)
-        assert row["samples"] == bench.ask("SELECT count(*) AS n FROM samples WHERE row_id = ? AND used", row["row_id"])[0]["n"]
-        assert (row["status"] == "UNSTABLE") == (row["ci_high_s"] is None) or (row["ci_high_s"] - row["ci_low_s"]) > 0
-        assert row["error_bound_ratio"] < 1
-        assert row["max_error"] < 1e-5
+        ends = (row["ratio_ci_low"], row["ratio_ci_high"])
+        assert ends == ((None, None) if low is None else pytest.approx((low, high), rel=1e-12))
+        assert row["samples"] == len(samples) > 0
+        if row["status"] == "PASSED":
+            assert row["ci_low_s"] <= row["median_s"] <= row["ci_high_s"]
+            assert (row["ci_high_s"] - row["ci_low_s"]) / 2 / row["median_s"] <= UNSTABLE
+        assert 0 < row["error_bound_ratio"] < 1
+        assert 0 < row["max_error"] < 1e-5
 
 
 def test_the_slower_one_is_slower_by_what_it_sleeps(run):
-    bench, _ = run
-    for row in bench.rows():
+    for row in run.rows():
         if row["backend"] == "numpy":
             assert row["ratio_to_baseline"] == 1
         else:
-            assert 0.003 < row["median_s"] < 0.01
-            assert row["ratio_to_baseline"] > 3
+            assert row["median_s"] >= 0.003
+            assert row["ratio_to_baseline"] > 1
 
 
 def test_every_block_holds_each_backend_once(run):
-    bench, _ = run
     for cell in (0, 1):
-        found = bench.ask("SELECT s.*, r.backend FROM samples s JOIN rows r USING (row_id) WHERE r.cell = ?", cell)
-        found += bench.ask("SELECT *, 'control' AS backend FROM controls WHERE cell = ?", cell)
+        found = run.ask("SELECT s.*, r.backend FROM samples s JOIN rows r USING (row_id) WHERE r.cell = ?", cell)
+        found += run.ask("SELECT *, 'control' AS backend FROM controls WHERE cell = ?", cell)
         blocks = {}
         for sample in found:
             blocks.setdefault(sample["block"], {})[sample["position"]] = sample["backend"]
@@ -98,26 +112,28 @@ def test_every_block_holds_each_backend_once(run):
         assert sum("control" in block.values() for block in blocks.values()) >= 10
 
 
-def test_the_accounts_add_up_to_the_wall_time(run):
-    bench, wall = run
-    (found,) = bench.runs()
+def test_the_phases_add_up_to_the_wall_time(run):
+    (found,) = run.runs()
     summary = json.loads(found["summary"])
-    accounts = {name: value for name, value in summary.items() if name != "wall_s"}
-    assert sum(accounts.values()) == pytest.approx(summary["wall_s"], rel=1e-9)
-    assert all(value >= 0 for value in accounts.values()), accounts
-    assert wall - 1.5 < summary["wall_s"] < wall
-    samples = bench.ask("SELECT sum(wall_s * calls) AS s FROM samples")[0]["s"]
+    phases = {name: value for name, value in summary.items() if name != "wall_s"}
+    assert sum(phases.values()) == pytest.approx(summary["wall_s"], rel=1e-9)
+    assert phases.keys() == {"in_samples_s", *(f"{name}_s" for name in PHASES if name != "samples"), "waiting_s"}
+    assert all(value > 0 for name, value in phases.items() if name != "peaks_s"), phases
+    assert phases["peaks_s"] == 0  # they were in the store
+    outside = json.loads((run.folder / "wall.json").read_text())
+    assert 0.5 * outside < summary["wall_s"] < outside  # all of it but the end of the workers
+    samples = run.ask("SELECT sum(wall_s * calls) AS s FROM samples")[0]["s"]
     assert summary["in_samples_s"] == pytest.approx(samples, rel=1e-9)
 
 
-def test_the_machine_the_seed_and_the_command_are_kept(run):
-    bench, _ = run
-    (found,) = bench.runs()
+def test_the_machine_the_seed_and_the_command_are_stored(run):
+    (found,) = run.runs()
     assert found["command"].startswith("lstm-parity sweep tiny.toml --store ")
-    (machine,) = bench.ask("SELECT * FROM machines WHERE machine_id = ?", found["machine_id"])
+    (machine,) = run.ask("SELECT * FROM machines WHERE machine_id = ?", found["machine_id"])
+    assert json.loads(machine["fingerprint"]) == json.loads(found["fingerprint"])
     assert {"cpu", "gpu", "libraries", "python", "git_commit", "load"} <= json.loads(machine["fingerprint"]).keys()
-    assert not np.isnan(found["seed"])
-    seeds = [row["seed"] for row in bench.rows()]
+    assert isinstance(found["seed"], int)
+    seeds = [row["seed"] for row in run.rows()]
     assert seeds[0] == seeds[1] != seeds[2] == seeds[3]  # one a cell, which the store does not tell before the cell is over
     assert all(abs(seed - found["seed"]) > len(seeds) for seed in seeds)
 
