@@ -17,10 +17,10 @@ from functools import partial
 import numpy as np
 
 from ..machine.host import cpu_count
+from ..problems.call_inputs import secret_seed
 from ..records import TIMED, Cell, RawSample, Row
 from ..statistics import block_ratios
 from ..sweep.grid import Definition
-from ..sweep.inputs import secret_seed
 from ..sweep.measure import CellContext, drawn_weights, measure_cell
 from ..sweep.peaks import Peaks, keep_best, measure_peaks
 from ..sweep.phase_timer import PhaseTimer

@@ -1,7 +1,7 @@
-"""The fixed workload that every run interleaves with its cells, so that two runs can be compared through it.
+"""The control: a fixed workload that every run interleaves with its cells, so that two runs can be compared through it.
 
-It is written out here, apart from every backend: a backend may get faster from one run to the next, this must not. A run of
-another version is compared through it, so neither the arithmetic nor the sizes may change; a better control is a new class.
+It is independent of every backend: a backend may get faster from one run to the next, the control must not. Runs of other
+versions are compared through it, so neither its arithmetic nor its sizes may change; a better control is a new class.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from ..records import Cell
 
 CONTROL_CELL = Cell.of(input_size=64, hidden_size=128, sequence_length=10, batch_size=8, cache="warm")
 CONTROLS = {"cpu": "lstm_parity.harness.sweep.control:NumpyControl", "cuda": "lstm_parity.harness.sweep.control:CudaControl"}
-"""Kind of device -> the control that runs there."""
+"""Kind of device -> the control for it."""
 
 
 class NumpyControl(LSTMBackend):
-    """One layer, one direction, float32: two matrix products and the gates of each step, as plainly as NumPy says it."""
+    """One layer, one direction, float32: two matrix products and the gates of each step in plain NumPy."""
 
     capabilities: ClassVar[Capabilities] = Capabilities()
 
@@ -51,7 +51,7 @@ class NumpyControl(LSTMBackend):
 
 
 class CudaControl(NumpyControl):
-    """The same arithmetic through CuPy, on the first CUDA device."""
+    """The same arithmetic in CuPy, on the first CUDA device."""
 
     capabilities: ClassVar[Capabilities] = Capabilities(device="cuda")
 

@@ -1,4 +1,4 @@
-"""What a cell costs on paper: floating-point operations, bytes that must move, and memory that must be there."""
+"""What a cell costs in theory: floating-point operations, bytes that must be moved, and memory that is needed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def flops(cell: Cell) -> int:
     """Multiplications and additions of the matrix products of one call; a training call costs three forwards.
 
     Per step, row, direction and layer: 2 * 4H * (n + R) for W x and U h', with n the width of what the layer reads, and
-    2 * P * H for a projection, over all T steps of all rows. Elementwise work is left out: the floor stays a floor.
+    2 * P * H for a projection, over all T steps of all rows. Elementwise work is left out, so this is a lower bound.
     """
     spec = cell.spec
     per_row = sum(
@@ -24,15 +24,15 @@ def flops(cell: Cell) -> int:
 
 
 def min_share(cell: Cell) -> float:
-    """The share of all steps that the calls of a cell have at least: 1, but less where lengths are drawn from 1..T.
+    """The share of all steps that the calls of a cell have at least: 1, or less where lengths are drawn from 1..T.
 
-    Their sum over B rows has mean B (T + 1) / 2 and deviation T sqrt(B / 12); three deviations below it nobody is suspected.
+    Their sum over B rows has mean B (T + 1) / 2 and deviation T sqrt(B / 12); this is three deviations below the mean.
     """
     if not cell.ragged:
         return 1.0
     steps, batch = cell.sequence_length, cell.batch_size
-    least = batch * (steps + 1) / 2 - 3 * steps * (batch / 12) ** 0.5
-    return float(max(least, batch) / (steps * batch))
+    total = batch * (steps + 1) / 2 - 3 * steps * (batch / 12) ** 0.5
+    return float(max(total, batch) / (steps * batch))
 
 
 def weight_count(cell: Cell) -> int:
@@ -47,27 +47,27 @@ def weight_count(cell: Cell) -> int:
 
 
 def io_bytes(cell: Cell) -> int:
-    """Bytes of x and y (for training of their gradients too): what one call must read and write at least."""
+    """Bytes of x and y, for training also of their gradients: what one call must read and write at least."""
     spec = cell.spec
     numbers = cell.sequence_length * cell.batch_size * (spec.input_size + spec.output_size)
     return spec.dtype.itemsize * numbers * (2 if cell.training else 1)
 
 
 def weight_bytes(cell: Cell) -> int:
-    """Bytes of all weights in the storage dtype; for training read once and their gradients written once."""
+    """Bytes of all weights in the storage dtype; for training also of their gradients."""
     return cell.spec.dtype.itemsize * weight_count(cell) * (2 if cell.training else 1)
 
 
 def memory_bytes(cell: Cell) -> int:
-    """Host memory that one backend's worker and the reference need together, roughly and from below.
+    """A rough lower bound of the host memory that one backend's worker and the reference need together.
 
-    The worker: weights drawn, packed and (training) their gradients; two input sets; for training, what backpropagation
-    keeps: ten arrays of [T, B, H] a layer and direction. The reference: weights and four checked rows in float64.
+    The worker: weights, drawn and packed, for training also their gradients; two input sets; for training what is saved for
+    backward, ten arrays of [T, B, H] a layer and direction. The reference: weights and four checked rows in float64.
     """
     spec = cell.spec
     directions = spec.num_layers * spec.num_directions
-    kept = 10 * directions * cell.sequence_length * cell.batch_size * spec.hidden_size if cell.training else 0
-    worker = spec.dtype.itemsize * (weight_count(cell) * (4 if cell.training else 2) + kept) + 2 * io_bytes(cell)
+    saved = 10 * directions * cell.sequence_length * cell.batch_size * spec.hidden_size if cell.training else 0
+    worker = spec.dtype.itemsize * (weight_count(cell) * (4 if cell.training else 2) + saved) + 2 * io_bytes(cell)
     rows = cell.batch_size if cell.training else min(4, cell.batch_size)
-    reference = 8 * (weight_count(cell) * (3 if cell.training else 1) + (kept // cell.batch_size) * rows)
+    reference = 8 * (weight_count(cell) * (3 if cell.training else 1) + (saved // cell.batch_size) * rows)
     return worker + reference

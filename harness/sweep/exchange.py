@@ -1,9 +1,8 @@
-"""How long one exchange between blocks of a GPU takes: the least that a step costs where U is spread over the device.
+"""The latency of one exchange between blocks of a GPU: the minimum cost of a step where U is distributed over the device.
 
-Measured with the flags that this project's persistent kernels use (backends/cupy_raw/kernels/exchange.cuh), all blocks
-resident: between one block on each multiprocessor, and between two, the fewest that a step may need; the least of both counts.
-Between all blocks of an H200 it is 1.64 us. A processor has nothing of the kind: how the threads of a BLAS meet is inside each
-product, and so in the rate that is measured of it.
+Measured with the flags of this project's persistent kernels (backends/cupy_raw/kernels/exchange.cuh), all blocks resident:
+between one block on each multiprocessor, and between two, the fewest that a step may need; the smaller one counts. Between all
+blocks of an H200 it is 1.64 us. On a CPU the synchronisation of threads is part of the measured rate of a matrix product.
 """
 
 from __future__ import annotations
@@ -21,22 +20,21 @@ from lstm_parity.backends.cupy_raw.source import KERNELS
 from lstm_parity.backends.problem import Array
 
 KIND = "grid_exchange"
-"""What the peak is called; seconds, of which the least is the best."""
+"""The kind of this peak, in seconds; the smallest is the best."""
 SOURCE = Path(__file__).with_name("exchange_latency.cu")
-FEWEST = 2
-"""Blocks that an exchange is between at least."""
+MIN_BLOCKS = 2
 FEW, MANY = 1_000, 11_000
-"""Exchanges of a short and of a long launch: what a launch costs besides is in both, and falls out of their difference."""
+"""Exchanges of a short and of a long launch: the difference does not contain the cost of the launch itself."""
 CHECKED = 100
 REPEATS = 6
 
 
 class ExchangeError(RuntimeError):
-    """Blocks did not see what others had published, or took no time for it: what was timed is no exchange."""
+    """What was timed is no exchange: blocks did not see what others had published, or took no time for it."""
 
 
 def assembled(folder: Path) -> Path:
-    """A copy in `folder` of the project's kernels with this one among them: a GPU's compiler is given them from one place."""
+    """A copy of the project's kernels in `folder` with this one added: the compiler takes them from one folder."""
     copy = folder / "kernels"
     shutil.copytree(KERNELS, copy)
     shutil.copy(SOURCE, copy)
@@ -44,13 +42,13 @@ def assembled(folder: Path) -> Path:
 
 
 def exchange_launch(device: Device, blocks: int) -> Launch:
-    """One block on each of so many multiprocessors."""
+    """The launch of that many blocks, one a multiprocessor."""
     threads = device.threads
     return Launch(SOURCE.stem, "exchange_latency", (blocks, 1, 1), threads, sizes={"threads": threads}, cooperative=True)
 
 
 def exchange(machine: Machine, exchanges: int, blocks: int, *, checked: bool = False) -> Any:
-    """So many exchanges in one launch; how often each block missed what another had published, where that is `checked`."""
+    """Run that many exchanges in one launch; returns how often each block missed what another had published, if `checked`."""
     launch = exchange_launch(machine.device, blocks)
     flags, made, missed = (machine.zero_flags(count * launch.grid[0]) for count in (1, 2, 1))
     machine.launch(launch, (flags, made, missed, exchanges, int(checked)))
@@ -58,13 +56,13 @@ def exchange(machine: Machine, exchanges: int, blocks: int, *, checked: bool = F
 
 
 def latency(machine: Machine, timed: Callable[[Callable[[], Any]], float], read: Callable[[Any], Array]) -> float:
-    """Seconds of one exchange: the least of a few launches, between all blocks and between the fewest.
+    """Seconds of one exchange: the minimum of a few launches, with all blocks and with MIN_BLOCKS.
 
-    timed: seconds that the device needs for what a call puts there. read: a device array as a host array. Raises ExchangeError
-    where blocks do not see each other's work or more exchanges take no longer, LaunchError where not all blocks are resident.
+    timed: seconds on the device of what a call launches. read: a device array as a host array. Raises ExchangeError, and
+    LaunchError where not all blocks can be resident.
     """
-    most = machine.device.multiprocessors
-    return min(_latency(machine, blocks, timed, read) for blocks in (most, min(FEWEST, most)))
+    all_blocks = machine.device.multiprocessors
+    return min(_latency(machine, blocks, timed, read) for blocks in (all_blocks, min(MIN_BLOCKS, all_blocks)))
 
 
 def _latency(machine: Machine, blocks: int, timed: Callable[[Callable[[], Any]], float], read: Callable[[Any], Array]) -> float:
@@ -76,7 +74,7 @@ def _latency(machine: Machine, blocks: int, timed: Callable[[Callable[[], Any]],
         min(timed(lambda n=n: exchange(machine, n, blocks)) for _ in range(REPEATS))  # type: ignore[misc]
         for n in (FEW, MANY)
     )
-    if not many > few:  # it would be kept as the best for ever
+    if not many > few:  # it would stay the best for ever
         raise ExchangeError(f"{name}: {MANY} exchanges between {blocks} blocks take {many:.3g} s, {FEW} take {few:.3g} s")
     return (many - few) / (MANY - FEW)
 

@@ -1,8 +1,8 @@
-"""What this machine can do at best, measured: large matrix products in each precision, a large copy, and on a GPU an exchange
-between blocks.
+"""The peaks of this machine, measured: large matrix products in each precision, a large copy, and on a GPU an exchange between
+blocks.
 
-No backend can beat them, so a time below operations / peak is a wrong time. On a CPU they are measured with NumPy and, where it
-is installed, torch; on a GPU with torch, the exchange with CuPy. What has no measured peak is not judged by one.
+A time below operations / peak is not credible. On a CPU they are measured with NumPy and, where it is installed, torch; on a
+GPU with torch, the exchange with CuPy. A time without a measured peak is not judged by one.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ LIMIT_S = 180.0
 
 
 def keep_best(peaks: Peaks, found: Peaks) -> None:
-    """Take over what was found where it is better than what is there."""
+    """Update `peaks` where `found` is better."""
     for key, value in found.items():
         better = min if key[1] in MIN_IS_BEST else max
         peaks[key] = better(value, peaks.get(key, value))
 
 
 def measure_peaks(threads: int, *, cuda: bool) -> Peaks:
-    """Measure in a process of its own, with that many threads; where that process fails, what it had measured until then."""
+    """Measure in a separate process with that many threads; returns what it measured before it ended or failed."""
     process, ours = spawn(_measure, threads, threads, cuda)
     peaks: Peaks = {}
     deadline = monotonic() + LIMIT_S
@@ -59,12 +59,12 @@ def _measure(pipe: Connection, threads: int, cuda: bool) -> None:
     pipe.send(_cpu_peaks(threads))
     if cuda:
         for peaks in (_cuda_peaks, cuda_latency):
-            with suppress(Exception):  # one that a device refuses is a peak that it does not have
+            with suppress(Exception):  # a device that refuses one has no such peak
                 pipe.send(peaks())
 
 
 def _best(call: Callable[[], Any]) -> float:
-    """Seconds of the fastest of a few calls: a peak is what was possible once."""
+    """Seconds of the fastest of a few calls."""
     call()
     times = []
     for _ in range(REPEATS):
@@ -90,14 +90,13 @@ def _cpu_peaks(threads: int) -> Peaks:
         for precision in ("float32", "float64", "bfloat16"):
             t = torch.randn(n, n).to(getattr(torch, precision))
             rates[precision] = max(rates.get(precision, 0.0), 2 * n**3 / _best(partial(torch.mm, t, t)))
-        # A 16-bit backend may compute in float32. float16 itself is left out: where a processor has no instructions for it,
-        # one product takes seconds.
+        # A 16-bit backend may compute in float32. float16 is left out: without instructions for it one product takes seconds.
         rates["bfloat16"] = max(rates["bfloat16"], rates["float32"])
     rates["tf32"] = rates["float32"]
     peaks = {(device, f"gemm:{precision}"): rate for precision, rate in rates.items()}
     source = np.zeros(COPY_BYTES["cpu"], np.uint8)
     target = np.ones_like(source)
-    with ThreadPoolExecutor(threads) as pool:  # copying lets go of the interpreter
+    with ThreadPoolExecutor(threads) as pool:  # NumPy releases the GIL while it copies
         parts = list(zip(np.array_split(target, threads), np.array_split(source, threads), strict=True))
         seconds = _best(lambda: list(pool.map(lambda pair: np.copyto(*pair), parts)))
     peaks[device, "copy"] = 2 * source.nbytes / seconds

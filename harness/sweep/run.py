@@ -13,13 +13,13 @@ from lstm_parity.backends import Capabilities, LSTMWeights
 
 from ..errors import CallError
 from ..machine.host import fingerprint, machine_id, memory_bytes
+from ..problems.call_inputs import secret_seed
 from ..records import Cell, Run, now
 from ..store import Store
 from ..text import Progress, describe_commit
 from . import cost
 from .control import CONTROLS
 from .grid import Definition
-from .inputs import secret_seed
 from .measure import CellContext, drawn_weights, measure_cell
 from .peaks import Peaks, measure_peaks
 from .phase_timer import PhaseTimer

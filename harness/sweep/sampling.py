@@ -20,10 +20,10 @@ import numpy as np
 from ..machine.gpu import gpu_state, why_disturbed
 from ..machine.host import busy_seconds, cpu_count
 from ..oracle.agreement import Results
+from ..problems.call_inputs import call_key, fresh_row
 from ..records import Cell, RawSample
 from ..statistics import median_interval
 from ..worker.client import WorkerClient, WorkerError
-from .inputs import call_key, fresh_row
 from .messages import Fetch, Go, Prepare, Sample
 from .phase_timer import PhaseTimer
 

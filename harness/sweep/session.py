@@ -12,11 +12,11 @@ from lstm_parity.backends.problem import Array
 
 from ..machine.memory_usage import peak_memory_bytes
 from ..oracle.agreement import Results, project
+from ..problems.call_inputs import InputRing, draw_weights
 from ..problems.values import Inputs
 from ..worker.calls import FormError, HostReader, Output, call, poison, upload
 from .device import Index, Stopwatch, Values, stopwatch
 from .hooks import Hooks
-from .inputs import InputRing, draw_weights
 from .messages import Checked, CheckRequest, Fetch, MemoryUsed, Open, Opened, Prepare, Ready, Sample
 
 MAX_REMARK = 300

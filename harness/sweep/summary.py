@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 from ..records import BAD, Cell, Row
 from ..store import Store
 from ..text import duration
+from .row_status import UNSTABLE
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MAX_REASON = 160
 """Characters of a reason that a line shows; the store and the report have all of it."""
-STABLE = 0.10
-"""Half-width of the median's interval, relative to the median, up to which a time is not UNSTABLE."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def _row_text(row: Row) -> str:
         parts.append(duration(row.median_s))
         if row.status == "UNSTABLE" and row.ci_low_s is not None and row.ci_high_s is not None:
             half_width = (row.ci_high_s - row.ci_low_s) / 2 / row.median_s
-            if half_width > STABLE:
+            if half_width > UNSTABLE:
                 parts.append(f"±{half_width:.0%}")
                 reason = None
     if row.status != "PASSED":

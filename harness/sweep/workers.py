@@ -1,4 +1,4 @@
-"""The workers of a run: one a backend, replaced when it has ended."""
+"""The workers of a run: one a backend, replaced when it ends."""
 
 from __future__ import annotations
 
@@ -20,26 +20,28 @@ CLOSE_LIMIT_S = 10.0
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """How a worker is started: the backend's name there, where it looks for modules first, and the layout of its arrays in a
-    page (see WorkerClient).
-    """
+    """How a worker is started."""
 
     backend: str
+    """The backend's name in the worker."""
     module_path: tuple[str, ...] = ()
+    """Where the worker looks for modules first."""
     layout: int | None = None
+    """The layout of its arrays within a page, see WorkerClient."""
 
 
 class Workers:
-    """The workers by label, which is how the run calls each of them. promises: what those say that have started."""
+    """The workers of a run by label."""
 
-    def __init__(self, launches: Mapping[str, WorkerSpec], threads: int, timer: PhaseTimer) -> None:
-        self._launches, self._threads, self._timer = launches, threads, timer
+    def __init__(self, specs: Mapping[str, WorkerSpec], threads: int, timer: PhaseTimer) -> None:
+        self._specs, self._threads, self._timer = specs, threads, timer
         self._clients: dict[str, WorkerClient | WorkerError] = {}
         self.promises: dict[str, Capabilities] = {}
+        """Of those that have started."""
 
     def start(self, *, all_needed: bool) -> None:
-        """Start all workers and hear what they promise. Raises CallError for one that cannot run here and is needed."""
-        for label in self._launches:  # all processes first: they import side by side
+        """Start all workers and ask what they promise. Raises CallError for one that cannot run here, if all are needed."""
+        for label in self._specs:  # all processes first: they import at the same time
             self._clients[label] = self._spawn(label)
         for label, client in self._clients.items():
             self._clients[label] = described = self._describe(label, client)
@@ -47,7 +49,7 @@ class Workers:
                 raise CallError(f"backend {label}: {described.reason}")
 
     def ready(self) -> dict[str, WorkerClient | WorkerError]:
-        """All workers, dead ones started anew, with no cell open."""
+        """All workers with no cell open; those that ended are started again."""
         for label, client in self._clients.items():
             if isinstance(client, WorkerError):
                 continue
@@ -63,14 +65,14 @@ class Workers:
         return dict(self._clients)
 
     def running(self) -> dict[str, WorkerClient]:
-        """Those of `ready` that can be asked something."""
+        """Those of `ready` that run."""
         return {label: client for label, client in self.ready().items() if isinstance(client, WorkerClient)}
 
     def _spawn(self, label: str) -> WorkerClient | WorkerError:
-        launch = self._launches[label]
+        spec = self._specs[label]
         with self._timer.measure("setup"):
             try:
-                return WorkerClient(SweepServer, launch.backend, self._threads, launch.module_path, launch.layout)
+                return WorkerClient(SweepServer, spec.backend, self._threads, spec.module_path, spec.layout)
             except WorkerError as error:
                 return error
 

@@ -41,7 +41,7 @@ def workload(backend, cell):
 
     from lstm_parity.backends import load_backend
     from lstm_parity.harness.compare.calibrate import CELLS
-    from lstm_parity.harness.sweep.inputs import draw_batch, draw_weights
+    from lstm_parity.harness.problems.call_inputs import draw_batch, draw_weights
 
     where = CELLS[cell]
     made = load_backend(backend)(where.spec, draw_weights(where.spec, 0))

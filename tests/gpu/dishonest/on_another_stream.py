@@ -5,7 +5,7 @@ import torch
 from lstm_parity.backends.torch_lstm import TorchCuDNNLSTM
 
 STATUS = "SUSPECT"
-REASON = ".* s on the stream, but .* s until the device was done|.* GFLOP/s, but the best measured here is .*"
+REASON = ".* s on the stream, but .* s until the device was done|.* GFLOP/s, but the peak measured here is .*"
 
 
 class Cheat(TorchCuDNNLSTM):

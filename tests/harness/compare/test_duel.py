@@ -87,6 +87,9 @@ def test_a_failure_that_no_load_explains_counts(monkeypatch, status, foreign_loa
 def test_the_clocks_are_judged_over_all_rounds(monkeypatch):
     """A worker's clock may leave out 8 ms in the four samples of one round, but not in the eighty of all."""
     pair = rounds_of(monkeypatch, "PASSED", 0.0, 0, gap_s=0.008)
-    assert (pair.new.status, pair.new.reason) == ("SUSPECT", "the worker says 0.0101 s a sample, the parent's clock 0.0181 s")
+    assert (pair.new.status, pair.new.reason) == (
+        "SUSPECT",
+        "the worker reports 0.0101 s a sample, the parent's clock 0.0181 s",
+    )
     assert (pair.change, pair.broken) == (None, False)
     assert rounds_of(monkeypatch, "PASSED", 0.0, 0, gap_s=0.002).change is not None

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from lstm_parity.backends import LSTMState
+from lstm_parity.harness.problems.call_inputs import draw_rows, draw_weights
 from lstm_parity.harness.records import Cell
 from lstm_parity.harness.sweep import cost
-from lstm_parity.harness.sweep.inputs import draw_rows, draw_weights
 
 CELLS = [
     Cell.of(input_size=3, hidden_size=5, sequence_length=4, batch_size=2),

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from lstm_parity.backends.numpy_lstm import NumpyLSTM
+from lstm_parity.harness.problems.call_inputs import InputRing, call_key, draw_rows
 from lstm_parity.harness.records import TIMED, Cell
-from lstm_parity.harness.sweep.inputs import InputRing, call_key, draw_rows
 from lstm_parity.harness.sweep.messages import CheckRequest, Open, Prepare
 from lstm_parity.harness.sweep.sampling import Participant
 from lstm_parity.harness.sweep.session import Session

@@ -72,7 +72,7 @@ def state_of(samples=(), status="PASSED", **known):
 
 
 def test_a_row_says_that_a_backend_promises_less():
-    loose, said = Capabilities(activation_ulps=4096), "it promises activations to within 4096 ulps only, and was judged by that"
+    loose, said = Capabilities(activation_ulps=4096), "judged by its promise of activations to within 4096 ulps"
     state = BackendState(checked=Checked(None, 0.0, 0.0, "on two tiles"))
     assert _reason(BackendState(), None) is None
     assert _reason(state, Capabilities()) == "on two tiles"
@@ -108,7 +108,7 @@ def test_the_ratio_is_computed_block_by_block():
 def test_faster_than_the_peak_rate_is_suspect(load_unknown, measured, worker):
     row = measured({"a": worker()}, peaks={GEMM: 1.0})[0]["a"]
     assert (row.status, row.median_s) == ("SUSPECT", None)
-    assert row.reason.endswith("GFLOP/s, but the best measured here is 1e-09")
+    assert row.reason.endswith("GFLOP/s, but the peak measured here is 1e-09")
 
 
 def test_the_peaks_are_measured_again_before_a_backend_is_suspected(load_unknown, measured, worker):
@@ -121,7 +121,7 @@ def test_faster_than_memory_is_suspect_where_no_cache_can_hold_x_and_y(load_unkn
     monkeypatch.setattr(row_status, "cache_bytes", lambda device: 10)
     row = measured({"a": worker()}, peaks={COPY: 1.0})[0]["a"]
     assert row.status == "SUSPECT"
-    assert row.reason.endswith("GB/s of x and y, but the best copy measured here is 1e-09")
+    assert row.reason.endswith("GB/s of x and y, but the peak measured here is 1e-09")
     monkeypatch.setattr(row_status, "cache_bytes", lambda device: cost.io_bytes(CELL))
     assert measured({"a": worker()}, peaks={COPY: 1.0})[0]["a"].status in TIMED
 
@@ -139,7 +139,9 @@ def test_the_margin_of_the_peaks_is_ten_per_cent(times_faster, suspect, monkeypa
 
 @pytest.mark.parametrize("seconds", [0.0, float("inf"), float("nan")])
 def test_a_time_that_is_no_positive_number_is_suspect(seconds):
-    assert too_fast(CELL, BackendState(), Interval(seconds, seconds, seconds), {}) == f"the worker says {seconds:.3g} s a call"
+    assert (
+        too_fast(CELL, BackendState(), Interval(seconds, seconds, seconds), {}) == f"the worker reports {seconds:.3g} s a call"
+    )
 
 
 CLAIMS = {
@@ -147,7 +149,7 @@ CLAIMS = {
     "an answer after hidden work": (lambda s: s, 0.05, "the parent's clock"),
     "more than the parent waited": (lambda s: replace(s, wall_s=s.wall_s + 1), 0.0, "longer than the parent waited"),
     "work on another stream": (lambda s: replace(s, device_s=s.wall_s / 10, wall_s=s.wall_s), 0.0, "on the stream, but"),
-    "deferred work": (lambda s: replace(s, handover_s=0.001), 0.002, "put off until"),
+    "deferred work": (lambda s: replace(s, handover_s=0.001), 0.002, "deferred until"),
 }
 
 
@@ -186,7 +188,7 @@ def test_a_wide_interval_is_unstable(load_unknown, measured, worker):
 def test_too_few_samples_are_unstable_and_have_no_interval(load_unknown, measured, worker):
     rows, samples = measured({"a": worker(on_samples(lambda s: s, 0.0015))}, budget_s=0.001)
     assert rows["a"].status == "UNSTABLE"
-    assert f"{len(samples['a'])} samples within the budget are too few" in rows["a"].reason
+    assert f"only {len(samples['a'])} samples within the budget, too few" in rows["a"].reason
     assert rows["a"].median_s is not None
     assert rows["a"].ci_low_s is None
 
@@ -197,7 +199,7 @@ def test_a_cell_that_others_disturb_throughout_is_unstable(measured, worker, mon
     monkeypatch.setattr(sampling, "busy_seconds", others)
     rows, samples = measured({"a": worker()}, budget_s=0.3)
     assert rows["a"].status == "UNSTABLE"
-    assert "cores busy all the while" in rows["a"].reason
+    assert "background load of" in rows["a"].reason
     assert rows["a"].median_s == pytest.approx(np.median([s.seconds for s in samples["a"]]))
 
 

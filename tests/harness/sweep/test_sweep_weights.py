@@ -5,8 +5,8 @@ import pytest
 
 from lstm_parity.backends import LSTMSpec
 from lstm_parity.harness.cli import main
+from lstm_parity.harness.problems.call_inputs import draw_weights
 from lstm_parity.harness.records import TIMED
-from lstm_parity.harness.sweep.inputs import draw_weights
 
 torch = pytest.importorskip("torch", reason="model files are made with torch")
 

@@ -4,7 +4,7 @@ from cheating import work
 
 from lstm_parity.backends.numpy_lstm import NumpyLSTM
 
-STATUS, REASON = "SUSPECT", "to_device and to_host take .* s beside a call: .*"
+STATUS, REASON = "SUSPECT", "to_device and to_host take .* s a call: .*"
 
 
 class Cheat(NumpyLSTM):

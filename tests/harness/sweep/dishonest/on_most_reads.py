@@ -2,7 +2,7 @@
 
 from cheating import CountingLSTM, work
 
-STATUS, REASON = "SUSPECT", "to_device and to_host take .* s beside a call: .*"
+STATUS, REASON = "SUSPECT", "to_device and to_host take .* s a call: .*"
 
 
 class Cheat(CountingLSTM):

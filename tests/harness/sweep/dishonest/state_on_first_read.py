@@ -4,7 +4,7 @@ from cheating import Box, BoxedLSTM, work
 
 from lstm_parity import LSTMState
 
-STATUS, REASON = "SUSPECT", "to_device and to_host take .* s beside a call: .*"
+STATUS, REASON = "SUSPECT", "to_device and to_host take .* s a call: .*"
 
 
 class Cheat(BoxedLSTM):

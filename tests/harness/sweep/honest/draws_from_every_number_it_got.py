@@ -6,7 +6,7 @@ import sys
 import numpy as np
 
 from lstm_parity.backends.numpy_lstm import NumpyLSTM
-from lstm_parity.harness.sweep.inputs import draw_rows
+from lstm_parity.harness.problems.call_inputs import draw_rows
 
 OWN_PROCESS = True
 

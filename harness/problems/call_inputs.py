@@ -1,18 +1,15 @@
-"""The inputs of a cell's calls, a pure function of (seed, size of the ring, call, row): whoever knows the seed draws any row.
+"""The inputs of the calls of a sweep's cell: a pure function of (seed, number of sets, call, batch row).
 
-A worker does not know it, or a backend could find it there, and with it what will be asked and what will be checked, and do the
-work before any clock runs. It is told a key for each set and turn, from which no other follows, and not before the last call
-that is not timed is over.
+The parent process knows the seed and draws any row. A worker does not: a backend could find the seed there, and with it what
+will be called and checked, and do the work before the clock starts. The worker is sent a key for each call, from which no other
+key follows, and not before the last untimed call is over.
 
-A call must get inputs that it has not seen, and not one row of them: a row's result depends on nothing but the row, so whoever
-keeps the results of rows that come again saves the work for them. Drawing all rows anew for each call would cost as much as
-the call. So the sets of a ring take turns, and each time a set comes round again some of its rows, at least one, are drawn anew
-(the next ones each time), and in all rows numbers change their signs. The distributions are symmetric: they stay what they are,
-and flips never add up to rounding. What z = W x was with other signs helps nobody: as long as fewer patterns are known than x
-has numbers a step, W times the new x is as much work as ever. Cells so small that their rows' signs could come up again by
-chance are drawn anew as a whole.
-
-Whoever checks a call later draws just the rows that are checked, as they were then.
+No batch row of a call may have been seen before: a row's result depends on nothing but the row, so a backend that keeps results
+would save the work. Drawing all rows anew for each call would cost as much as the call. So calls take turns with a few sets of
+inputs (a ring), and in each turn of a set some of its rows, at least one, are drawn anew, the next ones each time, and numbers
+in all rows change their signs. The distributions are symmetric, so they stay the same, and no rounding accumulates. Knowing W x
+for other signs does not help: as long as fewer sign patterns are known than x has numbers a step, W times the new x is as much
+work as ever. Cells so small that sign patterns could recur by chance are drawn anew as a whole.
 """
 
 from __future__ import annotations
@@ -27,22 +24,22 @@ import numpy as np
 from lstm_parity.backends import LSTMState, LSTMWeights
 from lstm_parity.backends.problem import Array, LSTMSpec
 
-from ..problems.values import Inputs, spread_inputs, spread_weights
 from ..records import Cell
+from .values import Inputs, spread_inputs, spread_weights
 
-DRAWN_VALUES = 1024
-"""At least about so many numbers are drawn anew for each turn: to draw fewer would save no time."""
-SIGNS = 64
-"""A row's pattern of signs has at least so many of them, and repeats itself over the steps of x after that."""
+MIN_DRAWN = 1024
+"""About how many numbers are drawn anew for each turn at least: drawing fewer would save no time."""
+MIN_SIGNS = 64
+"""A row's pattern of signs has at least so many of them, and repeats over the steps of x."""
 
 
 def secret_seed() -> int:
-    """A seed that nobody can guess, and that any program can hold as a number."""
+    """A seed that cannot be guessed, and is exact as a float64."""
     return secrets.randbelow(2**53)
 
 
 def call_key(seed: int, call: int) -> int:
-    """What is new in the inputs of call number `call` is drawn from this."""
+    """The seed of what is drawn for call number `call`."""
     return int.from_bytes(sha256(f"{seed} {call}".encode()).digest()[:16])
 
 
@@ -52,34 +49,34 @@ def draw_weights(spec: LSTMSpec, seed: int) -> LSTMWeights:
 
 
 def _shapes(cell: Cell) -> list[tuple[int, int]]:
-    """Of one row of each array, in the order of `_arrays`: steps or states, and width."""
+    """(steps or states, width) of one batch row of each array, in the order of `_arrays`."""
     spec = cell.spec
     states = spec.num_layers * spec.num_directions
     shapes = [(cell.sequence_length, spec.input_size), (states, spec.state_size), (states, spec.hidden_size)]
     return [*shapes, (cell.sequence_length, spec.output_size), *shapes[1:]] if cell.training else shapes
 
 
-def _rows_a_turn(cell: Cell) -> int:
+def _rows_per_turn(cell: Cell) -> int:
     """How many rows of a set are drawn anew for each turn."""
-    return min(cell.batch_size, ceil(DRAWN_VALUES / sum(steps * width for steps, width in _shapes(cell))))
+    return min(cell.batch_size, ceil(MIN_DRAWN / sum(steps * width for steps, width in _shapes(cell))))
 
 
 def fresh_rows(cell: Cell, turn: int) -> Array:
     """The rows that are drawn anew for a set's given turn (turn >= 1): the next ones each time."""
-    each, batch = _rows_a_turn(cell), cell.batch_size
+    each, batch = _rows_per_turn(cell), cell.batch_size
     first = (turn - 1) % ceil(batch / each) * each
     return np.arange(first, min(first + each, batch))
 
 
 def fresh_row(cell: Cell, turn: int) -> int:
-    """One of the rows that are new in a set's given turn (turn >= 1): any of them, sooner or later."""
+    """One of the rows that are drawn anew for a set's given turn (turn >= 1); each of them has its turn."""
     rows = fresh_rows(cell, turn)
-    return int(rows[(turn - 1) // ceil(cell.batch_size / _rows_a_turn(cell)) % len(rows)])
+    return int(rows[(turn - 1) // ceil(cell.batch_size / _rows_per_turn(cell)) % len(rows)])
 
 
 def _last_drawn(cell: Cell, row: int, turn: int) -> int:
     """The newest turn up to the given one for which the row was drawn anew."""
-    each = _rows_a_turn(cell)
+    each = _rows_per_turn(cell)
     group, groups = row // each, ceil(cell.batch_size / each)
     return 0 if turn <= group else turn - (turn - 1 - group) % groups
 
@@ -100,15 +97,15 @@ def _draw(cell: Cell, seeds: list[int], count: int) -> Inputs:
 
 
 def _signs(cell: Cell, key: int, turn: int) -> list[Array]:
-    """What flips the signs of each array of a set in a turn by exclusive or, [period, B, n] unsigned integers of its width.
+    """Masks [period, B, n] that flip the signs of each array of a set by exclusive or: unsigned integers of its width.
 
-    Nothing is flipped in turn 0, nor where every turn draws all rows anew.
+    Empty in turn 0 and where every turn draws all rows anew.
     """
-    if turn == 0 or _rows_a_turn(cell) == cell.batch_size:
+    if turn == 0 or _rows_per_turn(cell) == cell.batch_size:
         return []
     rng = np.random.default_rng([key, 3])
     unsigned = np.dtype(f"u{cell.spec.dtype.itemsize}")
-    shapes = [(min(steps, ceil(SIGNS / width)), cell.batch_size, width) for steps, width in _shapes(cell)]
+    shapes = [(min(steps, ceil(MIN_SIGNS / width)), cell.batch_size, width) for steps, width in _shapes(cell)]
     counts = [prod(shape) for shape in shapes]
     bits = np.unpackbits(np.frombuffer(rng.bytes(ceil(sum(counts) / 8)), np.uint8), count=sum(counts))
     highest = bits.astype(unsigned) << unsigned.type(8 * unsigned.itemsize - 1)
@@ -117,14 +114,14 @@ def _signs(cell: Cell, key: int, turn: int) -> list[Array]:
 
 
 def _arrays(inputs: Inputs) -> Iterator[Array]:
-    """Every floating-point array of a call's inputs, in the order of `_signs`; each has the batch as its second axis."""
+    """Every floating-point array of a call's inputs; each has the batch as its second axis."""
     yield from (inputs.x, inputs.state.h, inputs.state.c)
     if inputs.grad_y is not None and inputs.grad_state is not None:
         yield from (inputs.grad_y, inputs.grad_state.h, inputs.grad_state.c)
 
 
 def _like(inputs: Inputs, arrays: list[Array], lengths: Array | None) -> Inputs:
-    """Inputs of the same kind with other arrays, which come in the order of `_arrays`."""
+    """Inputs of the same kind with other arrays, in the order of `_arrays`."""
     x, h, c, *back = arrays
     if inputs.grad_y is None:
         return Inputs(x, LSTMState(h, c), lengths)
@@ -132,7 +129,7 @@ def _like(inputs: Inputs, arrays: list[Array], lengths: Array | None) -> Inputs:
 
 
 def _flipped(array: Array, signs: Array) -> Array:
-    """A new array: `array` [n, B, k] with the signs [period, B, k] applied over and over."""
+    """A new array: `array` [n, B, k] with the masks [period, B, k] applied periodically."""
     steps, period = len(array), len(signs)
     if period > 1:
         signs = signs[np.arange(steps) % period]
@@ -141,7 +138,7 @@ def _flipped(array: Array, signs: Array) -> Array:
 
 
 def _join(parts: list[Inputs]) -> Inputs:
-    """One batch of several."""
+    """Several batches as one."""
     arrays = [np.concatenate(found, axis=1) for found in zip(*map(_arrays, parts), strict=True)]
     lengths = [part.lengths for part in parts if part.lengths is not None]
     return _like(parts[0], arrays, np.concatenate(lengths) if lengths else None)
@@ -176,7 +173,7 @@ def draw_rows(cell: Cell, seed: int, size: int, call: int, rows: Array) -> Input
 
 
 def draw_batch(cell: Cell, seed: int, size: int, call: int, rows: Array) -> Inputs:
-    """The same as a whole batch, x [T, B, I] and so on: rows that are not asked for are 0."""
+    """The same as a whole batch, x [T, B, I] and so on: all other rows are 0."""
 
     def spread(part: Array, axis: int = 1) -> Array:
         whole = np.zeros((*part.shape[:axis], cell.batch_size, *part.shape[axis + 1 :]), part.dtype)
@@ -189,19 +186,20 @@ def draw_batch(cell: Cell, seed: int, size: int, call: int, rows: Array) -> Inpu
 
 
 class InputRing:
-    """The input sets of one worker, held as host arrays; call k takes set k mod size, in its turn k // size.
+    """The input sets of one worker as host arrays; call k uses set k mod size, in turn k // size.
 
-    drawn: how many calls' inputs have been drawn; those of the last `size` of them are there. A set's next turn lies in new
-    arrays, which nobody has been shown: a backend may keep those that it was given.
+    A set's next turn is in new arrays: a backend may keep those that it was given.
     """
 
     def __init__(self, cell: Cell, size: int) -> None:
-        self._cell, self.size, self.drawn = cell, size, 0
+        self._cell, self.size = cell, size
+        self.drawn = 0
+        """For how many calls inputs have been drawn; those of the last `size` calls are kept."""
         self._sets: list[Inputs] = []
         self._signs: list[list[Array]] = []
 
     def draw(self, key: int) -> None:
-        """Draw the next call's inputs in place of those in its set, long before that call: no cache holds them then."""
+        """Draw the next call's inputs in place of those in its set, long before that call, so that they leave the caches."""
         which, turn = self.drawn % self.size, self.drawn // self.size
         if turn == 0:
             self._sets.append(_join([_draw_first(self._cell, key, row) for row in range(self._cell.batch_size)]))
@@ -211,7 +209,7 @@ class InputRing:
         self.drawn += 1
 
     def take(self, call: int) -> Inputs:
-        """The inputs of call number `call`, one of the last `size` that were drawn. Arrays stay as they are."""
+        """The inputs of call number `call`, one of the last `size` that were drawn; later calls do not change them."""
         assert self.drawn - self.size <= call < self.drawn, (call, self.drawn, self.size)
         return self._sets[call % self.size]
 

@@ -3,8 +3,16 @@
 import numpy as np
 import pytest
 
+from lstm_parity.harness.problems.call_inputs import (
+    InputRing,
+    call_key,
+    draw_batch,
+    draw_rows,
+    draw_weights,
+    fresh_row,
+    secret_seed,
+)
 from lstm_parity.harness.records import Cell
-from lstm_parity.harness.sweep.inputs import InputRing, call_key, draw_batch, draw_rows, draw_weights, fresh_row, secret_seed
 
 KINDS = {
     "plain": {},
