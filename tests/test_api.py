@@ -66,7 +66,12 @@ def test_a_script_without_a_guard_verifies_its_own_class(run, project):
     done = run("script.py")
     assert (done.returncode, done.stdout.splitlines()) == (0, ["started", FOUND]), done.stderr
     assert done.stderr == ""
-    assert (project / "counterexample-forward-float32.py").is_file()
+    found = project / "counterexample-forward-float32.py"
+    assert "Wrong is in no file: define or import it here, above NAME." in found.read_text()
+    found.write_text(found.read_text().replace("NAME = ", f"{WRONG}NAME = "))
+    assert run(found.name).returncode == 1
+    found.write_text(found.read_text().replace("FACTOR = 2", "FACTOR = 1"))
+    assert run(found.name).returncode == 0
 
 
 def test_a_script_on_standard_input_verifies_its_own_class(run):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...problems.problem import Problem
+from ...worker import by_value
 from ..program import DisagreementError, FailureLocation, ProgramRun
 from .data import Data, arguments, numbers
 from .literals import COLUMNS, array_source, number_source
@@ -148,6 +149,8 @@ def _summary(
     lines += [f"Hint: {hint}" for hint in hints]
     if in_file:
         lines.append(f"Its arrays are in {path.with_suffix('.npz').name}, beside it.")
+    if backend_name.startswith(by_value.PREFIX):
+        lines.append(f"{backend_name.removeprefix(by_value.PREFIX)} is in no file: define or import it here, above NAME.")
     lines.append(f"Run it: python {path.name}. It exits 1 while this is wrong, and 0 once the backend is fixed.")
     wrapped = ["\n".join(textwrap.wrap(_escaped(line), COLUMNS, subsequent_indent="    ")) for line in lines]
     return wrapped[0] + "\n\n" + "\n".join(wrapped[1:]) + "\n"
