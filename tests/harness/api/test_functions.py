@@ -11,7 +11,6 @@ from lstm_parity.harness.api import duel as duel_module
 from lstm_parity.harness.api import verify as verify_module
 from lstm_parity.harness.cli import build_parser, main
 from lstm_parity.harness.compare.decide import Pair, Side, change_of_rounds
-from lstm_parity.harness.records import Cell
 from lstm_parity.harness.sweep import run as run_module
 from lstm_parity.harness.verify.results import BackendResult, CheckResult
 
@@ -153,16 +152,20 @@ def test_a_sweep_has_rows_and_goes_on_with_the_same_class_only(folder, capfd):
 @pytest.mark.parametrize(("ratio", "verdict", "code"), [(1.1, "SLOWER", 1), (1.0, "SAME", 0)])
 def test_a_duel_decides_as_the_command_does(folder, monkeypatch, capsys, ratio, verdict, code):
     def measured(definition, launches, progress):
-        change = change_of_rounds([ratio * (1 + 1e-4 * k) for k in range(8)])
-        old, new = Side("PASSED", None, 1e-3), Side("PASSED", None, 1e-3 * ratio)
-        return [Pair(Cell(), list(launches)[1], old, new, change)]
+        side, pairs = Side("PASSED", None, 1e-3), []
+        for cell, factor in zip(definition.cells, (1.0, ratio), strict=True):
+            change = change_of_rounds([factor * (1 + 1e-4 * k) for k in range(8)])
+            pairs.append(Pair(cell, list(launches)[1], side, side, change))
+        return pairs
 
     monkeypatch.setattr(duel_module, "run_duel", measured)
-    result = duel("numpy", NumpyLSTM, "tiny.toml", budget=0.5, threads=1)
-    assert ([pair.verdict for pair in result.pairs], result.ok) == ([verdict], not code)
-    assert repr(result) == f"<DuelResult {result.about.title}; 1 pair: 1 {verdict}>"
+    result = duel("numpy", NumpyLSTM, "tiny.toml", sequence_length=[2, 3], budget=0.5, threads=1)
+    assert ([pair.verdict for pair in result.pairs], result.ok) == (["SAME", verdict], not code)
+    assert repr(result).startswith("<DuelResult duel: numpy (again) over numpy, ")
+    assert [pair.pair.cell.sequence_length for pair in result.pairs] == [2, 3]
     assert capsys.readouterr() == ("", "")
-    assert main(["duel", "numpy", "numpy", "tiny.toml", "--budget", "0.5", "--threads", "1"]) == code
+    words = ["--sequence-length", "2,3", "--budget", "0.5", "--threads", "1"]
+    assert main(["duel", "numpy", "numpy", "tiny.toml", *words]) == code
 
     def without_times(text):
         return [line for line in text.splitlines() if " UTC" not in line]
