@@ -9,33 +9,32 @@ from pathlib import Path
 
 import pandas as pd
 
-from .frame import COLUMNS, ReportData, ReportError, Run, select_run
+from .data import DTYPES, ReportData, ReportError, SelectedRun, select_run
 from .ratios import recorded_baseline, with_baseline, without_unpaired
-from .readable import readable, spelled
+from .sanitize import display_names, escape, printable, with_display_names
 
 _EXTRA = ("altair", "jinja2", "vl_convert")
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What the report says, for the one who asked for it.
-
-    run_id, baseline: what was reported on, and over what. sentences: which backend wins where, what failed,
-    whether it may be trusted, what changed. files: what was
-    written, report.html first.
-    """
+class WrittenReport:
+    """A report that was written, and what it says."""
 
     run_id: str
+    """What was reported on."""
     baseline: str
+    """What its ratios are over."""
     sentences: tuple[str, ...]
+    """Which backend wins where, what failed, whether it can be trusted, what changed."""
     files: tuple[Path, ...]
+    """What was written, report.html first."""
 
 
-def write_report(data: ReportData, out: Path, baseline: str | None = None) -> Verdict:
+def write_report(data: ReportData, out: Path, baseline: str | None = None) -> WrittenReport:
     """Write report.html, report.md, results.csv, results.parquet and the charts (SVG) of the newest run into `out`.
 
-    baseline: the backend that ratios are over; default the one the rows hold, else the one with the most times. Another one's
-    ratios are computed from the samples. Everything is finished before the first file appears in `out`, and each appears whole.
+    baseline: the backend that ratios are over; default: the recorded one, else the one with the most times. Ratios over another
+    one are computed from the samples. All files are complete before the first appears in `out`.
 
     Raises ReportError: nothing to report on, rows that contradict themselves, an unknown baseline, a missing extra, or a folder
     that cannot be written.
@@ -43,7 +42,7 @@ def write_report(data: ReportData, out: Path, baseline: str | None = None) -> Ve
     missing = [name for name in _EXTRA if find_spec(name) is None]
     if missing:
         raise ReportError(f"a report needs {', '.join(missing)}; get it with: pip install 'lstm-parity[report]'")
-    data, baseline = readable(data), spelled(baseline)
+    data, baseline = printable(data), escape(baseline)
     run = select_run(data)
     rows, chosen = _over_baseline(run, baseline)
     contents = {"results.csv": "", "results.parquet": "", "report.md": "", "report.html": ""}
@@ -55,18 +54,18 @@ def write_report(data: ReportData, out: Path, baseline: str | None = None) -> Ve
             unfinished = Path(folder)
             for name, text in contents.items():
                 (unfinished / name).write_text(text, encoding="utf-8")
-            rows[list(COLUMNS)].to_csv(unfinished / "results.csv", index=False)
-            rows[list(COLUMNS)].to_parquet(unfinished / "results.parquet", index=False)
+            rows[list(DTYPES)].to_csv(unfinished / "results.csv", index=False)
+            rows[list(DTYPES)].to_parquet(unfinished / "results.parquet", index=False)
             out.mkdir(exist_ok=True)
             for name in contents:  # the HTML page last: it is what a reader opens
                 (unfinished / name).replace(out / name)
     except OSError as error:
         raise ReportError(f"cannot write the report to {out}: {error.strerror or error}") from error
     names = ["report.html", *(n for n in contents if n != "report.html")]
-    return Verdict(run.run_id, chosen, tuple(sentences), tuple(out / n for n in names))
+    return WrittenReport(run.run_id, chosen, tuple(sentences), tuple(out / n for n in names))
 
 
-def _over_baseline(run: Run, baseline: str | None) -> tuple[pd.DataFrame, str]:
+def _over_baseline(run: SelectedRun, baseline: str | None) -> tuple[pd.DataFrame, str]:
     """The run's rows with ratios over the wanted baseline, and its name."""
     rows = run.rows
     known = list(rows["backend"].unique())
@@ -80,18 +79,19 @@ def _over_baseline(run: Run, baseline: str | None) -> tuple[pd.DataFrame, str]:
     return without_unpaired(rows, chosen), chosen
 
 
-def _render(data: ReportData, run: Run, rows: pd.DataFrame, baseline: str) -> tuple[list[str], dict[str, str]]:
-    """The verdict's sentences, and the text of every page and picture by file name."""
-    from .content import make_content
-    from .names import renamed, shown_names
-    from .page import to_html, to_markdown
-    from .pictures import pictures
+def _render(data: ReportData, run: SelectedRun, rows: pd.DataFrame, baseline: str) -> tuple[list[str], dict[str, str]]:
+    """The report's sentences, and the text of every page and picture by file name."""
+    from .page.content import make_content
+    from .page.html import to_html
+    from .page.markdown import to_markdown
+    from .page.pictures import pictures
 
-    names = shown_names(dict.fromkeys([*data.rows["backend"].unique(), *data.verdicts["backend"].unique()]))
+    names = display_names(dict.fromkeys([*data.rows["backend"].unique(), *data.verdicts["backend"].unique()]))
     rows = rows.assign(backend=rows["backend"].map(names).astype("string"))
     run = replace(run, rows=run.rows.assign(backend=run.rows["backend"].map(names).astype("string")))
-    content = make_content(renamed(data, names), run, rows, names[baseline], {b: a for a, b in names.items()})
-    drawn = {s.key: pictures(content, s.charts) for s in content.sections}
-    texts = {f"{p.name}.svg": p.svg for group in drawn.values() for p in group}
-    texts |= {"report.md": to_markdown(content, drawn), "report.html": to_html(content)}
+    true_names = {shown: name for name, shown in names.items()}
+    content = make_content(with_display_names(data, names), run, rows, names[baseline], true_names)
+    pictured = {s.key: pictures(content, s.charts) for s in content.sections}
+    texts = {f"{p.name}.svg": p.svg for group in pictured.values() for p in group}
+    texts |= {"report.md": to_markdown(content, pictured), "report.html": to_html(content)}
     return content.verdict, texts

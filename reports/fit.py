@@ -14,13 +14,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lstm_parity.harness.records import CELL_COLUMNS
 from lstm_parity.harness.statistics import student_quantile
 
-from .frame import CELL
-
-GROUP = ("backend", *(c for c in CELL if c != "sequence_length"))
+GROUP = ("backend", *(c for c in CELL_COLUMNS if c != "sequence_length"))
 """What is the same along a fitted line."""
-LEAST_POINTS = 3
+MIN_POINTS = 3
 GOOD_FIT = 0.10
 """A line fits where no median is further from it than this share of itself: the width beyond which a time is UNSTABLE."""
 
@@ -33,7 +32,7 @@ def fit_lines(rows: pd.DataFrame) -> pd.DataFrame:
     """
     rows = rows[rows["timed"]]
     rows = rows.assign(group=rows.groupby(list(GROUP), dropna=False, sort=True).ngroup())
-    rows = rows[rows["sequence_length"].groupby(rows["group"]).transform("nunique") >= LEAST_POINTS]
+    rows = rows[rows["sequence_length"].groupby(rows["group"]).transform("nunique") >= MIN_POINTS]
     group, heads = np.unique(rows["group"].to_numpy(), return_index=True)
     g = np.searchsorted(group, rows["group"].to_numpy())
     t = rows["sequence_length"].to_numpy(dtype="float64")

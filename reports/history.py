@@ -7,51 +7,61 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from .chart_parts import listed
-from .drawn import Drawn
-from .frame import CELL, RATIO_COLUMNS, TIMED_STATUSES, ReportData, Run, in_time, parsed, typed
-from .ratios import with_baseline, without_unpaired
-from .words import cells, duration, significant
+from lstm_parity.harness.records import CELL_COLUMNS, RATIO_COLUMNS, TIMED
+from lstm_parity.harness.text import duration, significant
 
-MOST_RUNS = 12
+from .data import ReportData, SelectedRun, parse_object, runs_in_time, with_dtypes
+from .labels import cells, listed
+from .ratios import with_baseline, without_unpaired
+from .view import View
+
+MAX_RUNS = 12
 """Runs that the chart shows, the newest; older ones are lines of the table."""
-MOST_TURNS = 6
+MAX_TURNS = 6
 
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """runs: oldest first, run_id, label, name, when, commit, rows. table: the records of the chart, `order` counts the runs.
-
-    moves: a line for each cell and backend that the newest run and an earlier one share: then and now, with intervals, the
-    times in seconds that they are ratios of (time, base_time; then_time, then_base_time), whether one of them is UNSTABLE,
-    change (now / then), moved (the two intervals are apart), group, steps, batch. turns: how many rows of the newest run have
-    another status than at the run before that has them, where a time came or went: backend, then, now, cells. elsewhere: how
-    many runs other machines have.
-    """
+    """How the newest run differs from earlier ones of its machine."""
 
     runs: pd.DataFrame
+    """Oldest first: run_id, label, name, when, commit, rows."""
     table: pd.DataFrame
+    """Ratios of cells in several runs: group, steps, batch, backend, run (its label), order (its number), ratio, low, high."""
     moves: pd.DataFrame
+    """A line for each cell and backend that the newest run and an earlier one share, the largest change first.
+
+    ratio, low, high; time and base_time (seconds, of which it is the ratio); unstable: whether one of these is UNSTABLE; the
+    same of the earlier run, as `then` and with the prefix `then_`; since: the earlier run's label; change (now / then); moved:
+    whether the two intervals are apart; group, steps, batch.
+    """
     turns: pd.DataFrame
+    """Backends that gained or lost a valid time: backend, then and now (its statuses), cells."""
     elsewhere: int
+    """How many runs of other machines the store has."""
+
+    @property
+    def several(self) -> bool:
+        """Whether there is a run besides the newest one."""
+        return len(self.runs) > 1 or self.elsewhere > 0
 
 
-def history(data: ReportData, run: Run, rows: pd.DataFrame, drawn: Drawn, baseline: str) -> History:
+def find_history(data: ReportData, run: SelectedRun, rows: pd.DataFrame, view: View, baseline: str) -> History:
     """rows: of the newest run, with ratios over the baseline."""
     machine = str(rows["machine_id"].iloc[0])
     machines = data.rows.groupby("run_id")["machine_id"].first()
-    order = in_time(data.rows, data.runs)
+    order = runs_in_time(data.rows, data.runs)
     order = order[order["has_rows"]]
     mine = order[order["run_id"].map(machines) == machine]
     mine = mine.iloc[: int(np.flatnonzero(mine["run_id"] == run.run_id)[0]) + 1]
     runs = _described(data, mine)
-    shown = runs.tail(MOST_RUNS)
+    shown = runs.tail(MAX_RUNS)
     earlier = _shared(data, rows, [r for r in shown["run_id"] if r != run.run_id])
     past = _past(data, earlier, baseline)
     now = _over(rows[rows["timed"]].assign(run_id=run.run_id), baseline)
     both = pd.concat([past, now]) if len(past) else now
     both = both[both["ratio_to_baseline"].notna() & (both["backend"] != baseline)]
-    places = drawn.rows.drop_duplicates("cell").set_index("cell")[["group", "sequence_length", "batch_size"]]
+    places = view.rows.drop_duplicates("cell").set_index("cell")[["group", "sequence_length", "batch_size"]]
     both = both.join(places.rename(columns={"sequence_length": "steps", "batch_size": "batch"}), on="cell", how="inner")
     both = both.reset_index(drop=True)
     number = {r: n for n, r in enumerate(shown["run_id"])}
@@ -62,7 +72,7 @@ def history(data: ReportData, run: Run, rows: pd.DataFrame, drawn: Drawn, baseli
     several = both.groupby(["cell", "backend"])["order"].transform("nunique") > 1
     kinds = {"group": "int64", "steps": "int64", "batch": "int64", "order": "int64", "backend": "object", "run": "object"}
     table = both[several].astype(kinds)
-    moves = _moves(table, number[run.run_id], drawn.groups["title"])
+    moves = _moves(table, number[run.run_id], view.groups["title"])
     table = table[["group", "steps", "batch", "backend", "run", "order", "ratio", "low", "high"]].reset_index(drop=True)
     return History(
         runs, table, moves, _turns(rows, earlier), int(len(order) - (order["run_id"].map(machines) == machine).sum())
@@ -70,38 +80,36 @@ def history(data: ReportData, run: Run, rows: pd.DataFrame, drawn: Drawn, baseli
 
 
 def move_sentence(found: History, baseline: str) -> str | None:
-    """What changed since the run before; None where nothing can be compared."""
+    """What changed since earlier runs; None where nothing can be compared."""
     moves = found.moves
     if moves.empty:
         return turn_sentence(found)
-    before = listed_runs(moves)
     moved = moves[moves["moved"]]
-    said = f"Since {before}: {len(moved):,} of {len(moves):,} ratios to {baseline} moved beyond both intervals"
+    said = f"Since {listed_runs(moves)}: {len(moved):,} of {len(moves):,} ratios to {baseline} changed beyond both intervals"
     if len(moved):
         most = moved.iloc[0]
-        at = f"{most['what']}T={most['steps']:,}, B={most['batch']:,}"
         said += (
-            f"; most: {most['backend']} at {at}, from {significant(most['then'])} to {significant(most['ratio'])} times "
-            f"{baseline}'s time ({most['backend']} took {duration(most['then_time'])} and takes {duration(most['time'])}, "
-            f"{baseline} {duration(most['then_base_time'])} and {duration(most['base_time'])}). "
-            "Runs of the same code may differ so, too. What tells: lstm-parity duel"
+            f", the most that of {most['backend']} at {most['what']}T={most['steps']:,}, B={most['batch']:,}: from "
+            f"{significant(most['then'])} to {significant(most['ratio'])} times {baseline}'s time (it took "
+            f"{duration(most['then_time'])}, now {duration(most['time'])}; {baseline} {duration(most['then_base_time'])}, now "
+            f"{duration(most['base_time'])}). Runs of the same code may differ as much. To find out, run `lstm-parity duel`"
         )
     return " ".join(filter(None, [f"{said}.", turn_sentence(found)]))
 
 
 def turn_sentence(found: History) -> str | None:
-    """Which backends lost or won their time; None where none did."""
+    """Which backends gained or lost a valid time; None where none did."""
     if found.turns.empty:
         return None
     turns = zip(*(found.turns[c] for c in ("backend", "then", "now", "cells")), strict=True)
     said = [f"{backend} from {then} to {now} in {cells(count)}" for backend, then, now, count in turns]
-    return f"A time came or went since the run before: {listed(said, MOST_TURNS)}."
+    return f"Backends gained or lost a valid time since the previous run: {listed(said, MAX_TURNS)}."
 
 
 def listed_runs(moves: pd.DataFrame) -> str:
     """The runs that the newest one is compared with."""
     names = list(dict.fromkeys(moves["since"]))
-    return f"run {names[0]}" if len(names) == 1 else f"{len(names)} earlier runs (each cell: the last that has it)"
+    return f"run {names[0]}" if len(names) == 1 else f"{len(names)} earlier runs (for each cell the last one that has it)"
 
 
 def _described(data: ReportData, mine: pd.DataFrame) -> pd.DataFrame:
@@ -111,7 +119,7 @@ def _described(data: ReportData, mine: pd.DataFrame) -> pd.DataFrame:
     lines, taken = [], set()
     for run_id, when in zip(mine["run_id"], mine["when"], strict=True):
         about = info.loc[run_id].to_dict() if run_id in info.index else {}
-        commit = str(parsed(about.get("fingerprint")).get("git_commit") or "")[:7]
+        commit = str(parse_object(about.get("fingerprint")).get("git_commit") or "")[:7]
         name = about.get("name") if isinstance(about.get("name"), str) else ""
         at = f" {commit}" if commit else ""
         label = name or f"{when:%Y-%m-%d %H:%M}{at}"
@@ -127,9 +135,9 @@ def _described(data: ReportData, mine: pd.DataFrame) -> pd.DataFrame:
 def _shared(data: ReportData, rows: pd.DataFrame, runs: list[str]) -> pd.DataFrame:
     """Rows of earlier runs in cells of this one, which are their `place`, oldest run first."""
     keep = data.rows["run_id"].isin(runs) & data.rows["threads"].isin(rows["threads"].dropna().unique())
-    here = rows.drop_duplicates("cell")[[*CELL, "cell"]].rename(columns={"cell": "place"})
-    past = typed(data.rows[keep]).merge(here, on=list(CELL))
-    past["timed"] = past["status"].isin(TIMED_STATUSES) & (past["median_s"] > 0)
+    here = rows.drop_duplicates("cell")[[*CELL_COLUMNS, "cell"]].rename(columns={"cell": "place"})
+    past = with_dtypes(data.rows[keep]).merge(here, on=list(CELL_COLUMNS))
+    past["timed"] = past["status"].isin(TIMED) & (past["median_s"] > 0)
     past["cell"] = past.groupby(["run_id", "place"]).ngroup()
     past = past.drop_duplicates(["cell", "backend"], keep="last")
     return past.assign(order=past["run_id"].map({r: n for n, r in enumerate(runs)})).sort_values("order", kind="stable")
@@ -151,7 +159,7 @@ def _past(data: ReportData, earlier: pd.DataFrame, baseline: str) -> pd.DataFram
         return pd.DataFrame()
     runs = list(past["run_id"].unique())
     definitions = data.runs.drop_duplicates("run_id", keep="last").set_index("run_id")["definition"]
-    recorded = {r for r in runs if r in definitions.index and parsed(definitions[r]).get("baseline") == baseline}
+    recorded = {r for r in runs if r in definitions.index and parse_object(definitions[r]).get("baseline") == baseline}
     known = past["run_id"].isin(recorded)
     parts = [past[known]]
     if not known.all():

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lstm_parity.harness.records import RATIO_COLUMNS
 from lstm_parity.harness.statistics import median_ranks
-
-from .frame import RATIO_COLUMNS
 
 
 def paired_ratios(samples: pd.DataFrame, base: pd.Series[Any]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Which backend is fastest in which cell, by how much, and where nobody can tell."""
+"""Which backend is fastest in each cell, by how much, and where that is undecided."""
 
 from __future__ import annotations
 
@@ -7,31 +7,32 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from .frame import RATIO_COLUMNS, varying
+from lstm_parity.harness.records import RATIO_COLUMNS
+from lstm_parity.harness.text import significant
+
+from .data import varying_columns
+from .labels import cells, phrase
 from .ratios import paired_ratios
-from .words import cells, phrase, significant
 
 WIN, TIE, UNDECIDED, ALONE = "win", "tie", "undecided", "alone"
-
-
 MARGIN = ("margin", "margin_low", "margin_high")
 
 
 def contests(rows: pd.DataFrame, samples: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
     """One row per cell that has a time, indexed by cell: fastest, outcome, rival, MARGIN, shaky.
 
-    Who is fastest is decided by ratios taken side by side: the backend with the least median, unless another's time over its
-    own lies below 1 with its whole 95% interval; then that one, and so on. outcome: "win" if, for every other backend, the
-    interval of (its time / the fastest's) lies above 1; "tie" if one does not; "undecided" if one has no interval; "alone" if
-    nobody else has a time. rival: the one that the outcome is due to, for a win the next fastest, with its time over the
-    fastest's and the interval. These are the row's own where one of the two is the baseline, else they come from the samples,
-    block by block. shaky: whether the time of one of these two is UNSTABLE.
+    Ratios within blocks decide who is fastest: the backend with the least median, unless the 95% interval of another's time
+    over its own is below 1; then that one, and so on. outcome: "win" if, for every other backend, the interval of (its time /
+    the fastest's) is above 1; "tie" if one is not; "undecided" if one has no interval; "alone" if no other backend has a time.
+    rival: the one that the outcome is due to, for a win the next fastest, with its time over the fastest's and the interval.
+    These are the row's own where one of the two is the baseline, else they come from the samples, block by block. shaky:
+    whether the time of one of these two is UNSTABLE.
     """
     timed = rows[rows["timed"]].sort_values(["cell", "median_s"], kind="stable")
     best = timed.drop_duplicates("cell").set_index("cell")
     leads = _leads(timed, best, samples, baseline)
     seen = set(best["row_id"])
-    while True:  # each row is the best once, so this ends where three beat each other in a circle, too
+    while True:  # each row is the best once, so this ends even where three beat each other in a cycle
         ahead = leads[(leads["margin_high"] < 1) & ~leads["row_id"].isin(seen)]
         ahead = ahead.sort_values("margin", kind="stable").drop_duplicates("cell")
         if ahead.empty:
@@ -68,12 +69,12 @@ def _leads(timed: pd.DataFrame, best: pd.DataFrame, samples: pd.DataFrame, basel
 
 
 def with_warning(name: str, failed: Collection[str]) -> str:
-    """The name, and that it is not to be trusted if it is one of those that failed the property suite."""
-    return f"{name}, of which the property suite says FAIL," if name in failed else name
+    """The name, and that it failed the property suite if it did."""
+    return f"{name} (FAIL in the property suite)" if name in failed else name
 
 
 def win_sentences(rows: pd.DataFrame, outcome: pd.DataFrame, failed: Collection[str] = ()) -> list[str]:
-    """Who wins where, in words. outcome: of `contests`. failed: the backends of which the property suite says FAIL."""
+    """Who wins where, as sentences. outcome: of `contests`. failed: the backends for which the property suite says FAIL."""
     described = rows.drop_duplicates("cell").set_index("cell")
     contested = outcome[outcome["outcome"] != ALONE]
     total, sentences = len(contested), []
@@ -81,8 +82,8 @@ def win_sentences(rows: pd.DataFrame, outcome: pd.DataFrame, failed: Collection[
     if len(wins):
         counts = wins.value_counts()
         names = sorted(counts.index, key=lambda b: (-counts[b], b))
-        differing = varying(described.loc[contested.index])
-        parts, rivals = [], " in which two backends or more have a time" * (total < len(described))
+        differing = varying_columns(described.loc[contested.index])
+        parts, rivals = [], " that have two times or more" * (total < len(described))
         for i, name in enumerate(names):
             won = described.loc[wins.index[wins == name]]
             common = [phrase(c, won[c].iloc[0]) for c in differing if won[c].nunique(dropna=False) == 1]
@@ -97,19 +98,19 @@ def win_sentences(rows: pd.DataFrame, outcome: pd.DataFrame, failed: Collection[
         shaky = int(outcome.loc[wins.index, "shaky"].sum())
         if shaky:
             sentences.append(
-                f"In {shaky:,} of these the time of the fastest or of the next is UNSTABLE: measure there again before you "
-                "believe it."
+                f"In {shaky:,} of these the time of the fastest or of the next is UNSTABLE: measure them again before you "
+                "rely on them."
             )
     ties = int((contested["outcome"] == TIE).sum())
     if ties:
-        sentences.append(f"A tie in {cells(ties)}: the 95% interval of the ratio to a rival does not lie above 1.")
+        sentences.append(f"A tie in {cells(ties)}: the 95% interval of the ratio to a rival is not above 1.")
     undecided = int((contested["outcome"] == UNDECIDED).sum())
     if undecided:
-        sentences.append(f"Undecided in {cells(undecided)}: the samples of two backends share too few blocks for an interval.")
+        sentences.append(f"Undecided in {cells(undecided)}: two backends share too few blocks for an interval of their ratio.")
     alone = outcome.loc[outcome["outcome"] == ALONE, "fastest"]
     if len(alone):
         by_name = ", ".join(f"{name} in {count}" for name, count in alone.value_counts().sort_index().items())
-        sentences.append(f"Only one backend has a time in {cells(len(alone))} ({by_name}), so nothing is compared there.")
+        sentences.append(f"Only one backend has a time in {cells(len(alone))} ({by_name}): nothing is compared there.")
     untimed = len(described) - len(outcome)
     if untimed:
         sentences.append(f"No backend has a time in {cells(untimed)}.")
@@ -117,15 +118,15 @@ def win_sentences(rows: pd.DataFrame, outcome: pd.DataFrame, failed: Collection[
 
 
 def margin_sentence(rows: pd.DataFrame, outcome: pd.DataFrame) -> list[str]:
-    """By how much the fastest win, and in how many cells a backend that may have been the next has no time."""
+    """By how much the fastest win, and in how many cells a WRONG or SUSPECT backend is left out."""
     margins = outcome.loc[outcome["outcome"] == WIN, "margin"].dropna()
     if margins.empty:
         return []
     wrong = rows.loc[rows["status"].isin(("WRONG", "SUSPECT")), "cell"]
     without = int(margins.index.isin(wrong).sum())
-    left_out = f" In {cells(without)} a backend that is WRONG or SUSPECT is left out of this." if without else ""
+    left_out = f" In {cells(without)} a WRONG or SUSPECT backend is left out." if without else ""
     if len(margins) == 1:
-        return [f"The next fastest takes {significant(margins.iloc[0])} times as long there.{left_out}"]
+        return [f"The next fastest takes {significant(margins.iloc[0])} times as long.{left_out}"]
     low, middle, high = (significant(v) for v in (margins.min(), margins.median(), margins.max()))
-    said = f"Where one wins, the next fastest takes {low} to {high} times as long (half of the cells: {middle} or more)."
+    said = f"The next fastest takes {low} to {high} times as long (median {middle})."
     return [said + left_out]

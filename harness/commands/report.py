@@ -20,8 +20,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the report and print its summary; returns the exit code."""
-    from lstm_parity.reports.build import write_report
-    from lstm_parity.reports.frame import ReportData, ReportError
+    from lstm_parity.reports import ReportData, ReportError, write_report
 
     from ..store import Store
 
@@ -29,21 +28,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise CallError(f"{arguments.out} is a file; --out takes a folder, which is created if it does not exist")
     with Store(arguments.store) as store:
         frames = store.frames()
-    data = ReportData(
-        rows=frames.rows,
-        samples=frames.samples,
-        runs=frames.runs,
-        command=as_command(arguments),
-        peaks=frames.peaks,
-        verdicts=frames.verdicts,
-        mutation_scores=frames.mutation_scores,
-        store=str(arguments.store),
-    )
+    data = ReportData(**vars(frames), command=as_command(arguments), store=str(arguments.store))
     try:
-        verdict = write_report(data, arguments.out, arguments.baseline)
+        written = write_report(data, arguments.out, arguments.baseline)
     except ReportError as error:
         raise CallError(str(error)) from error
-    for sentence in verdict.sentences:
+    for sentence in written.sentences:
         print(sentence)
-    print(verdict.files[0])
+    print(written.files[0])
     return 0

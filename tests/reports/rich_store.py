@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from lstm_parity.reports.frame import ReportData
+from lstm_parity.reports import ReportData
 
 MARKUP = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'`|*_[a](http://e.example) ‮evil‬ שלום 中文"
 LONG = "module.with.a.very.long.name." * 12 + ":Backend"

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lstm_parity.reports.frame import COLUMNS, ReportData
+from lstm_parity.harness.records import COLUMNS, MutationScore, Peak, RawSample, Run, SuiteVerdict, columns_of
+from lstm_parity.reports import ReportData
 
 SPEEDS = {"numpy": (40e-6, 30e-6), "torch-cpu": (300e-6, 9e-6), "torch-cudnn": (900e-6, 1.5e-6)}
 """Fixed seconds and seconds per step of each backend, at hidden size 64 and batch size 1."""
@@ -87,7 +88,14 @@ def synthetic_data(
         }
     )
     return ReportData(
-        rows.reindex(columns=["row_id", *COLUMNS]), taken, runs_frame(run_id, seed), "lstm-parity report --out here"
+        rows=rows.reindex(columns=["row_id", *COLUMNS]),
+        samples=taken.reindex(columns=["row_id", *columns_of(RawSample)]),
+        controls=pd.DataFrame(),
+        runs=runs_frame(run_id, seed),
+        peaks=pd.DataFrame(columns=list(columns_of(Peak))),
+        verdicts=pd.DataFrame(columns=list(columns_of(SuiteVerdict))),
+        mutation_scores=pd.DataFrame(columns=list(columns_of(MutationScore))),
+        command="lstm-parity report --out here",
     )
 
 
@@ -105,4 +113,4 @@ def runs_frame(run_id: str, seed: int = 0, started_at: str = "2025-03-01T10:00:0
         "finished_at": "2025-03-01T10:02:00+00:00",
         "summary": json.dumps(summary),
     }
-    return pd.DataFrame([run])
+    return pd.DataFrame([run]).reindex(columns=list(columns_of(Run)))

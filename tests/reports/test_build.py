@@ -3,13 +3,14 @@
 import csv
 import json
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
-from lstm_parity.reports import build
-from lstm_parity.reports.frame import COLUMNS, TIME_COLUMNS, ReportData, ReportError
-from lstm_parity.reports.names import shown_names
+from lstm_parity.reports import ReportError, build
+from lstm_parity.reports.data import DTYPES, TIME_COLUMNS
+from lstm_parity.reports.sanitize import display_names
 
 pytestmark = pytest.mark.usefixtures("report_extra")
 QUICK = pytest.mark.usefixtures("quick_pictures")
@@ -92,7 +93,7 @@ def test_exports_have_the_contracts_columns_and_no_forbidden_time(synthetic, tmp
     with (tmp_path / "out/results.csv").open() as file:
         lines = list(csv.DictReader(file))
     parquet = pd.read_parquet(tmp_path / "out/results.parquet")
-    assert list(lines[0]) == list(parquet.columns) == list(COLUMNS)
+    assert list(lines[0]) == list(parquet.columns) == list(DTYPES)
     for line, (_, kept), (_, row) in zip(lines, parquet.iterrows(), data.rows.iterrows(), strict=True):
         assert (line["backend"], line["status"]) == (kept["backend"], kept["status"]) == (row["backend"], row["status"])
         if row["status"] == "PASSED":
@@ -113,9 +114,7 @@ def test_hostile_text_is_text(synthetic, tmp_path, baseline, page_reader):
     )
     data.rows.loc[[0, 3], "status"], data.rows.loc[[0, 3], "reason"] = "CRASHED", HOSTILE
     data.runs["fingerprint"] = json.dumps({"cpu": HOSTILE, "libraries": {HOSTILE: HOSTILE}})
-    data = ReportData(
-        data.rows.assign(machine_id=HOSTILE), data.samples, data.runs, f"lstm-parity report --baseline '{HOSTILE}'"
-    )
+    data = replace(data, rows=data.rows.assign(machine_id=HOSTILE), command=f"lstm-parity report --baseline '{HOSTILE}'")
     build.write_report(data, tmp_path / "out")
     text = (tmp_path / "out/report.html").read_text()
     for data_block in re.findall(r'<script type="application/json"[^>]*>(.*)</script>\n', text):
@@ -124,13 +123,13 @@ def test_hostile_text_is_text(synthetic, tmp_path, baseline, page_reader):
     assert [t for t, _ in page.tags].count("script") == len(page.specs) + 2
     assert not {"img", "link", "iframe"} & {t for t, _ in page.tags}
     assert all(attributes["href"].startswith("#") for tag, attributes in page.tags if tag == "a")
-    shown = shown_names([HOSTILE])[HOSTILE]
+    shown = display_names([HOSTILE])[HOSTILE]
     assert len(shown) < len(HOSTILE)
     assert shown in {line[0] for line in page.table("time per call")[1:]}
     assert HOSTILE in {line[-1] for line in page.table("reason")[1:]}
     assert HOSTILE in "".join(page.words)
     markdown = (tmp_path / "out/report.md").read_text()
-    own_lines = markdown.split("Made by:")[0]
+    own_lines = markdown.split("Command:")[0]
     assert "<" not in own_lines
     assert not re.search(r"(?<!\\)\]\(http", own_lines)
     widths = {len(line) for line in read_markdown_table(markdown, "All results")}
@@ -155,7 +154,7 @@ def test_signs_that_nothing_can_show_are_spelled_out(synthetic, tmp_path):
     "text", [HOSTILE, "\\\\|", "`a`", "1. x", "- x", "+", "2) y", "= z", "~~~", "$x$", "#", "a_b", "{{ x }}"]
 )
 def test_markdown_is_escaped_and_can_be_read_back(text):
-    from lstm_parity.reports.page import escape_markdown
+    from lstm_parity.reports.page.markdown import escape_markdown
 
     escaped = escape_markdown(text)
     bare = re.sub(r"\\[\W_]", "", escaped)  # every escaped sign taken out
@@ -193,7 +192,7 @@ def test_pictures_are_named_by_what_they_show(synthetic, tmp_path):
     assert names == expected | {"bits-vs-time-inference", "speed-up-float32-inference-torch-cudnn"}
     markdown = (tmp_path / "out/report.md").read_text()
     assert set(re.findall(r"\]\((.*?)\.svg\)", markdown)) == names
-    assert "Shown: T=10, B=8. Up is more precise" in markdown
+    assert "Shown: T=10, B=8. torch-" in markdown
 
 
 @QUICK
@@ -214,7 +213,7 @@ def test_small_and_strange_runs(synthetic, tmp_path, case, page_reader):
         data = synthetic.synthetic_data(10, failing=1.1, **sizes)
     if case == "no samples":
         data = synthetic.synthetic_data(10, baseline=None, **sizes)
-        data = ReportData(data.rows, data.samples.head(0), data.runs, data.command)
+        data = replace(data, samples=data.samples.head(0))
     if case == "extremes":
         data.rows["median_s"] = data.rows["ci_low_s"] = data.rows["ci_high_s"] = [1e-6, 1e3, 1.0, 1e-3]
     verdict = build.write_report(data, tmp_path / "out")
@@ -242,12 +241,13 @@ def test_the_newest_run_is_reported_on(synthetic, tmp_path):
     old.rows["row_id"] += 1000
     started = {"run-2": "2025-03-01T10:00:00+00:00", "run-3": "2025-03-01T10:00:01Z", "run-4": "2025-03-02T00:00:00Z"}
     runs = [synthetic.runs_frame(run_id, started_at=at) for run_id, at in started.items()]
-    data = ReportData(pd.concat([new.rows, old.rows]), pd.concat([old.samples, new.samples]), pd.concat(runs), "report")
+    rows, samples = pd.concat([new.rows, old.rows]), pd.concat([old.samples, new.samples])
+    data = replace(new, rows=rows, samples=samples, runs=pd.concat(runs))
     verdict = build.write_report(data, tmp_path / "out")
     assert verdict.run_id == "run-3"
     text = (tmp_path / "out/report.md").read_text()
     assert "1 other run in the store" in text
-    assert "Newer, but without rows: run-4." in text
+    assert "Newer runs without rows: run-4." in text
     assert set(pd.read_parquet(tmp_path / "out/results.parquet")["run_id"]) == {"run-3"}
 
 
@@ -275,7 +275,7 @@ def test_the_machine_and_what_makes_the_rows_are_named(synthetic, tmp_path, comm
     build.write_report(data, tmp_path / "out")
     text = (tmp_path / "out/report.md").read_text()
     assert "cpu EPYC; gpu H100, H200; gpu driver 570.1; cuda 13.0; libraries torch 2.13." in text
-    assert f"Measured by: {command or 'the store does not say'}\n" in text
+    assert f"Measured by: {command or 'unknown'}\n" in text
 
 
 @QUICK
@@ -285,14 +285,14 @@ def test_how_much_of_a_run_is_missing_is_said(synthetic, tmp_path):
     data.runs["definition"] = json.dumps({"cells": [{}] * 57})
     data.runs["finished_at"] = None
     build.write_report(data, tmp_path / "out")
-    assert f"not finished: {here} of its 57 cells are here." in (tmp_path / "out/report.md").read_text()
+    assert f"not finished: {here} of 57 cells are done." in (tmp_path / "out/report.md").read_text()
 
 
 @pytest.mark.parametrize("plain", [True, False])
 @QUICK
 def test_what_is_the_same_everywhere_is_said_where_it_is_unusual(synthetic, tmp_path, plain):
     build.write_report(synthetic.synthetic_data(14, bias=[plain], peephole=[not plain]), tmp_path / "out")
-    same = next(line for line in (tmp_path / "out/report.md").read_text().splitlines() if "The same everywhere" in line)
+    same = next(line for line in (tmp_path / "out/report.md").read_text().splitlines() if "The same in all cells" in line)
     assert ("without bias, with peepholes" in same) is not plain
     assert plain is not ("bias" in same or "peephole" in same)
 
@@ -301,7 +301,7 @@ def test_what_is_the_same_everywhere_is_said_where_it_is_unusual(synthetic, tmp_
 def test_what_a_store_does_not_know_is_said(synthetic, tmp_path):
     data = synthetic.synthetic_data(14)
     unknown = data.rows.assign(bias=None, launch=None)
-    build.write_report(ReportData(unknown, data.samples, data.runs, data.command), tmp_path / "out")
+    build.write_report(replace(data, rows=unknown), tmp_path / "out")
     assert "bias unknown" in (tmp_path / "out/report.md").read_text()
 
 
@@ -333,7 +333,7 @@ def test_a_huge_table_says_where_the_rest_is(synthetic, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("change", "message"),
     [
         (lambda rows: rows.head(0), "there are no result rows"),
         (lambda rows: rows.drop(columns="status"), "the rows lack the column status"),
@@ -345,9 +345,9 @@ def test_a_huge_table_says_where_the_rest_is(synthetic, tmp_path):
     ],
 )
 @QUICK
-def test_bad_frames_leave_one_line_and_no_file(synthetic, tmp_path, spoil, message):
+def test_bad_frames_leave_one_line_and_no_file(synthetic, tmp_path, change, message):
     data = synthetic.synthetic_data(16)
-    data = ReportData(spoil(data.rows), data.samples, data.runs, data.command)
+    data = replace(data, rows=change(data.rows))
     with pytest.raises(ReportError, match=re.escape(message)) as caught:
         build.write_report(data, tmp_path / "out")
     assert "\n" not in str(caught.value)
@@ -391,11 +391,11 @@ def test_no_lead_is_claimed_where_there_is_none(synthetic, tmp_path):
     alike = {"a": (1e-4, 1e-5), "b": (1e-4, 1e-5)}
     build.write_report(synthetic.synthetic_data(1, alike, baseline="a", sequence_length=[10, 100], noise=0.2), tmp_path / "tie")
     text = (tmp_path / "tie" / "report.md").read_text()
-    assert "leads all along" not in text
-    assert "No clear lead at T=10, T=100" in text
+    assert "largest lead" not in text
+    assert "no backend has a clear lead" in text
     data = synthetic.synthetic_data(1, {"a": (1e-4, 1e-5), "b": (2e-4, 2e-5)}, baseline="a", sequence_length=[10, 100])
     build.write_report(data, tmp_path / "win")
-    assert "a leads all along" in (tmp_path / "win" / "report.md").read_text()
+    assert "the largest lead is that of a at T=" in (tmp_path / "win" / "report.md").read_text()
 
 
 @QUICK

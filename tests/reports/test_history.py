@@ -6,13 +6,13 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from lstm_parity.harness.text import duration
 from lstm_parity.reports import build
-from lstm_parity.reports.drawn import draw_from
-from lstm_parity.reports.frame import select_run
-from lstm_parity.reports.history import MOST_RUNS, history, move_sentence
-from lstm_parity.reports.history_chart import history_chart, moves_table, runs_table
-from lstm_parity.reports.lead import past
-from lstm_parity.reports.words import duration
+from lstm_parity.reports.charts.history import moves_table, runs_table
+from lstm_parity.reports.data import select_run
+from lstm_parity.reports.history import MAX_RUNS, find_history, move_sentence
+from lstm_parity.reports.page.summary import past
+from lstm_parity.reports.view import make_view
 
 
 def stored(synthetic, count, machine_of=lambda n: "machine-7", **options):
@@ -33,8 +33,8 @@ def stored(synthetic, count, machine_of=lambda n: "machine-7", **options):
 def found(data, baseline=None):
     run = select_run(data)
     rows, chosen = build._over_baseline(run, baseline)
-    drawn = draw_from(rows)
-    return history(data, run, rows, drawn, chosen), drawn, chosen
+    view = make_view(rows)
+    return find_history(data, run, rows, view, chosen), view, chosen
 
 
 @pytest.mark.parametrize("baseline", ["numpy", "torch-cpu"])
@@ -68,14 +68,14 @@ def test_a_slower_backend_is_said_to_have_moved(synthetic):
     data = stored(synthetic, 2)
     slower = (data.rows["run_id"] == "run-1") & (data.rows["backend"] == "torch-cpu")
     data.rows.loc[slower, ["median_s", "ci_low_s", "ci_high_s", "ratio_to_baseline", "ratio_ci_low", "ratio_ci_high"]] *= 1.5
-    result, drawn, baseline = found(data)
+    result, view, baseline = found(data)
     assert set(result.moves.loc[result.moves["moved"], "backend"]) == {"torch-cpu"}
     said = move_sentence(result, baseline)
-    assert "4 of 8 ratios to numpy moved beyond both intervals; most: torch-cpu" in said
-    assert "What tells: lstm-parity duel" in said
+    assert "4 of 8 ratios to numpy changed beyond both intervals, the most that of torch-cpu" in said
+    assert "To find out, run `lstm-parity duel`" in said
     most = result.moves.iloc[0]
     took, takes = (duration(most[c]) for c in ("then_time", "time"))
-    assert f"times numpy's time (torch-cpu took {took} and takes {takes}, numpy " in said
+    assert f"times numpy's time (it took {took}, now {takes}; numpy " in said
     here = (data.rows["sequence_length"] == most["steps"]) & (data.rows["batch_size"] == most["batch"])
     for column, run, backend in (
         ("time", "run-1", "torch-cpu"), ("base_time", "run-1", "numpy"),
@@ -83,7 +83,7 @@ def test_a_slower_backend_is_said_to_have_moved(synthetic):
     ):  # fmt: skip
         row = data.rows[here & (data.rows["run_id"] == run) & (data.rows["backend"] == backend)]
         assert row["median_s"].tolist() == [most[column]]
-    lines = moves_table(result, drawn, baseline).cells
+    lines = moves_table(result, view, baseline).cells
     assert list(lines["intervals apart?"]) == ["yes"] * 4 + ["no"] * 4
 
 
@@ -92,12 +92,12 @@ def test_a_ratio_of_an_unstable_time_is_marked(synthetic, run, backend, column):
     data = stored(synthetic, 2)
     one = (data.rows["run_id"] == run) & (data.rows["backend"] == backend)
     data.rows.loc[one & (data.rows["batch_size"] == 8), "status"] = "UNSTABLE"
-    result, drawn, baseline = found(data)
-    table = moves_table(result, drawn, baseline)
+    result, view, baseline = found(data)
+    table = moves_table(result, view, baseline)
     marked = table.cells[table.cells[column].str.startswith("~")]
     assert set(marked["batch size"]) == {"8"}
     assert len(marked) == (2 if backend == "torch-cpu" else 4)
-    assert "~: of a time that is UNSTABLE" in table.note
+    assert "~: a time is UNSTABLE" in table.note
 
 
 def test_runs_of_one_minute_have_labels_of_their_own(synthetic):
@@ -127,30 +127,29 @@ def test_other_thread_counts_and_problems_are_not_compared(synthetic):
     assert move_sentence(result, baseline) is None
 
 
-def test_a_time_that_came_or_went_is_said(synthetic):
+def test_backends_that_gained_or_lost_a_time_are_named(synthetic):
     data = stored(synthetic, 3)
     first, second, last = (data.rows["run_id"] == f"run-{n}" for n in range(3))
     one, other = data.rows["backend"] == "torch-cpu", data.rows["backend"] == "torch-cudnn"
     data.rows.loc[last & one, ["status", "median_s"]] = "WRONG", None
     data.rows.loc[second & other & (data.rows["batch_size"] == 8), ["status", "median_s"]] = "UNAVAILABLE", None
     data.rows.loc[first & other, "status"] = "CRASHED"  # older than the run before
-    result, drawn, baseline = found(data)
-    said = "A time came or went since the run before: torch-cpu from PASSED to WRONG in 4 cells, "
+    result, _, baseline = found(data)
+    said = "Backends gained or lost a valid time since the previous run: torch-cpu from PASSED to WRONG in 4 cells, "
     assert move_sentence(result, baseline).endswith(f"{said}torch-cudnn from UNAVAILABLE to PASSED in 2 cells.")
-    assert said in history_chart(drawn, result, baseline).captions[0]
     data.rows.loc[last & other, "status"] = "WRONG"
     result, _, baseline = found(data)
     assert result.moves.empty
-    assert past(result, baseline)[0].startswith(said)
+    assert past(result, move_sentence(result, baseline))[0].startswith(said)
 
 
 def test_older_runs_are_summarised(synthetic):
-    data = stored(synthetic, 2 * MOST_RUNS + 3, sequence_length=[10], batch_size=[1], samples=6)
+    data = stored(synthetic, 2 * MAX_RUNS + 3, sequence_length=[10], batch_size=[1], samples=6)
     result, _, _ = found(data)
-    assert result.table["order"].nunique() == MOST_RUNS
+    assert result.table["order"].nunique() == MAX_RUNS
     table = runs_table(result)
-    assert len(table.cells) == 2 * MOST_RUNS
-    assert table.cells["run"].iloc[0] == f"run-{2 * MOST_RUNS + 2}"
+    assert len(table.cells) == 2 * MAX_RUNS
+    assert table.cells["run"].iloc[0] == f"run-{2 * MAX_RUNS + 2}"
     assert "And 3 older runs, from 2025-01-01 00:00 to 2025-01-03 00:00, 9 rows" in table.note
 
 
@@ -158,7 +157,7 @@ def test_older_runs_are_summarised(synthetic):
 def test_only_runs_that_were_looked_at_are_said_to_share_nothing(synthetic, count, said):
     data = stored(synthetic, count, sequence_length=[10], batch_size=[1], samples=6)
     data.rows.loc[~data.rows["run_id"].isin(["run-0" if count > 2 else "", f"run-{count - 1}"]), "hidden_size"] = 65
-    assert past(found(data)[0], "numpy")[0].startswith(said)
+    assert past(found(data)[0], None)[0].startswith(said)
 
 
 def test_one_run_has_no_history(synthetic):

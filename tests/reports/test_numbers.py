@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from lstm_parity.harness.statistics import median_ranks, student_quantile
-from lstm_parity.reports.drawn import draw_from
+from lstm_parity.reports.data import select_run
 from lstm_parity.reports.fit import fit_lines
-from lstm_parity.reports.frame import select_run
 from lstm_parity.reports.ratios import paired_ratios, recorded_baseline, with_baseline
+from lstm_parity.reports.view import make_view
 from lstm_parity.reports.wins import contests, margin_sentence, win_sentences
 
 
@@ -214,10 +214,8 @@ def test_a_winner_that_fails_the_suite_is_marked_and_who_is_left_out_of_a_margin
     data.rows.loc[data.rows["backend"] == "b", "status"] = "WRONG"
     run = select_run(data)
     found = contests(run.rows, run.samples, "a")
-    assert win_sentences(run.rows, found, ["a"])[0].startswith(
-        "a, of which the property suite says FAIL, is fastest in 1 of 1 cell"
-    )
-    said = "The next fastest takes 1.40 times as long there. In 1 cell a backend that is WRONG or SUSPECT is left out of this."
+    assert win_sentences(run.rows, found, ["a"])[0].startswith("a (FAIL in the property suite) is fastest in 1 of 1 cell")
+    said = "The next fastest takes 1.40 times as long. In 1 cell a WRONG or SUSPECT backend is left out."
     assert margin_sentence(run.rows, found) == [said]
 
 
@@ -232,9 +230,9 @@ def test_where_three_beat_each_other_nobody_wins(synthetic):
 
 
 def test_a_pair_has_one_ratio_whichever_is_the_base(synthetic):
-    records = pytest.importorskip("lstm_parity.reports.records", reason="the extra 'report' is not installed")
+    speed_up = pytest.importorskip("lstm_parity.reports.charts.speed_up", reason="the extra 'report' is not installed")
     run = select_run(side_by_side(synthetic, [[0.985, 0.975, 0.992], [1.1, 1.08, 1.12]]))
-    table = records.ratios_table(run.samples, draw_from(run.rows), "a").set_index(["backend", "base"])
+    table = speed_up.ratios_table(run.samples, make_view(run.rows), "a").set_index(["backend", "base"])
     assert (1 / table.loc[("a", "b"), ["ratio", "high", "low"]]).tolist() == pytest.approx([0.985, 0.975, 0.992])
 
 

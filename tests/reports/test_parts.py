@@ -1,31 +1,41 @@
 """The parts of a page: what is drawn of a large run, names, published times, verdicts, roofs, and margins by loops."""
 
 import json
-import re
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from lstm_parity.reports import drawn, suite
-from lstm_parity.reports.frame import ReportError, select_run
-from lstm_parity.reports.names import renamed, shown_names, steady
-from lstm_parity.reports.published import (
-    MOST_PROBLEMS,
+from lstm_parity.reports import ReportError, view
+from lstm_parity.reports.charts.bits_vs_time import bits_vs_time
+from lstm_parity.reports.charts.published import (
+    MAX_PROBLEMS,
     PROBLEM,
     first_problems,
-    published_chart,
+    published,
     published_lines,
     published_table,
     published_times,
 )
-from lstm_parity.reports.records import alike, cells_table, wins_table
-from lstm_parity.reports.speed_chart import _caption as _speed_caption
-from lstm_parity.reports.time_captions import captions
-from lstm_parity.reports.trust import bits_chart
-from lstm_parity.reports.win_map import _where
+from lstm_parity.reports.charts.speed_up import _caption as _speed_caption
+from lstm_parity.reports.charts.time_by_size import time_charts
+from lstm_parity.reports.charts.win_map import where
+from lstm_parity.reports.data import select_run
+from lstm_parity.reports.findings import Findings, cells_table, wins_table
+from lstm_parity.reports.page import suite
+from lstm_parity.reports.sanitize import display_names, escape_direction, with_display_names
+from lstm_parity.reports.view import make_view
 from lstm_parity.reports.wins import contests, margin_sentence
+
+
+def findings(data, baseline, rows=None):
+    """What is found in the newest run, without a history; rows: in place of the run's."""
+    run = select_run(data)
+    rows = run.rows if rows is None else rows
+    shown = make_view(run.rows)
+    wins = wins_table(shown, contests(run.rows, run.samples, baseline))
+    return Findings(run, rows, baseline, (), data.peaks, shown, cells_table(shown), wins, None)
 
 
 def test_controls_are_what_varies_and_is_not_decided(synthetic):
@@ -33,7 +43,7 @@ def test_controls_are_what_varies_and_is_not_decided(synthetic):
         1, mode=["inference", "training"], hidden_size=[64, 128], sequence_length=[1, 2], batch_size=[1]
     )
     data.rows["input_size"] = data.rows["hidden_size"] * 2
-    shown = drawn.draw_from(select_run(data).rows)
+    shown = make_view(select_run(data).rows)
     assert [(c.column, c.options) for c in shown.controls] == [
         ("mode", ("inference", "training")),
         ("hidden_size", ("64, input size 128", "128, input size 256")),
@@ -45,9 +55,9 @@ def test_controls_are_what_varies_and_is_not_decided(synthetic):
 
 def test_all_precisions_of_a_problem_are_alike(synthetic):
     data = synthetic.synthetic_data(2, precision=["float32", "float16"], bidirectional=[False, True])
-    shown = drawn.draw_from(select_run(data).rows)
+    shown = make_view(select_run(data).rows)
     for group in shown.groups.index:
-        others = alike(shown, group)
+        others = shown.all_precisions(group)
         assert len(others) == 2
         assert {shown.groups["in_precision"][g] for g in others} == {"float32", "float16"}
         assert len({shown.groups["bidirectional"][g] for g in others}) == 1
@@ -56,14 +66,14 @@ def test_all_precisions_of_a_problem_are_alike(synthetic):
 def test_a_huge_run_is_cut_and_says_so(synthetic):
     sizes = {"sequence_length": list(range(1, 41)), "hidden_size": list(range(1, 101))}
     rows = select_run(synthetic.synthetic_data(3, {f"b{n}": (1e-4, 1e-6) for n in range(20)}, None, 1, **sizes)).rows
-    shown = drawn.draw_from(rows)
-    assert len(shown.backends) == drawn.MOST_BACKENDS
-    assert len(shown.groups) == drawn.MOST_GROUPS
-    assert shown.rows.groupby("group")["sequence_length"].nunique().eq(drawn.MOST_SIZES).all()
+    shown = make_view(rows)
+    assert len(shown.backends) == view.MAX_BACKENDS
+    assert len(shown.groups) == view.MAX_GROUPS
+    assert shown.rows.groupby("group")["sequence_length"].nunique().eq(view.MAX_SIZES).all()
     assert {1, 40} <= set(shown.rows["sequence_length"])
     assert {1, 100} <= set(shown.rows["hidden_size"])
     assert len(shown.notes) == 3
-    assert len(shown.rows) <= drawn.MOST_ROWS
+    assert len(shown.rows) <= view.MAX_ROWS
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -83,82 +93,86 @@ def test_margins_by_loops(synthetic, seed):
         else:
             assert line["outcome"] == "alone"
             assert np.isnan(line["margin"])
-    wins = wins_table(drawn.draw_from(run.rows), outcome)
+    wins = wins_table(make_view(run.rows), outcome)
     assert len(wins) == run.rows["cell"].nunique()
     assert (wins["outcome"] == "none").sum() == run.rows["cell"].nunique() - len(outcome)
     assert len(margin_sentence(run.rows, outcome)) == 1
 
 
-def test_growth_over_a_part_of_the_sizes_names_the_part(synthetic):
-    data = synthetic.synthetic_data(3, {"a": (0, 1e-5), "b": (0, 5e-6)}, "a", noise=1e-4, sequence_length=[1, 10, 1000])
-    data.rows.loc[(data.rows["backend"] == "b") & (data.rows["sequence_length"] == 1000), "status"] = "OUT_OF_MEMORY"
-    run = select_run(data)
-    shown = drawn.draw_from(run.rows)
-    cells, wins = cells_table(shown), wins_table(shown, contests(run.rows, run.samples, "a"))
-    said = captions(cells, wins, "steps", "batch", per_step=False)[0, 8]
-    assert re.search(r"From T=1 to 1,000 the time changes by a factor of: b [\d.]+ \(T=1 to 10\), a [\d,]+\.", said)
+def time_caption(data):
+    """Of the chart of times against sequence length, at batch size 8."""
+    return time_charts(findings(data, "a"))[0].captions[0, 8]
 
 
-@pytest.mark.parametrize(("wrong_up_to", "said"), [(10, " at T=1, T=10"), (1000, "")])
-def test_who_is_alone_leads_nobody(synthetic, wrong_up_to, said):
+@pytest.mark.parametrize(("noise", "said"), [(1e-4, "the largest lead is that of b at T="), (0.5, "no backend has a clear ")])
+def test_the_caption_of_times_names_the_largest_lead(synthetic, noise, said):
+    data = synthetic.synthetic_data(3, {"a": (0, 1e-5), "b": (0, 9e-6)}, "a", noise=noise, sequence_length=[1, 10, 1000])
+    assert f"At batch size 8, {said}" in time_caption(data)
+    assert ("faster than a" in time_caption(data)) is (noise < 0.1)
+
+
+@pytest.mark.parametrize(("wrong_up_to", "said"), [(10, "largest lead is that of b at T=1,000"), (1000, "only a has a time.")])
+def test_who_has_no_rival_leads_nobody(synthetic, wrong_up_to, said):
     data = synthetic.synthetic_data(3, {"a": (0, 1e-5), "b": (0, 5e-6)}, "a", noise=1e-4, sequence_length=[1, 10, 1000])
     data.rows.loc[(data.rows["backend"] == "b") & (data.rows["sequence_length"] <= wrong_up_to), "status"] = "WRONG"
-    run = select_run(data)
-    shown = drawn.draw_from(run.rows)
-    cells, wins = cells_table(shown), wins_table(shown, contests(run.rows, run.samples, "a"))
-    words = captions(cells, wins, "steps", "batch", per_step=False)[0, 8]
-    assert f"No rival has a time{said}. " in words
-    assert "leads all along" not in words
+    assert said in time_caption(data)
 
 
-def test_all_precisions_together_have_words_where_the_chosen_one_failed(synthetic):
+def test_derived_columns_by_loops(synthetic):
+    found = findings(synthetic.synthetic_data(4, sequence_length=[1, 10], batch_size=[1, 8], failing=0.2), "numpy")
+    assert found.cells["time"].isna().any()
+    for line in found.cells[found.cells["time"].notna()].itertuples():
+        cell = found.cells[(found.cells["steps"] == line.steps) & (found.cells["batch"] == line.batch)]
+        expected = [line.time / line.steps, line.flops / line.time, line.floor / line.time, line.time / cell["time"].min()]
+        assert [line.step_time, line.speed, line.reached, line.over_least] == pytest.approx(expected)
+
+
+def test_all_precisions_together_have_a_caption_where_the_chosen_one_failed(synthetic):
     data = synthetic.synthetic_data(1, sequence_length=[1, 10], precision=["bfloat16", "float32"])
     data.rows.loc[data.rows["precision"] == "bfloat16", "status"] = "UNSUPPORTED"
-    shown = drawn.draw_from(select_run(data).rows)
-    said = bits_chart(shown, cells_table(shown)).captions
-    assert said[0] == said[1]
+    [chart] = bits_vs_time(findings(data, "numpy"))
+    assert chart.captions[(0,)] == chart.captions[(1,)]
+    assert set(chart.tables[0].cells["precision"]) == {"float32"}
 
 
-def test_furthest_ahead_is_a_clear_lead():
+def test_the_largest_difference_is_a_clear_one():
     lines = [(1, 8, "a", 0.5, 0.2, 1.3), (10, 8, "a", 0.9, 0.8, 0.95), (100, 8, "a", 3.0, 0.9, 9.0)]
     part = pd.DataFrame(lines, columns=["steps", "batch", "backend", "ratio", "low", "high"])
     said = _speed_caption(part, "a", "b")
-    assert said.startswith("a against b: faster in 1 of 3 cells, slower in 0. Furthest ahead at T=10, B=8: 1.11x. Numbers")
+    assert said == "a is faster than b in 1 of 3 cells and slower in 0, the most at T=10, B=8: 1.11x faster."
 
 
 def test_names_are_short_apart_and_readable():
     long = [f"{'a' * 90}{n}{'b' * 90}" for n in range(3)]
-    shown = shown_names(["numpy", *long, "x\u202ey"])
+    shown = display_names(["numpy", *long, "x\u202ey"])
     assert shown["numpy"] == "numpy"
     assert len(set(shown.values())) == 5
     assert all(len(s) < 80 for s in shown.values())
     assert shown["x\u202ey"] == "x\\u202ey"
-    assert shown_names(["'toString'", "toString"]) == {"'toString'": "'toString'", "toString": "'toString' (2)"}
+    assert display_names(["'toString'", "toString"]) == {"'toString'": "'toString'", "toString": "'toString' (2)"}
 
 
 def test_a_name_that_is_written_leftward_stands_apart_and_cannot_be_forged():
-    shown = shown_names(["\u05d0\u05d1", "a\u2068b\u2069c", "\u2068\u05d0\u05d1\u2069"])
+    shown = display_names(["\u05d0\u05d1", "a\u2068b\u2069c", "\u2068\u05d0\u05d1\u2069"])
     assert shown["\u05d0\u05d1"] == "\u2068\u05d0\u05d1\u2069"
     assert shown["a\u2068b\u2069c"] == "a\\u2068b\\u2069c"
-    assert steady(shown["\u05d0\u05d1"]) == shown["\u05d0\u05d1"]
-    assert steady("\u2068a\u202eb\u2069") == "\\u2068a\\u202eb\\u2069"
+    assert escape_direction(shown["\u05d0\u05d1"]) == shown["\u05d0\u05d1"]
+    assert escape_direction("\u2068a\u202eb\u2069") == "\\u2068a\\u202eb\\u2069"
     assert len(set(shown.values())) == 3
 
 
 def test_a_field_of_the_map_is_within_its_sizes_where_others_lie_there_too():
     wins = pd.DataFrame({"steps": [1, 1, 2, 2], "batch": [1, 8, 1, 8]})
-    assert _where(wins[:2], wins) == "T=1, B 1 to 8"
-    assert _where(wins.iloc[[0, 3]], wins) == "within T 1 to 2, B 1 to 8"
+    assert where(wins[:2], wins) == "T=1, B 1 to 8"
+    assert where(wins.iloc[[0, 3]], wins) == "within T 1 to 2, B 1 to 8"
 
 
 def test_a_renamed_baseline_is_still_the_baseline(synthetic):
     data = synthetic.synthetic_data(4)
-    data = SimpleNamespace(**vars(data))
     data.runs["definition"] = json.dumps({"baseline": "numpy"})
     names = {"numpy": "n"}
-    data = synthetic.ReportData(**vars(data))
-    assert json.loads(renamed(data, names).runs["definition"].iloc[0]) == {"baseline": "n"}
-    assert "n" in set(renamed(data, names).rows["backend"])
+    assert json.loads(with_display_names(data, names).runs["definition"].iloc[0]) == {"baseline": "n"}
+    assert "n" in set(with_display_names(data, names).rows["backend"])
 
 
 def test_published_times_name_source_and_hardware():
@@ -181,7 +195,7 @@ def test_published_times_stand_beside_the_same_problem_only(synthetic):
     assert set(table["problem"]) == {"float32 inference; T=25 B=16 I=H=512"}
     assert list(table["kind"].value_counts().sort_index()) == [3, 1]
     lines = published_lines(table).cells
-    assert lines["their time"].tolist() == ["1.09 ms"]
+    assert lines["published time"].tolist() == ["1.09 ms"]
     assert lines["source"].str.contains("DeepBench").all()
     for column, value in (
         ("bidirectional", True),
@@ -194,15 +208,14 @@ def test_published_times_stand_beside_the_same_problem_only(synthetic):
 
 
 def test_problems_that_the_chart_leaves_out_are_counted_and_in_the_table(synthetic):
-    rows = select_run(synthetic.synthetic_data(5, {"a": (1e-3, 0)}, "a", samples=1)).rows
+    data = synthetic.synthetic_data(5, {"a": (1e-3, 0)}, "a", samples=1)
+    rows = select_run(data).rows
     problems = published_times().drop_duplicates(list(PROBLEM))[list(PROBLEM)]
     every = problems.merge(rows.drop(columns=list(PROBLEM)), how="cross")
     table = published_table(every)
-    chart = published_chart(drawn.draw_from(rows), table)
-    assert chart.captions[0].endswith(
-        f" The chart shows {MOST_PROBLEMS} of {len(problems)} shared problems, the table below all."
-    )
-    assert first_problems(table)["problem"].nunique() == MOST_PROBLEMS
+    [chart] = published(findings(data, "a", every))
+    assert chart.key.endswith(f" The chart shows {MAX_PROBLEMS} of {len(problems)} shared problems, the table below all.")
+    assert first_problems(table)["problem"].nunique() == MAX_PROBLEMS
     assert published_lines(table).cells["problem"].nunique() == len(problems)
 
 
@@ -215,18 +228,18 @@ def test_the_newest_verdict_of_this_machine_counts(rich):
     }
     table = suite.suite_table(list(dict.fromkeys(rich.rows["backend"])), found, suite.Commands("s.sqlite"), "other").cells
     assert table["verdict"].tolist() == ["PASS", "FAIL", "UNVERIFIED", "UNVERIFIED", "UNVERIFIED", "UNVERIFIED"]
-    assert "lstm-parity verify torch-cudnn --store s.sqlite" in table["why"][2]
-    assert "of another commit, 0123abc" in table["made"][0]
+    assert "lstm-parity verify torch-cudnn --store s.sqlite" in table["reason"][2]
+    assert "other commit 0123abc" in table["date"][0]
 
 
 def test_no_score_names_the_command(rich):
     said = suite.score_sentence(rich.mutation_scores.head(0), suite.Commands("my store"))
-    assert said.endswith("lstm-parity mutants --store 'my store'")
+    assert said.endswith("lstm-parity mutants --store 'my store'`")
     assert "UNVERIFIED" in said
 
 
 def test_frames_without_their_columns_are_refused(synthetic):
     data = synthetic.synthetic_data(6)
-    bad = synthetic.ReportData(**(vars(data) | {"verdicts": pd.DataFrame({"backend": []})}))
+    bad = replace(data, verdicts=pd.DataFrame({"backend": []}))
     with pytest.raises(ReportError, match="the verdicts lack the columns"):
         select_run(bad)

@@ -1,27 +1,28 @@
-"""The first lines of a report: what ran, where, what could not run and why, and who wins."""
+"""The report's sentences: what ran, where, what failed and why, how close to the floor, and how certain."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from .chart_parts import largest
-from .frame import STATUSES, Run, varying
-from .hardware import commit_in_words, machine_in_words
-from .history import MOST_RUNS, History, move_sentence
-from .tables import reasons
-from .words import brief, cells, duration, label, percent, phrase, significant
+from lstm_parity.harness.records import STATUSES
+from lstm_parity.harness.text import describe_commit, describe_machine, duration, percent, significant
 
-MOST_KINDS = 8
-"""Kinds of failure named in the first lines; all rows are in the table of those that are not PASSED."""
+from ..data import SelectedRun, row_of_max, varying_columns
+from ..history import MAX_RUNS, History
+from ..labels import brief, cells, label, phrase
+from ..tables import reasons
 
-MOST_PLACES = 6
-"""With no more cells than this a line of failures names their sizes."""
+MAX_KINDS = 8
+"""Kinds of failure that are named; the table of rows that are not PASSED has all."""
 
-BAD = ("WRONG", "SUSPECT")
+MAX_PLACES = 6
+"""Up to so many cells of a failure are named."""
+
+UNTRUSTED = ("WRONG", "SUSPECT")
 UNABLE = ("CRASHED", "TIMEOUT", "OUT_OF_MEMORY", "UNSUPPORTED", "UNAVAILABLE")
 
 _PLAIN = {"proj_size": 0, "bias": True, "peephole": False}
-"""What goes without saying where it is the same everywhere."""
+"""Not mentioned where it is the same in all cells."""
 
 _MACHINE = ("cpu", "cores", "gpu", "gpu_driver", "cuda", "cudnn", "os", "python", "libraries")
 
@@ -36,12 +37,12 @@ _SHARES = (
 )
 
 
-def what_ran(run: Run) -> list[str]:
-    """The run, its size, what varies and what is the same everywhere."""
+def what_ran(run: SelectedRun) -> list[str]:
+    """The run, its size, what varies and what is the same in all cells."""
     rows = run.rows
     backends = list(rows["backend"].unique())
     named = ", ".join(backends[:12]) + (f" and {len(backends) - 12} more" if len(backends) > 12 else "")
-    differing = varying(rows)
+    differing = varying_columns(rows)
     fixed = [c for c in ("precision", "mode", "hidden_size", "input_size", "sequence_length", "batch_size", "num_layers",
              "bidirectional", "proj_size", "bias", "peephole", "lengths", "cache", "launch", "weights")
              if c not in differing and not (c in _PLAIN and rows[c].eq(_PLAIN[c]).fillna(False).all())]  # fmt: skip
@@ -54,20 +55,20 @@ def what_ran(run: Run) -> list[str]:
         lines.append("Varied: " + "; ".join(f"{label(c)} {_values(rows, c)}" for c in differing) + ".")
     same = ", ".join(phrase(c, rows[c].iloc[0]) for c in fixed)
     threads = ", ".join(str(n) for n in sorted(rows["threads"].dropna().unique()))
-    lines.append(f"The same everywhere: {same}" + (f"; threads {threads}." if threads else "."))
+    lines.append(f"The same in all cells: {same}" + (f"; threads {threads}." if threads else "."))
     return lines
 
 
-def where_and_when(run: Run) -> list[str]:
+def where_and_when(run: SelectedRun) -> list[str]:
     """The machine, the time of day, and where the run's seconds went."""
     parts = [f"{label(key)} {brief(run.fingerprint[key])}" for key in _MACHINE if run.fingerprint.get(key)]
     machines = [str(m) for m in run.rows["machine_id"].dropna().unique()]
     lines = [f"Machine {', '.join(machines) or 'unknown'}" + (f": {'; '.join(parts)}." if parts else ".")]
-    lines += [f"Code of {said}."] if (said := commit_in_words(run.fingerprint)) else []
-    lines.append(f"Measured by: {run.command or 'the store does not say'}")
+    lines += [f"Code: {said}."] if (said := describe_commit(run.fingerprint)) else []
+    lines.append(f"Measured by: {run.command or 'unknown'}")
     if run.started_at:
         wanted, here = len(run.definition.get("cells", ())), run.rows["cell"].nunique()
-        so_far = f": {here:,} of its {cells(wanted)} are here" if wanted else ""
+        so_far = f": {here:,} of {cells(wanted)} are done" if wanted else ""
         end = f"finished {run.finished_at}" if run.finished_at else f"not finished{so_far}"
         lines.append(f"Started {run.started_at}, {end}.")
     wall = run.summary.get("wall_s")
@@ -81,49 +82,51 @@ def where_and_when(run: Run) -> list[str]:
     if run.others:
         lines.append(f"{run.others:,} other run{'s' * (run.others > 1)} in the store.")
     if run.unused:
-        lines.append(f"Newer, but without rows: {', '.join(run.unused)}.")
+        lines.append(f"Newer runs without rows: {', '.join(run.unused)}.")
     return lines
 
 
-def stamp(run: Run) -> str:
-    """The run and its machine in a line: what a picture needs that has left its page."""
-    return ", ".join(filter(None, [f"run {run.run_id}", machine_in_words(run.fingerprint)]))
+def stamp(run: SelectedRun) -> str:
+    """The run and its machine in a line, for a picture outside its page."""
+    return ", ".join(filter(None, [f"run {run.run_id}", describe_machine(run.fingerprint)]))
 
 
-def all_ran(rows: pd.DataFrame) -> list[str]:
-    """That there is no row without a time, where that is so."""
+def all_timed(rows: pd.DataFrame) -> list[str]:
+    """That every row has a time, where that is so."""
     if not rows["timed"].all():
         return []
     each = f"each of the {len(rows):,} rows" if len(rows) > 1 else "the only row"
-    return [f"Everything could run: {each} has a time."]
+    return [f"Everything ran: {each} has a time."]
 
 
-def statuses(rows: pd.DataFrame) -> str:
+def status_counts(rows: pd.DataFrame) -> str:
     """How many rows have each status: "14 PASSED, 2 WRONG"."""
     counts = rows["status"].value_counts()
     order = ["PASSED", *(s for s in STATUSES if s != "PASSED")]
     return ", ".join(f"{counts[s]:,} {s}" for s in order if s in counts.index) + "."
 
 
-def what_failed(rows: pd.DataFrame, statuses: tuple[str, ...]) -> list[str]:
-    """One line for each backend, status of these, and reason, the gravest first; where there are few, at which sizes."""
+def failed_rows(rows: pd.DataFrame, statuses: tuple[str, ...]) -> list[str]:
+    """One line for each backend, status of these, and reason, the most severe first; where there are few, at which sizes."""
     failed = rows[rows["status"].isin(statuses)].copy()
     failed["severity"] = failed["status"].map({status: i for i, status in enumerate(STATUSES)})
     failed["reason"] = reasons(failed)
-    failed["kind"] = failed["reason"].str.replace(r"\d+(\.\d+)?(e[-+]?\d+)?", "0", regex=True)  # alike but for their figures
+    failed["kind"] = failed["reason"].str.replace(
+        r"\d+(\.\d+)?(e[-+]?\d+)?", "0", regex=True
+    )  # reasons that differ in numbers alone
     failed["kind"] = failed.groupby(["severity", "backend", "kind"], sort=True).ngroup()
     of = rows["backend"].value_counts()
-    differing = varying(rows)
+    differing = varying_columns(rows)
     lines = []
-    for _, part in failed[failed["kind"] < MOST_KINDS].groupby("kind"):
+    for _, part in failed[failed["kind"] < MAX_KINDS].groupby("kind"):
         count, first = len(part), part.iloc[0]
         where = f"all {cells(count)}" if count == of[first["backend"]] > 1 else cells(count)
-        if count <= MOST_PLACES and count < of[first["backend"]]:
+        if count <= MAX_PLACES and count < of[first["backend"]]:
             places = part[differing].to_dict("records")
             where += " (" + "; ".join(", ".join(phrase(str(c), v) for c, v in place.items()) for place in places) + ")"
         like = ", for example" if part["reason"].nunique() > 1 else ""
         lines.append(f"{first['backend']}: {first['status']} in {where}{like}: {str(first['reason']).rstrip('.')}.")
-    rest = failed[failed["kind"] >= MOST_KINDS]
+    rest = failed[failed["kind"] >= MAX_KINDS]
     if len(rest):
         counts = rest["status"].value_counts()
         said = ", ".join(f"{status} in {count:,} row{'s' * (count != 1)}" for status, count in counts.items())
@@ -133,20 +136,17 @@ def what_failed(rows: pd.DataFrame, statuses: tuple[str, ...]) -> list[str]:
     return lines
 
 
-def floor_sentences(rows: pd.DataFrame) -> list[str]:
-    """What share of the floor each backend reaches: at its best, and in the middle of its cells."""
+def floor_sentence(rows: pd.DataFrame) -> list[str]:
+    """Which backend comes closest to the floor, and where."""
     timed = rows[rows["timed"] & rows["floor_s"].notna()]
     if timed.empty:
         return []
     reached = timed["floor_s"] / timed["median_s"]
-    best = largest(timed, reached)
-    where = ", ".join(phrase(str(c), best[c]) for c in varying(rows) or ("sequence_length", "batch_size"))
-    middle = reached.groupby(timed["backend"]).median().sort_values(ascending=False)
-    said = ", ".join(f"{name} {percent(share)}" for name, share in middle.head(8).items())
+    best = row_of_max(timed, reached)
+    where = ", ".join(phrase(str(c), best[c]) for c in varying_columns(rows) or ("sequence_length", "batch_size"))
     return [
-        "The floor is what operations, bytes or, on a GPU, exchanges between blocks take at the best rates measured on this "
-        f"machine. Nearest to it: {best['backend']} reaches {percent(reached.max())} at {where}. In half of its cells each "
-        f"reaches at least: {said}."
+        f"Closest to the floor, the least time that this machine's best measured rates allow: {best['backend']} reaches "
+        f"{percent(reached.max())} of it at {where}."
     ]
 
 
@@ -165,14 +165,12 @@ def certainty(rows: pd.DataFrame) -> list[str]:
     return [f"{said}: the largest error is {significant(float(worst), 2)} of what rounding allows (1 is the limit)."]
 
 
-def past(found: History, baseline: str) -> list[str]:
-    """What the history is about."""
-    said = move_sentence(found, baseline)
-    if said is None:
-        looked = f"None of the newest {MOST_RUNS - 1} earlier runs" if len(found.runs) > MOST_RUNS else "No earlier run"
-        lines = [f"{looked} of this machine shares a cell with this one, so nothing is compared."]
-        return lines if len(found.runs) > 1 or found.elsewhere else []
-    return [said]
+def past(found: History, moved: str | None) -> list[str]:
+    """What the history is about. moved: see `move_sentence`."""
+    if moved is not None:
+        return [moved]
+    looked = f"None of the newest {MAX_RUNS - 1} earlier runs" if len(found.runs) > MAX_RUNS else "No earlier run"
+    return [f"{looked} of this machine shares a cell with this one, so nothing is compared."] if found.several else []
 
 
 def _values(rows: pd.DataFrame, column: str) -> str:

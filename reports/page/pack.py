@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .names import steady
+from ..sanitize import escape_direction
 
 DIGITS = 6
 
@@ -28,7 +28,7 @@ def packed(table: pd.DataFrame, groups: int) -> dict[str, str]:
         values = table[name]
         if values.dtype.kind == "O":
             codes, found = pd.factorize(values)
-            texts[name] = [steady(str(v)) for v in found]
+            texts[name] = [escape_direction(str(v)) for v in found]
             encoded[name] = [str(c) for c in codes]
         elif values.dtype == bool:
             encoded[name] = ["1" if v else "0" for v in values]

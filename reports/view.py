@@ -1,7 +1,7 @@
-"""What a page can show of a run: its rows by group, the controls that choose a group, and what was left out.
+"""What the page shows of a run: its rows by group, the controls that choose a group, and what is left out.
 
-A group is everything of a cell but sequence length and batch size. What a page holds is limited, so that a page of a huge sweep
-still opens; what was left out is said, and every number is in results.csv.
+A group is all cells that differ in sequence length and batch size alone. The page's size is limited, so that a browser can open
+that of a huge sweep; it says what is left out, and every number is in results.csv.
 """
 
 from __future__ import annotations
@@ -11,49 +11,67 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from .frame import CELL, varying
-from .words import label, phrase
+from lstm_parity.harness.records import CELL_COLUMNS
 
-MOST_ROWS = 110_000
-MOST_GROUPS = 60
-MOST_SIZES = 16
-MOST_BACKENDS = 16
+from .data import varying_columns
+from .labels import label, phrase
+
+MAX_ROWS = 110_000
+MAX_GROUPS = 60
+MAX_SIZES = 16
+MAX_BACKENDS = 16
 SIZES = ("sequence_length", "batch_size")
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+"""The n-th letter stands for the n-th backend where a colour alone would not do."""
 _FIRST = ("precision", "mode", "hidden_size")
 
 
 @dataclass(frozen=True)
 class Control:
-    """A choice that a reader has. column: of CELL; options: its values in words, sorted by value."""
+    """A choice that the page offers."""
 
     column: str
+    """One of the columns of a cell."""
     label: str
     options: tuple[str, ...]
+    """Its values as text, sorted by value."""
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
-    """rows: those that the page shows, with their `group`. backends: as measured, which decides colours and shapes.
-
-    timed: those of them that have a time. groups: one line a group: the option of each control, then its precision and mode as
-    in_precision, in_mode, and title (what sets it apart, in words).
-    start: the group that is shown first. notes: what was left out.
-    """
+class View:
+    """What the page shows of a run."""
 
     rows: pd.DataFrame
+    """The rows that are shown, with the number of their `group`."""
     backends: list[str]
+    """In the order of the run, which decides their colours and shapes."""
     timed: list[str]
+    """Those of them that have a time."""
     controls: tuple[Control, ...]
     groups: pd.DataFrame
+    """By group: the option of each control by column, in_precision, in_mode, and title, which names what sets it apart."""
     start: int
+    """The group that is shown first."""
     notes: tuple[str, ...]
+    """What was left out."""
+
+    def all_precisions(self, group: int) -> list[int]:
+        """The groups that differ from this one in precision alone, and this one."""
+        others = self.groups[[c.column for c in self.controls if c.column != "precision"]]
+        return [int(g) for g in others.index[(others == others.loc[group]).all(axis=1)]]
+
+    def describe(self, group: int, *, all_precisions: bool) -> list[str]:
+        """A group as text, without its precision where all precisions are meant."""
+        kind = [str(self.groups[c][group]) for c in ("in_precision", "in_mode")]
+        more = [text for text in str(self.groups["title"][group]).split(", ") if text and text not in kind]
+        return [*kind[all_precisions:], *more]
 
 
-def draw_from(rows: pd.DataFrame) -> Drawn:
+def make_view(rows: pd.DataFrame) -> View:
     """Choose what is shown. rows: all of the run."""
     notes: list[str] = []
     kept = _fewer_backends(rows, notes)
-    others = [c for c in CELL if c not in SIZES]
+    others = [c for c in CELL_COLUMNS if c not in SIZES]
     kept = kept.assign(group=kept.groupby(others, dropna=False, sort=True).ngroup())
     kept = _fewer_groups(kept, notes)
     for axis in SIZES:
@@ -68,7 +86,7 @@ def draw_from(rows: pd.DataFrame) -> Drawn:
     there = set(kept["backend"].unique())
     order = [str(b) for b in rows["backend"].unique() if b in there]
     with_time = [b for b in order if b in set(kept.loc[kept["timed"], "backend"].unique())]
-    return Drawn(kept, order, with_time, controls, groups, _first(groups, timed), tuple(notes))
+    return View(kept, order, with_time, controls, groups, _first(groups, timed), tuple(notes))
 
 
 def _first(groups: pd.DataFrame, timed: pd.Series[int]) -> int:
@@ -92,7 +110,7 @@ def _said(control: Control, option: int) -> str:
 
 def _controls(heads: pd.DataFrame) -> tuple[tuple[Control, ...], pd.DataFrame]:
     """A control for each column that varies and that no earlier one decides, and the option of each group."""
-    differing = [c for c in varying(heads) if c not in SIZES]
+    differing = [c for c in varying_columns(heads) if c not in SIZES]
     differing.sort(key=lambda c: _FIRST.index(c) if c in _FIRST else len(_FIRST))
     controls: list[Control] = []
     choices = pd.DataFrame(index=heads.index)
@@ -125,33 +143,33 @@ def _option(column: str, more: list[str], line: tuple[object, ...]) -> str:
 
 def _fewer_backends(rows: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     names = list(rows["backend"].unique())
-    if len(names) <= MOST_BACKENDS:
+    if len(names) <= MAX_BACKENDS:
         return rows
     times = rows.loc[rows["timed"], "backend"].value_counts()
-    kept = sorted(names, key=lambda b: (-int(times.get(b, 0)), names.index(b)))[:MOST_BACKENDS]
-    notes.append(f"Drawn: the {MOST_BACKENDS} backends with the most times of {len(names):,}.")
+    kept = sorted(names, key=lambda b: (-int(times.get(b, 0)), names.index(b)))[:MAX_BACKENDS]
+    notes.append(f"View: the {MAX_BACKENDS} backends with the most times of {len(names):,}.")
     return rows[rows["backend"].isin(kept)]
 
 
 def _fewer_groups(rows: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     counts = rows["group"].value_counts(sort=False).sort_index()
-    most = min(MOST_GROUPS, max(1, int(MOST_ROWS // counts.clip(upper=MOST_ROWS // 4).mean())))
+    most = min(MAX_GROUPS, max(1, int(MAX_ROWS // counts.clip(upper=MAX_ROWS // 4).mean())))
     if len(counts) <= most:
         return rows
     kept = counts.index[np.linspace(0, len(counts) - 1, most).round().astype(int)]
-    notes.append(f"Drawn: {most} of {len(counts):,} combinations of what else varies, evenly spread.")
+    notes.append(f"View: {most} of {len(counts):,} combinations of the other settings, evenly spread.")
     return rows[rows["group"].isin(kept)]
 
 
 def _fewer_sizes(rows: pd.DataFrame, axis: str, notes: list[str]) -> pd.DataFrame:
-    """In each group, only MOST_SIZES values of the axis, evenly spread over the sorted ones, first and last among them."""
+    """In each group, only MAX_SIZES values of the axis, evenly spread over the sorted ones, first and last among them."""
     pairs = rows[["group", axis]].drop_duplicates().sort_values(["group", axis])
     rank = pairs.groupby("group").cumcount()
     count = pairs.groupby("group")[axis].transform("size")
-    if count.max() <= MOST_SIZES:
+    if count.max() <= MAX_SIZES:
         return rows
-    step = (count - 1) / (MOST_SIZES - 1)
-    nearest = ((rank / step.where(count > MOST_SIZES, 1)).round() * step).round()
-    kept = pairs[(count <= MOST_SIZES) | (nearest == rank)]
-    notes.append(f"Drawn: at most {MOST_SIZES} {label(axis)}s of up to {int(count.max()):,}, evenly spread.")
+    step = (count - 1) / (MAX_SIZES - 1)
+    nearest = ((rank / step.where(count > MAX_SIZES, 1)).round() * step).round()
+    kept = pairs[(count <= MAX_SIZES) | (nearest == rank)]
+    notes.append(f"View: at most {MAX_SIZES} {label(axis)}s of up to {int(count.max()):,}, evenly spread.")
     return rows.merge(kept, on=["group", axis])

@@ -1,5 +1,5 @@
 "use strict";
-// Lines of a table that hold what was typed.
+// Shows the rows of a table that contain all typed words.
 document.querySelectorAll("[data-filter]").forEach((input) => {
   const holder = input.closest(".filter");
   const lines = [...holder.nextElementSibling.querySelectorAll("tbody tr")];
@@ -14,25 +14,25 @@ document.querySelectorAll("[data-filter]").forEach((input) => {
     holder.querySelector(".count").textContent = words.length ? `${shown} of ${lines.length}` : "";
   };
   input.addEventListener("input", filter);
-  addEventListener("pageshow", filter); // a browser that comes back to the page has kept what was typed
+  addEventListener("pageshow", filter); // a browser that returns to the page has kept what was typed
 });
 
-const held = document.getElementById("page-data");
-if (held) showCharts(JSON.parse(held.textContent));
+const pageData = document.getElementById("page-data");
+if (pageData) showCharts(JSON.parse(pageData.textContent));
 
 function showCharts(page) {
   const state = { ...page.start };
   const NOTHING = "–";
   const known = (value) => value !== null && value !== undefined;
 
-  // Records of a table at the present choice, or at another group's.
-  function records(feed, group = state.group) {
+  // The records of a feed at what is chosen.
+  function records(feed) {
     const table = page.tables[feed.table];
     const found = [];
-    for (const g of feed.everywhere ? [0] : feed.across ? alike(group) : [group]) {
+    for (const g of feed.allGroups ? [0] : feed.allPrecisions ? allPrecisions(state.group) : [state.group]) {
       const columns = table.groups[g];
       if (!columns) continue;
-      const wanted = feed.held.map((field) => [columns[table.columns.indexOf(field)], code(table, field, state[field])]);
+      const wanted = feed.chosen.map((field) => [columns[table.columns.indexOf(field)], code(table, field, state[field])]);
       for (let i = 0; i < columns[0].length; i++) {
         if (wanted.every(([column, value]) => column[i] === value)) found.push(record(table, columns, i));
       }
@@ -50,41 +50,37 @@ function showCharts(page) {
     });
     return one;
   }
-  function alike(group) {
+  function allPrecisions(group) {
     const mine = page.groups[group];
     const same = (options) => options.every((option, n) => n === page.precisionControl || option === mine[n]);
     return page.groups.map((options, g) => (same(options) ? g : -1)).filter((g) => g >= 0);
   }
 
-  // Numbers in words.
+  // Values as text.
   const digits = (value, n = 3) => {
-    if (!known(value)) return NOTHING;
     if (value === 0) return "0";
     const rounded = Number(value.toPrecision(n));
     if (Math.abs(rounded) >= 1e6 || Math.abs(rounded) < 1e-4) return rounded.toExponential(n - 1);
-    return Math.abs(rounded) >= 1000 ? Math.round(value).toLocaleString("en") : value.toPrecision(n);
+    return Math.abs(rounded) >= 1000 ? whole(Math.round(value)) : value.toPrecision(n);
   };
-  const duration = (s) => {
-    if (!known(s)) return NOTHING;
-    for (const [unit, factor] of [["s", 1], ["ms", 1e3], ["µs", 1e6]]) if (s * factor >= 0.9995) return `${digits(s * factor)} ${unit}`;
-    return `${digits(s * 1e9)} ns`;
+  const whole = (n) => n.toLocaleString("en");
+  const formats = {
+    number: (value) => (Number.isInteger(value) && value < 1e15 ? whole(value) : digits(value)),
+    percent: (share) => `${Number((100 * share).toPrecision(2))}%`,
+    duration: (s) => {
+      for (const [unit, factor] of [["s", 1], ["ms", 1e3], ["µs", 1e6]]) if (s * factor >= 0.9995) return `${digits(s * factor)} ${unit}`;
+      return `${digits(s * 1e9)} ns`;
+    },
   };
-  const percent = (share) => (known(share) ? `${Number((100 * share).toPrecision(2))}%` : NOTHING);
-  const whole = (n) => (known(n) ? n.toLocaleString("en") : NOTHING);
-  const DURATIONS = new Set(["time", "low", "high", "floor"]);
-  const computed = {
-    "@step": (r) => (known(r.time) ? r.time / r.steps : null),
-    "@reached": (r) => (known(r.time) && known(r.floor) ? r.floor / r.time : null),
-    "@speed": (r) => (known(r.time) && known(r.flops) ? r.flops / r.time : null),
-  };
-  function cell(r, field, seconds) {
-    const value = computed[field] ? computed[field](r) : r[field];
-    if (!known(value)) return NOTHING;
-    if (field === "@reached") return percent(value);
-    if (field === "@step" || (seconds && DURATIONS.has(field))) return duration(value);
-    if (typeof value !== "number") return value;
-    return Number.isInteger(value) && value < 1e15 ? whole(value) : digits(value);
+  const formatted = (value, format = "number") => (!known(value) ? NOTHING : typeof value === "number" ? formats[format](value) : String(value));
+  // A template's text: {field} and {field:format} are values of the record.
+  const fill = (template, r) => template.replace(/\{(\w+)(?::(\w+))?\}/g, (_, field, format) => formatted(r[field], format));
+  function cell(r, { field, format }) {
+    if (!field.includes("{")) return formatted(r[field], format);
+    const fields = [...field.matchAll(/\{(\w+)/g)].map((match) => match[1]);
+    return fields.every((f) => known(r[f])) ? fill(field, r) : NOTHING;
   }
+  const columnsTable = (columns, rows) => table(columns.map((c) => c.heading), rows.map((r) => columns.map((c) => cell(r, c))));
   function element(name, attributes = {}, ...children) {
     const made = document.createElement(name);
     for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -115,14 +111,13 @@ function showCharts(page) {
     form.append(label);
     return menu;
   });
-  const sizes = {};
-  for (const [field, label] of [["steps", "sequence length T"], ["batch", "batch size B"]]) {
+  const sizes = page.sizes.map(({ field, letter, name }) => {
     const menu = element("select");
     menu.addEventListener("change", () => { state[field] = Number(menu.value); refresh(); });
-    form.append(element("label", {}, label, menu));
-    sizes[field] = menu;
-  }
-  // The group with that option that differs least from the present one.
+    form.append(element("label", {}, `${name} ${letter}`, menu));
+    return [field, menu];
+  });
+  // The group with that option that differs least from the chosen one.
   function moveTo(control, option) {
     const mine = page.groups[state.group];
     let best = -1;
@@ -136,48 +131,31 @@ function showCharts(page) {
   }
   function fillMenus() {
     menus.forEach((menu, n) => { menu.value = page.groups[state.group][n]; });
-    const columns = page.tables.cells.groups[state.group];
-    for (const field of ["steps", "batch"]) {
-      const values = [...new Set(columns[page.tables.cells.columns.indexOf(field)])].sort((a, b) => a - b);
+    const all = page.tables[page.answer.records];
+    for (const [field, menu] of sizes) {
+      const values = [...new Set(all.groups[state.group][all.columns.indexOf(field)])].sort((a, b) => a - b);
       if (!values.includes(state[field])) {
         state[field] = values.reduce((a, b) => (Math.abs(Math.log(b / state[field])) < Math.abs(Math.log(a / state[field])) ? b : a));
       }
-      sizes[field].replaceChildren(...values.map((v) => element("option", { value: v }, whole(v))));
-      sizes[field].value = state[field];
+      menu.replaceChildren(...values.map((v) => element("option", { value: v }, whole(v))));
+      menu.value = state[field];
     }
   }
 
-  const cellWords = () => `T=${whole(state.steps)}, B=${whole(state.batch)}`;
-  // The answer in words, and every backend at this choice.
+  const sizeFields = page.sizes.map((size) => size.field);
+  const chosenSizes = () => page.sizes.map(({ field, letter }) => `${letter}=${whole(state[field])}`).join(", ");
+  // The answer at what is chosen, and every backend there.
   function answer() {
-    const where = [page.titles[state.group], cellWords()].filter(Boolean).join(", ");
-    const [win] = records({ table: "wins", held: ["steps", "batch"] });
-    const rows = records({ table: "cells", held: ["steps", "batch"] });
-    rows.sort((a, b) => (a.time ?? Infinity) - (b.time ?? Infinity));
-    const said = document.getElementById("answer");
-    if (!win) said.textContent = `${where}: not measured. Choose another size.`;
-    else {
-      const range = known(win.margin_low) ? ` (95%: ${digits(win.margin_low)} to ${digits(win.margin_high)})` : "";
-      const best = rows.find((r) => r.backend === win.fastest);
-      said.textContent = `${where}: ` + {
-        win: () => `${win.fastest} is fastest, ${digits(win.margin)}x faster than ${win.rival}${range}.`,
-        tie: () => `no clear winner; ${win.rival} takes ${digits(win.margin)} times the time of ${win.fastest}${range}.`,
-        undecided: () => `undecided between ${win.fastest} and ${win.rival}: too few samples side by side.`,
-        alone: () => `only ${win.fastest} has a time.`,
-        none: () => "no backend has a time.",
-      }[win.outcome]() + (win.shaky ? " A time there is UNSTABLE: measure there again before you believe it." : "") + (page.failed.includes(win.fastest) ? ` The property suite says FAIL of ${win.fastest}: do not trust its times.` : "") + (best ? ` ${best.backend} takes ${duration(best.time)}${best.status === "UNSTABLE" ? " (UNSTABLE)" : ""}${known(best.floor) ? `, ${percent(best.floor / best.time)} of the floor reached` : ""}.` : "");
-    }
-    const least = rows.length ? rows[0].time : null;
-    const lines = rows.map((r) => [
-      r.backend, r.status, duration(r.time), known(r.low) ? `${duration(r.low)} to ${duration(r.high)}` : NOTHING,
-      known(r.time) ? digits(r.time / least) : NOTHING, cell(r, "@reached"), known(r.bits) ? r.bits.toFixed(1) : NOTHING,
-      known(r.bound) ? digits(r.bound) : NOTHING, r.reason ?? NOTHING,
-    ]);
-    const headings = ["backend", "status", "time per call", "95% interval", "over the least median", "floor reached", "effective bits", "error / bound", "reason"];
-    const made = table(headings, lines);
+    const { answers, records: all, columns, colourOf, sortBy } = page.answer;
+    const [found] = records({ table: answers, chosen: sizeFields });
+    const where = [page.titles[state.group], chosenSizes()].filter(Boolean).join(", ");
+    document.getElementById("answer").textContent = `${where}: ${found ? fill(found.answer, found) : "not measured. Choose another size."}`;
+    const rows = records({ table: all, chosen: sizeFields });
+    rows.sort((a, b) => (a[sortBy] ?? Infinity) - (b[sortBy] ?? Infinity));
+    const made = columnsTable(columns, rows);
     [...made.tBodies[0].rows].forEach((line, n) => {
       const swatch = element("span", { class: "bar", "aria-hidden": "true" });
-      swatch.style.background = page.colours[page.backends.indexOf(rows[n].backend) % page.colours.length];
+      swatch.style.background = page.colours[page.backends.indexOf(rows[n][colourOf]) % page.colours.length];
       line.cells[0].prepend(swatch);
     });
     document.getElementById("one-cell").replaceChildren(made);
@@ -190,13 +168,11 @@ function showCharts(page) {
     const place = figure.querySelector(".chart");
     const one = { ...chart, figure, place, view: null, rows: [] };
     const own = figure.querySelector(".own");
-    if (chart.sliceBy === "pair") {
-      one.pair = ["backend", "base"].map((field) => {
-        const [label, menu] = select(field === "base" ? "against" : "speed-up of", page.backends, (n) => { state[field] = page.backends[n]; update(one); });
-        own.append(label);
-        return [field, menu];
-      });
-    }
+    one.menus = chart.choices.map(({ field, label }) => {
+      const [labelled, menu] = select(label, page.backends, (n) => { state[field] = page.backends[n]; update(one); });
+      own.append(labelled);
+      return [field, menu];
+    });
     const save = figure.querySelector(".save");
     for (const [kind, act] of [["SVG", saveSvg], ["PNG", savePng], ["CSV", saveCsv]]) {
       const button = element("button", { type: "button", "aria-label": `Save ${chart.title} as ${kind}` }, `Save ${kind}`);
@@ -213,19 +189,19 @@ function showCharts(page) {
     for (const [name, feed] of Object.entries(one.feeds)) data[name] = records(feed);
     return data;
   }
-  function listsOf(one, rows) {
-    return Object.entries(one.lists).map(([signal, field]) => [signal, [...new Set(rows.map((r) => r[field]))].sort((a, b) => a - b)]);
+  function uniqueOf(one, rows) {
+    return Object.entries(one.uniqueValues).map(([signal, field]) => [signal, [...new Set(rows.map((r) => r[field]))].sort((a, b) => a - b)]);
   }
   const widthOf = (one) => Math.max(240, Math.min(one.figure.classList.contains("wide") ? 900 : 640, one.place.clientWidth));
-  const heightOf = (one, rows) => one.lines[1] * Math.max(1, new Set(rows.map((r) => r[one.lines[0]])).size);
+  const heightOf = (one, rows) => one.lineHeight[1] * Math.max(1, new Set(rows.map((r) => r[one.lineHeight[0]])).size);
   const NARROW = 500;
   function specOf(one, data, width) {
     const spec = structuredClone(one.spec);
     spec.datasets = data;
     spec.width = width;
-    if (one.lines) spec.height = heightOf(one, data.rows);
+    if (one.lineHeight) spec.height = heightOf(one, data.rows);
     if (width < NARROW) narrow(spec, width);
-    for (const [signal, values] of listsOf(one, data.rows)) spec.params.find((p) => p.name === signal).value = values;
+    for (const [signal, values] of uniqueOf(one, data.rows)) spec.params.find((p) => p.name === signal).value = values;
     return spec;
   }
   const LOOK = { mode: "vega-lite", actions: false, renderer: "svg", logLevel: 1 };
@@ -236,16 +212,15 @@ function showCharts(page) {
     one.narrow = spec.width < NARROW;
     const made = await vegaEmbed(one.place, spec, { ...LOOK, tooltip: { theme: dark.matches ? "dark" : "light" } });
     one.view = made.view;
-    // The place is the picture, and has its name: what was drawn in it has taken both.
+    // The place has the role and the name of the picture; Vega has set its own.
     one.place.setAttribute("role", "img");
     one.place.setAttribute("aria-label", one.title);
     one.place.removeAttribute("aria-roledescription");
     one.place.querySelector("svg").setAttribute("aria-hidden", "true");
-    if (one.name === "who-wins-where") {
+    if (one.selectsCell) {
       one.view.addEventListener("click", (_, item) => {
-        if (!item || !item.datum || !known(item.datum.steps)) return;
-        state.steps = item.datum.steps;
-        state.batch = item.datum.batch;
+        if (!item || !item.datum || !sizeFields.every((field) => known(item.datum[field]))) return;
+        for (const field of sizeFields) state[field] = item.datum[field];
         refresh();
       });
     }
@@ -263,33 +238,32 @@ function showCharts(page) {
     const empty = one.rows.length === 0;
     one.place.hidden = empty;
     one.figure.querySelector(".empty").hidden = !empty;
-    const group = one.captions[one.feeds.rows.everywhere ? 0 : state.group] || {};
-    const key = { pair: `${state.backend}\n${state.base}`, steps: state.steps, batch: state.batch }[one.sliceBy] ?? "";
-    const at = ["steps", "batch"].every((f) => one.feeds.rows.held.includes(f)) ? `Shown: ${cellWords()}. ` : "";
-    const none = empty ? "" : "No backend has what this chart shows; why is in its table.";
-    one.figure.querySelector(".caption").textContent = group[key] ? at + group[key] : none;
-    if (one.pair) for (const [field, menu] of one.pair) menu.value = page.backends.indexOf(state[field]);
+    const { allGroups, chosen } = one.feeds.rows;
+    const caption = (one.captions[allGroups ? 0 : state.group] || {})[one.captionedBy.map((field) => state[field]).join("\n")];
+    const at = sizeFields.every((field) => chosen.includes(field)) ? `Shown: ${chosenSizes()}. ` : "";
+    const none = empty ? "" : "No backend has what this chart shows; the table has the reasons.";
+    one.figure.querySelector(".caption").textContent = caption ? at + caption : none;
+    for (const [field, menu] of one.menus) menu.value = page.backends.indexOf(state[field]);
     fillBehind(one);
   }
   async function update(one) {
     if (!one.view) return;
     const data = dataOf(one);
     for (const [name, rows] of Object.entries(data)) one.view.data(name, rows);
-    for (const [signal, values] of listsOf(one, data.rows)) one.view.signal(signal, values);
-    if (one.lines) one.view.height(heightOf(one, data.rows));
+    for (const [signal, values] of uniqueOf(one, data.rows)) one.view.signal(signal, values);
+    if (one.lineHeight) one.view.height(heightOf(one, data.rows));
     await one.view.runAsync();
     describe(one, data);
   }
   function fillBehind(one) {
     const place = one.behind.querySelector(".scroll");
     if (!one.behind.open) return place.replaceChildren();
-    const seconds = !one.columns.some(([field]) => field === "ratio");
-    const used = one.columns.filter(([field]) => one.rows.some((r) => known(computed[field] ? computed[field](r) : r[field])));
-    place.replaceChildren(table(used.map(([, heading]) => heading), one.rows.map((r) => used.map(([field]) => String(cell(r, field, seconds))))));
+    place.replaceChildren(columnsTable(one.columns.filter(({ field }) => one.rows.some((r) => known(r[field]))), one.rows));
   }
-  // What a chart's records depend on: where that has not changed, neither have they.
+  // What a chart depends on: while it is the same, the chart needs no update.
   function keyOf(one) {
-    return JSON.stringify(Object.values(one.feeds).map((feed) => [feed.everywhere || state.group, feed.held.map((f) => state[f])]).concat([one.sliceBy && state[one.sliceBy]]));
+    const feeds = Object.values(one.feeds).map((feed) => [feed.allGroups || state.group, feed.chosen.map((f) => state[f])]);
+    return JSON.stringify([feeds, one.captionedBy.map((f) => state[f])]);
   }
   const rest = () => new Promise((resolve) => setTimeout(resolve));
   function inSight(one) {
@@ -297,7 +271,7 @@ function showCharts(page) {
     return bottom > 0 && top < innerHeight;
   }
   let turn = 0;
-  // The answer at once, then the charts in sight, then the others; a newer choice ends what an older one began.
+  // The answer at once, then the charts in sight, then the others; a newer choice ends the update of an older one.
   async function refresh() {
     const mine = ++turn;
     document.documentElement.dataset.busy = 1;
@@ -311,10 +285,12 @@ function showCharts(page) {
     if (mine === turn) document.documentElement.dataset.busy = 0;
   }
 
-  // Saving: everything is made here, nothing is asked from anywhere.
+  // Saving: files are made here, without any request.
   function fileName(one, ending) {
-    const words = [one.name, one.feeds.rows.everywhere ? "" : page.titles[state.group], one.sliceBy === "pair" ? `${state.backend} ${state.base}` : "", one.feeds.rows.held.filter((f) => f === "steps" || f === "batch").map((f) => `${f} ${state[f]}`).join(" ")];
-    return words.join(" ").toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "").slice(0, 120) + ending;
+    const { allGroups, chosen } = one.feeds.rows;
+    const sizes = sizeFields.filter((field) => chosen.includes(field)).map((field) => `${field} ${state[field]}`);
+    const parts = [one.name, allGroups ? "" : page.titles[state.group], fill(one.choiceText, state), ...sizes];
+    return parts.join(" ").toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "").slice(0, 120) + ending;
   }
   function save(name, blob) {
     const link = element("a", { download: name, href: URL.createObjectURL(blob) });
@@ -323,15 +299,16 @@ function showCharts(page) {
     link.remove();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   }
-  // What is shown, in words: of a chart that shows all precisions side by side without one.
+  // What is shown, as text; without the precision for a chart of all precisions.
   function choice(one) {
-    if (one.feeds.rows.everywhere) return "";
-    const sizes = [["steps", "sequence length"], ["batch", "batch size"]].filter(([field]) => one.feeds.rows.held.includes(field));
-    return [page.words[state.group][Number(one.feeds.rows.across)], ...sizes.map(([field, word]) => `${word} ${whole(state[field])}`)].join(", ");
+    const { allGroups, allPrecisions, chosen } = one.feeds.rows;
+    if (allGroups) return "";
+    const sizes = page.sizes.filter(({ field }) => chosen.includes(field)).map(({ field, name }) => `${name} ${whole(state[field])}`);
+    return [page.descriptions[state.group][Number(allPrecisions)], ...sizes].join(", ");
   }
-  // The chart as a picture that stands by itself: with its title, and the run and machine that it is of.
+  // The chart as a picture for use elsewhere: with its title, run and machine.
   async function pictured(one, use) {
-    const what = [one.title, one.sliceBy === "pair" ? `${state.backend} against ${state.base}` : "", choice(one)].filter(Boolean).join(", ");
+    const what = [one.title, fill(one.choiceText, state), choice(one)].filter(Boolean).join(", ");
     const spec = specOf(one, dataOf(one), widthOf(one));
     const limit = Math.max(30, Math.floor(spec.width / 6.5));
     spec.title = { text: wrapped(what, limit), subtitle: wrapped(page.stamp, limit), anchor: "start", fontSize: 13, subtitleFontSize: 11, color: "#1b1f24", subtitleColor: "#4d5761" };
@@ -365,7 +342,7 @@ function showCharts(page) {
     const about = { choice: choice(one), measured: page.stamp };
     const rows = one.rows.map((r) => ({ ...r, ...about }));
     const fields = rows.length ? Object.keys(rows[0]) : [];
-    // a text that a spreadsheet would take for a formula begins with a quote
+    // a text that a spreadsheet would read as a formula gets a quote in front
     const safe = (text) => (/^[=+\-@\t\r]/.test(text) ? "'" + text : text);
     const quoted = (v) => (known(v) ? `"${safe(String(v).replace(/[\u2068\u2069]/g, "")).replace(/"/g, '""')}"` : "");
     const lines = [fields.join(","), ...rows.map((r) => fields.map((f) => (typeof r[f] === "number" ? r[f] : quoted(r[f]))).join(","))];
@@ -377,7 +354,7 @@ function showCharts(page) {
     clearTimeout(resizing);
     resizing = setTimeout(() => charts.forEach((one) => one.view && (widthOf(one) < NARROW === one.narrow ? one.view.width(widthOf(one)).runAsync() : draw(one))), 150);
   });
-  // What is jumped to, or has the focus, is not to lie behind the menus where they stick to the top.
+  // Where the menus stick to the top, they must not cover the target of a link or the focus.
   const room = () => {
     const sticks = getComputedStyle(form).position === "sticky";
     document.documentElement.style.scrollPaddingTop = sticks ? `${form.offsetHeight + 16}px` : "";
