@@ -129,6 +129,16 @@ WRONG = {
         return y.copy(), LSTMState(h.copy(), c.copy())
 """,
     ),
+    "h_n is not quite the last y": (
+        "stack",
+        "num_layers=2, bidirectional=True",
+        """\
+    def forward(self, x, state, lengths=None, training=False):
+        y, last = super().forward(x, state, lengths, training)
+        last.h[-1] = np.nextafter(last.h[-1], np.float32(2))
+        return y, last
+""",
+    ),
     "instances share their trace": (
         "two-instances",
         "gradients=True, lengths=True",

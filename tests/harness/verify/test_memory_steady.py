@@ -27,7 +27,7 @@ from lstm_parity.harness.verify.suite import run_check
 
 CHECK: Check = next(check for check in CHECKS if check.name == "memory-steady")
 pytestmark = pytest.mark.deep
-linux = pytest.mark.skipif(sys.platform != "linux", reason="what malloc and the system tell is read as on Linux")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="malloc and the system are asked as on Linux")
 
 
 class Base(NumpyLSTM):
@@ -138,7 +138,7 @@ class Counting(LocalExecutor):
         return super().run(program)
 
 
-def test_a_leak_is_told_without_a_script(tmp_path):
+def test_a_leak_is_reported_without_a_script(tmp_path):
     backend, _ = LEAKS["every x"]
     counting = Counting(backend)
     result = run_check(CHECK, "mine", counting, backend.capabilities, Options(folder=tmp_path))
@@ -151,10 +151,10 @@ def test_a_backend_that_is_too_slow_shows_nothing(monkeypatch):
     monkeypatch.setattr(steady, "LIMIT_S", 0.0)
     result = run_check(CHECK, "mine", LocalExecutor(Base), Base.capabilities, Options())
     assert result.status == "UNVERIFIED"
-    assert "a call was made 0 times in 0 s, too few to tell a leak" in result.reason
+    assert "a call was made 0 times in 0 s, too few to detect a leak" in result.reason
 
 
-def test_a_backend_that_fails_in_one_of_many_calls_is_told(monkeypatch):
+def test_a_backend_that_fails_in_one_of_many_calls_is_reported(monkeypatch):
     def fails(self, *_):
         if self.calls == 40:
             raise RuntimeError("out of handles")

@@ -44,8 +44,8 @@ def test_verdict(statuses, verdict):
 
 
 def test_right_passes_and_counts_its_examples(plain):
-    found = result_of(FORWARD, plain, examples=12)
-    assert (found.status, found.examples, found.reason) == ("PASS", FORWARD.examples(12), "")
+    found = result_of(FORWARD, plain, examples=3)
+    assert (found.status, found.examples, found.reason) == ("PASS", 12, "")
 
 
 def test_swapped_gates_fail_on_the_smallest_problem(plain):
@@ -122,18 +122,14 @@ def test_insensitive_operands_are_found(changed, insensitive):
     assert set(insensitive_to(problem, OPERANDS, 4)) == insensitive
 
 
-@pytest.mark.deep
 def test_drawn_sizes_reach_tile_boundaries(plain):
     """T=1, B=1, H=1, sizes at tile boundaries and beyond them, long T: all in one default run of the suite's forward checks."""
     seen = []
-
-    class Watched(plain):
-        def forward(self, x, state, lengths=None, training=False):
-            seen.append((*x.shape, state.h.shape[2]))
-            return super().forward(x, state, lengths, training)
-
+    drawing = replace(
+        FORWARD, body=lambda _, p: seen.append((p.steps, p.batch, p.spec.input_size, p.spec.hidden_size)), sensitive_to=()
+    )
     for number in range(16):
-        search(FORWARD, LocalExecutor(Watched), plain.capabilities, examples=30, seed_value=number)
+        search(drawing, LocalExecutor(plain), plain.capabilities, examples=30, seed_value=number)
     for axis, most in ((0, 257), (1, 100), (2, 100), (3, 100)):
         sizes = {sizes[axis] for sizes in seen}
         assert 1 in sizes
