@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lstm_parity.backends import LSTMSpec, UnsupportedError
 from lstm_parity.backends.cupy_raw.plan.device import DEVICES, EMULATED, Device
+from lstm_parity.backends.cupy_raw.plan.launch import ceil_div, round_up
 from lstm_parity.backends.cupy_raw.plan.plan import STEP_THREADS, plan
 from lstm_parity.backends.cupy_raw.plan.recurrence import Recurrence
 from lstm_parity.backends.cupy_raw.plan.slices import MMA_DEPTHS
@@ -31,13 +33,35 @@ def recurrences(draw):
     return recurrence(hidden, draw(SIZES), precision, bidirectional=draw(st.booleans()), proj_size=projection)
 
 
+def share_of_shared_memory(r, device, direction):
+    """A lower bound on the shared memory that a block needs, as a share of what it has: its weights, their products, and c."""
+    tiles = r.precision in MMA_DEPTHS and r.batch >= 8
+    blocks, smallest = device.multiprocessors // r.directions, math.inf
+    for batch_slices in (2**n for n in range(8) if 2**n <= min(blocks, r.batch, device.max_batch_slices)):
+        units, batch = ceil_div(r.hidden, blocks // batch_slices), ceil_div(r.batch, batch_slices)
+        outputs = ceil_div(r.state, ceil_div(r.hidden, units)) if r.projected else units
+        products = [(4 * units, r.state) if direction == "forward" else (outputs, 4 * r.hidden)]
+        if r.projected:
+            products.append((outputs, r.hidden) if direction == "forward" else (units, r.state))
+        if tiles:
+            products, batch = [(round_up(rows, 16), width) for rows, width in products], round_up(batch, 8)
+        weights = sum(rows * width for rows, width in products) * r.storage_bytes
+        results = (sum(rows for rows, _ in products) + units) * batch * r.real_bytes
+        smallest = min(smallest, weights + results)
+    return smallest / device.shared_bytes
+
+
 @settings(deadline=None)
 @given(recurrences(), st.sampled_from(DEVICES_HERE), st.sampled_from(["forward", "backward"]))
-def test_a_persistent_plan_fits_the_device_and_covers_the_problem(r, device, direction):
+@example(recurrence(4096), DEVICES["sm_90a"], "forward")
+def test_a_persistent_plan_fits_the_device_and_covers_the_problem_and_what_fits_is_not_refused(r, device, direction):
+    share = share_of_shared_memory(r, device, direction)
     try:
         found = plan(r, device, direction, "persistent")
     except UnsupportedError:
+        assert share > 0.4  # the rest: padding, sums of several parts of K, and the operand
         return
+    assert share <= 1
     (launch,) = found.launches
     s = launch.sizes
     blocks = launch.grid[0] * launch.grid[1] * launch.grid[2]
