@@ -183,6 +183,7 @@ class Kernel:
                 sizes=self._sizes,
                 arguments=[gpu.at(a) if isinstance(a, Place) else a for a in given],
                 cooperative=self._cooperative,
+                detect=gpu.detect,
             )
 
         gpu.current[-1].submit(run)
@@ -247,11 +248,12 @@ class GPU:
     """One device, and the modules that a test puts in place of the real ones: `cupy`, `cublas`.
 
     refused: the error with which the driver answers the launch of a kernel, by name. broken: nothing can be asked any more.
-    resident: blocks on one multiprocessor. free, pooled: bytes that the driver and CuPy's pool have.
+    resident: blocks on one multiprocessor. free, pooled: bytes that the driver and CuPy's pool have. detect: whether
+    the emulator checks every access.
     """
 
-    def __init__(self, multiprocessors=6, shared_bytes=227 << 10, cooperative=1):
-        self.emulator = Emulator()
+    def __init__(self, multiprocessors=6, shared_bytes=227 << 10, cooperative=1, detect=True):
+        self.emulator, self.detect = Emulator(), detect
         self.live, self.unused, self.allocations = {}, {}, 0
         self.streams, self.graphs = [], []
         self.current = [Stream(self)]

@@ -62,12 +62,15 @@ def participants(code, block, thread):
 
 
 def has_race(made):
-    """By a vector clock for each thread, and every access kept."""
-    clocks = {(b, t): Counter({(b, t): 1}) for b in range(BLOCKS) for t in range(THREADS)}
+    """By a vector clock for each actor, and every access kept.
+
+    The other threads only take part in barriers, each with all actors of its warp, which then know what it knows.
+    """
+    clocks = {actor: Counter({actor: 1}) for actor in ACTORS}
     left = {}
     accesses = {}
 
-    def meet(threads):
+    def join(threads):
         joined = Counter()
         for thread in threads:
             joined |= clocks[thread]
@@ -77,7 +80,7 @@ def has_race(made):
     for code, block, thread, place, value in made:
         me = (block, thread)
         if code in (BLOCK, WARP, GRID, CLUSTER):
-            meet(participants(code, block, thread))
+            join([actor for actor in participants(code, block, thread) if actor in clocks])
         elif code in (RELEASE, STORE):
             left[place] = clocks[me].copy() if code == RELEASE else Counter()
             clocks[me][me] += 1
@@ -153,3 +156,14 @@ def test_one_program_of_each_order(bench, schedule):
         findings, all_events = run(bench, events_left, 1, bench.schedules[schedule])
         assert has_race(all_events) == (without is not None)
         assert {finding.kind for finding in findings} == ({"race"} if without is not None else set())
+
+
+def test_a_long_history_of_accesses_keeps_what_a_later_access_may_race_with(bench):
+    """A read that is ordered after many atomics does not replace them: another read, ordered after none, is a race."""
+    many = 40
+    made = [event for k in range(many) for event in ((ADD, 0, 1, 0, 1), (RELEASE, 0, 1, k, 1))]
+    ordered = [*made, (ACQUIRE, 2, 33, many - 1, 1), (READ, 2, 33, 0, 0)]
+    for schedule in bench.schedules:
+        assert run(bench, ordered, many, schedule)[0] == ()
+        findings, _ = run(bench, [*ordered, (READ, 3, 1, 0, 0)], many, schedule)
+        assert {finding.kind for finding in findings} == {"race"}
