@@ -248,7 +248,7 @@ def test_the_image_is_whole(tmp_path: Path) -> None:
     ids=["file", "header", "assembler"],
 )
 @pytest.mark.usefixtures("compiler")
-def test_an_error_of_the_compiler_is_told_with_its_place(tmp_path: Path, text: str, header: str, where: str) -> None:
+def test_an_error_of_the_compiler_is_reported_with_file_and_line(tmp_path: Path, text: str, header: str, where: str) -> None:
     (tmp_path / "own.cuh").write_text(header)
     with pytest.raises(KernelCompileError, match=where) as caught:
         compile_own(tmp_path, text)

@@ -115,7 +115,7 @@ def test_a_closed_backend_says_so():
     instance.close()
 
 
-def test_it_says_which_plan_ran_and_why():
+def test_the_remark_has_the_plan_and_its_reason():
     problem = small_problem()
     instance = EmulatedLSTM(problem.spec, problem.weights)
     assert instance.remark() == ""
@@ -143,7 +143,7 @@ def test_a_plan_that_cannot_take_the_problem_is_refused_when_it_is_asked_for():
         lstm.forward(problem.inputs.x, problem.inputs.state, None, False)
 
 
-def test_memory_that_does_not_suffice_is_said_before_anything_is_allocated(monkeypatch):
+def test_memory_that_does_not_suffice_is_reported_before_anything_is_allocated(monkeypatch):
     problem = small_problem()
     instance = EmulatedLSTM(problem.spec, problem.weights)
     monkeypatch.setattr(emulated_machine, "_free_bytes", lambda: emulated_machine.RESERVE_BYTES + 1000)

@@ -233,7 +233,7 @@ def test_more_shared_memory_than_a_block_has_unasked_is_asked_for(gpu):
 
 
 @pytest.mark.parametrize("backend", [Persistent, Stepwise])
-def test_memory_that_does_not_suffice_is_said_before_anything_is_allocated(gpu, backend):
+def test_memory_that_does_not_suffice_is_reported_before_anything_is_allocated(gpu, backend):
     problem = draw_problem(LSTMSpec(64, 64), 20, 64, 0, training=True)
     lstm = backend(problem.spec, problem.weights)
     arguments = upload(lstm, problem.inputs)

@@ -83,7 +83,7 @@ def test_what_cannot_be_carried_out_is_one_line_and_exit_2(words, message, capsy
 
 
 @needs_compiler
-def test_emulate_says_that_nothing_was_found(capsys):
+def test_emulate_without_findings(capsys):
     assert main(["emulate", "--schedules", "5", "--ragged", "--bidirectional"]) == 0
     said = capsys.readouterr().out
     assert re.search(r"no findings; the result is right, 0\.\d+ of the allowed error \(5 schedules, \d+ launches", said)

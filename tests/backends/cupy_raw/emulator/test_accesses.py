@@ -189,7 +189,7 @@ def test_a_stack_that_overflows(bench, detect):
         assert finding.kind == "stack"
 
 
-def test_at_most_twenty_findings_are_told_and_the_same_is_counted(bench):
+def test_the_same_finding_is_counted_not_repeated(bench):
     _, copy, findings = rows(bench, 0)
     findings = bench.find(
         "accesses", "every_second", 1, 1, [copy, np.zeros(1, np.float32), 12, -1000, 0, 0], sizes={"fault": 0}

@@ -86,7 +86,7 @@ def test_flags_that_wait_for_each_other(bench, fault, detect):
             assert flags.tolist() == [0, 0, 5, 1]
 
 
-def test_who_waits_for_a_block_that_is_not_resident(bench):
+def test_waiting_for_a_block_that_is_not_resident_is_a_deadlock(bench):
     flags = np.zeros(4, np.uint32)
     (finding,) = bench.find("collectives", "waiting", 9, 1, [flags], sizes={"fault": 0})
     assert finding.kind == "deadlock"

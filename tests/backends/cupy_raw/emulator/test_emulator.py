@@ -179,7 +179,7 @@ def test_a_kernel_with_large_local_arrays_is_refused(tmp_path, bench):
         )
 
 
-def test_a_thread_that_polls_by_plain_reads_is_ended_and_said(tmp_path, bench):
+def test_a_thread_that_polls_by_plain_reads_is_ended_and_reported(tmp_path, bench):
     (tmp_path / "poll.cu").write_text(
         '#include "device.cuh"\n'
         'extern "C" __global__ void poll(unsigned* flag_data) {\n'

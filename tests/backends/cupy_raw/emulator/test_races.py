@@ -89,7 +89,7 @@ def test_a_race_names_the_other_access(bench):
     assert firsts == {True, False}
 
 
-def test_who_polls_for_ever_is_found(bench):
+def test_a_thread_that_polls_for_ever_is_found(bench):
     for schedule in bench.schedules:
         blocks, threads, _, _ = CASES["spin"]
         (finding,) = bench.find(
@@ -100,7 +100,7 @@ def test_who_polls_for_ever_is_found(bench):
         assert finding.line == bench.line("races", "endless")
 
 
-def test_who_polls_by_atomics_goes_on(bench):
+def test_a_thread_that_polls_by_atomics_continues(bench):
     for schedule in bench.schedules:
         for detect in (True, False):
             out = np.zeros((3, 40), np.uint32)
