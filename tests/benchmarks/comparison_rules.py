@@ -1,15 +1,15 @@
 # ruff: noqa: T201
-"""`duel` against what people use now, on the same pairs: identical code, and a planted slowdown of 5%, in one run.
+"""`duel` compared with other tools on the same pairs: identical code, and code that was made 5% slower.
 
     pip install torch asv pytest-benchmark
     python tests/benchmarks/comparison_rules.py [GROUPS] [idle|busy]
 
-A group is one duel of identical code and one of the slowed one, a pair for each cell of the calibration; every other tool then
-has the same wall time for the same pairs, half of it for either side, one side after the other, each in a process of its own,
-as two versions of a package need, with as many threads as a duel gives to a side. torch.utils.benchmark: medians of
-`blocked_autorange`; pytest-benchmark: the least time; asv: its own test on its own samples (Mann-Whitney, p < 0.002) and
-medians. Each calls a pair different from a change of 2.5% on, half of what is planted: the limit at which they do best. Prints
-a table in Markdown.
+A group is one duel of identical code and one of slowed code, with one pair for each cell of the calibration. Every other tool
+then has the same wall time for the same pairs: half of it for each side, one side after the other, each in a process of its own
+(as two versions of a package need), with as many threads as a duel gives to a side. torch.utils.benchmark: medians of
+`blocked_autorange`; pytest-benchmark: the minimum; asv: its own test (Mann-Whitney, p < 0.002) on its own samples, and medians.
+Each calls a pair different from a change of 2.5% on, half of the planted one, the limit at which it does best. Prints a
+Markdown table.
 """
 
 import json
@@ -36,7 +36,7 @@ def test_one(benchmark):
 
 
 def workload(backend, cell):
-    """One call of a backend on the inputs of a calibration cell, as a function without arguments."""
+    """A function without arguments that makes one call of a backend on the inputs of a calibration cell."""
     import numpy as np
 
     from lstm_parity.backends import load_backend
@@ -50,7 +50,7 @@ def workload(backend, cell):
 
 
 def measure(tool, backend, cell, seconds):
-    """What the tool says of one side: {"figure": seconds a call} and, for asv, its samples and statistics."""
+    """The tool's result for one side: {"figure": seconds per call} and, for asv, its samples and statistics."""
     if tool == "pytest-benchmark":
         return _pytest_benchmark(backend, cell, seconds)
     call = workload(backend, cell)
@@ -109,7 +109,7 @@ def main(groups, busy):
     from lstm_parity.harness.sweep.workers import WorkerSpec
     from lstm_parity.harness.text import Progress
 
-    said = {tool: {False: [], True: []} for tool in ("duel", *TOOLS)}
+    calls = {tool: {False: [], True: []} for tool in ("duel", *TOOLS)}
     seconds = []
     for group in range(groups):
         for planted, new in ((False, SAME), (True, SLOWED)):
@@ -119,18 +119,18 @@ def main(groups, busy):
                 pairs = run_duel(definition, {"numpy": WorkerSpec("numpy"), new: WorkerSpec(new)}, Progress())
                 seconds.append((perf_counter() - start) / len(CELLS))
                 words = {"SLOWER": "slower", "FASTER": "faster"}
-                said["duel"][planted] += [words.get(d.verdict, "") for d in decide(pairs, THRESHOLD)]
+                calls["duel"][planted] += [words.get(d.verdict, "") for d in decide(pairs, THRESHOLD)]
                 for cell in range(len(CELLS)):
                     for tool in TOOLS:
                         old, now = (one_side(tool, b, cell, seconds[-1] / 2) for b in ("numpy", new))
-                        said[tool][planted].append(called(tool, old, now))
+                        calls[tool][planted].append(called(tool, old, now))
         print(f"{group + 1} of {groups}", file=sys.stderr, flush=True)
-    print(f"\n{statistics.fmean(seconds):.1f} s for each pair, {'beside a load' if busy else 'left alone'}\n")
+    print(f"\n{statistics.fmean(seconds):.1f} s per pair, {'with background load' if busy else 'without background load'}\n")
     print("| tool | identical code: pairs | called slower or faster | 5% slower: pairs | found |\n|---|---|---|---|---|")
-    for tool, (same, slowed) in ((tool, (kinds[False], kinds[True])) for tool, kinds in said.items()):
+    for tool, (same, slowed) in ((tool, (kinds[False], kinds[True])) for tool, kinds in calls.items()):
         false, found = sum(map(bool, same)), slowed.count("slower")
-        calls = f"{false} ({false / len(same):.0%}) | {len(slowed)} | {found} ({found / len(slowed):.0%})"
-        print(f"| {tool} | {len(same)} | {calls} |")
+        counts = f"{false} ({false / len(same):.0%}) | {len(slowed)} | {found} ({found / len(slowed):.0%})"
+        print(f"| {tool} | {len(same)} | {counts} |")
 
 
 if __name__ == "__main__":

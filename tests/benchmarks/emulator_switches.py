@@ -1,4 +1,4 @@
-"""How fast the CPU emulator is, and what memory a large launch takes: python tests/benchmarks/emulator_switches.py."""
+"""Speed of the CPU emulator, and memory of a large launch: python tests/benchmarks/emulator_switches.py."""
 
 # ruff: noqa: E402, T201
 from __future__ import annotations
@@ -21,7 +21,7 @@ KERNELS = ROOT / "tests" / "backends" / "cupy_raw" / "emulator" / "kernels"
 
 
 def seconds(work: Callable[[], None], tries: int = 3) -> float:
-    """The shortest of a few."""
+    """The minimum over the tries."""
     work()
     times = []
     for _ in range(tries):

@@ -1,9 +1,8 @@
-"""How long the report of a large store takes, and how much memory: python tests/benchmarks/report_scale.py [ROWS] [SAMPLES].
+"""Time and memory that the report of a large store takes: python tests/benchmarks/report_scale.py [ROWS] [SAMPLES].
 
-Draws two stores, one with all rows in one run and one with a hundred runs, runs `python -m lstm_parity report` on each
-in a process of its own, and prints its seconds, its peak resident memory and the sizes of what it wrote. Where there is
-a Chromium, and playwright, also the seconds until every chart is drawn, and from a choice to the last chart that
-follows it. Linux, macOS.
+Draws two stores, one with all rows in one run and one with a hundred runs, runs `python -m lstm_parity report` on each in a
+process of its own, and prints its seconds, its peak resident memory and the sizes of its files. With Chromium and playwright
+also the seconds until every chart is drawn, and from a choice to the last chart that changes. Linux, macOS.
 """
 
 # ruff: noqa: E402, T201
@@ -27,7 +26,7 @@ from lstm_parity.harness.store import Store
 
 
 def draw_store(path: Path, rows: int, samples: int, runs: int) -> None:
-    """A store with that many runs, about that many rows in all, each with that many samples."""
+    """A store with `runs` runs and about `rows` rows in all, each with `samples` samples."""
     speeds = {f"backend-{i}": (1e-5 * (i + 1), 1e-6 * (10 - i)) for i in range(10)}
     per = max(1, round((rows / runs / 10 / 40) ** 0.5))  # 10 backends x 2 precisions x 2 modes x 10 hidden sizes x per x per
     first = 0
@@ -77,7 +76,7 @@ def draw_store(path: Path, rows: int, samples: int, runs: int) -> None:
 
 
 def in_a_browser(page: Path) -> str:
-    """How long the page takes to draw, and to follow a choice."""
+    """Seconds that the page takes to draw, and to redraw after a choice."""
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     try:
         from playwright.sync_api import sync_playwright
@@ -96,7 +95,7 @@ def in_a_browser(page: Path) -> str:
         for n in range(menus.count()):
             for option in range(min(6, menus.nth(n).locator("option").count())):
                 begun = time.perf_counter()
-                menus.nth(n).select_option(index=option)  # returns when the answer in words is there
+                menus.nth(n).select_option(index=option)  # returns when the text has changed
                 answered.append(time.perf_counter() - begun)
                 opened.wait_for_function("document.documentElement.dataset.busy === '0'")
                 took.append(time.perf_counter() - begun)
@@ -106,7 +105,7 @@ def in_a_browser(page: Path) -> str:
 
 
 def main(rows: int = 100_000, samples: int = 20) -> None:
-    """Report on each store in a child process, whose memory is its own."""
+    """Run the report of each store in a child process, so that its memory can be measured."""
     for runs in (1, 100):
         with tempfile.TemporaryDirectory() as folder:
             store, out = Path(folder) / "store.sqlite", Path(folder) / "report"
@@ -120,8 +119,8 @@ def main(rows: int = 100_000, samples: int = 20) -> None:
                 unit = 1 if sys.platform == "darwin" else 1024
                 memory = used.ru_maxrss * unit / 2**20
                 code = os.waitstatus_to_exitcode(status)
-                said = f"exit {code}, {seconds:.1f} s ({used.ru_utime + used.ru_stime:.1f} s of one core)"
-                print(f"report {' '.join(baseline)}: {said}, peak {memory:.0f} MiB", flush=True)
+                result = f"exit {code}, {seconds:.1f} s ({used.ru_utime + used.ru_stime:.1f} s of one core)"
+                print(f"report {' '.join(baseline)}: {result}, peak {memory:.0f} MiB", flush=True)
             for file in sorted(out.glob("report.*")):
                 print(f"  {file.name}: {file.stat().st_size / 1e6:.2f} MB")
             print(f"  {in_a_browser(out / 'report.html')}")

@@ -1,9 +1,9 @@
-"""What compute-sanitizer watches: both plans, forward and backward, in one precision. Exit code 1: a result is wrong.
+"""The program that compute-sanitizer runs: both plans, forward and backward, in one precision. Exit code 1: a wrong result.
 
     python both_plans.py PRECISION [own-products]
 
-Three calls of each instance, so that the stepwise plan's second is recorded and its third replayed. With `own-products` this
-project's own kernel makes the matrix products.
+Each instance makes three calls: the stepwise plan records the second as a graph and replays it in the third. With
+`own-products` the matrix products are made by this project's kernel in place of cuBLAS.
 """
 
 import sys
@@ -20,7 +20,7 @@ from lstm_parity.harness.problems.regimes import draw_problem
 from lstm_parity.harness.verify.isolation.execute import execute
 from lstm_parity.harness.verify.program import Program
 
-STEPS, BATCH = 4, 9  # from 8 rows on tensor cores are used
+STEPS, BATCH = 4, 9  # tensor cores are used from 8 rows on
 FEATURES = ({"peephole": True}, {"num_layers": 2, "bidirectional": True, "proj_size": 5, "bias": False})
 
 
@@ -35,7 +35,7 @@ def main():
     precision = sys.argv[1]
     if "own-products" in sys.argv:
         GPUMachine.gemm = own_product
-    cupy.cuda.set_allocator(None)  # each array is an allocation of its own: within CuPy's pool no access is out of bounds
+    cupy.cuda.set_allocator(None)  # an allocation for each array: within CuPy's pool no access is out of bounds
     wrong, lengths = 0, np.arange(BATCH) % (STEPS + 1)
     for features in FEATURES:
         problem = draw_problem(

@@ -8,12 +8,12 @@ from lstm_parity.harness.machine.host import gpu_names
 
 @pytest.fixture(scope="session", autouse=True)
 def gpu_name():
-    """The device's name."""
+    """Name of the first GPU."""
     if reason := why_no_device():
         pytest.skip(f"UNVERIFIED: {reason}")
     return gpu_names()[0]
 
 
 def pytest_collection_modifyitems(items):
-    """What is right comes before how fast it is."""
+    """Tests of results run before those of times."""
     items.sort(key=lambda item: item.path.name == "test_presets.py")

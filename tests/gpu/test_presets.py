@@ -1,6 +1,6 @@
-"""The presets that matter on a GPU, through the command line, ten minutes each; what they measure is kept and published.
+"""The presets for GPUs, from the command line, ten minutes each; their results are stored and published.
 
-A sweep that is not done after LIMIT_S is interrupted, which keeps every finished cell: the others are UNVERIFIED.
+A sweep that takes longer than LIMIT_S is interrupted: the finished cells are kept, the others are UNVERIFIED.
 """
 
 import json
@@ -20,12 +20,12 @@ pytestmark = [pytest.mark.gpu, pytest.mark.quiet]
 CHECKOUT = Path(__file__).resolve().parents[2]
 BACKENDS = ("torch-cudnn", "cupy-raw")
 BUDGETS_S = {"cudnn-borders": 2.0, "deepbench": 1.0}
-LIMIT_S, WINDING_UP_S = 570.0, 120.0
-MOST_SAID = 20
+LIMIT_S, MAX_CLOSING_S = 570.0, 120.0
+MAX_REASONS = 20
 
 
 def store_of(preset):
-    """One for each, since a page is about a store's newest run; beside a sweep's own store, and like it ignored by git."""
+    """A store for each preset: a report is about the newest run. Git ignores them."""
     return f"lstm-parity.sqlite-{preset}"
 
 
@@ -33,28 +33,28 @@ def slug(name):
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def command(*words):
-    """To be run in the checkout, where all names are relative: a page shows the words that made it."""
-    return [sys.executable, "-m", "lstm_parity", *map(str, words)]
+def command(*arguments):
+    """A command to run in the checkout, with relative paths: a report shows the command that made it."""
+    return [sys.executable, "-m", "lstm_parity", *map(str, arguments)]
 
 
 def sweep(preset, backends, budget_s, limit_s):
-    """The exit code and what was said on standard error."""
+    """The exit code and the standard error."""
     named = [word for backend in backends for word in ("--backend", backend)]
     words = command("sweep", preset, *named, "--budget", budget_s, "--store", store_of(preset))
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=CHECKOUT)
     try:
-        said = process.communicate(timeout=limit_s)[1]
+        stderr = process.communicate(timeout=limit_s)[1]
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=WINDING_UP_S)[1]
+        stderr = process.communicate(timeout=MAX_CLOSING_S)[1]
     finally:
         process.kill()
-    return process.returncode, said
+    return process.returncode, stderr
 
 
 def newest_run(preset):
-    """Its rows, how many cells it was to have, and how many are there."""
+    """The rows of the newest run, its number of cells, and how many of them are finished."""
     with Store(CHECKOUT / store_of(preset)) as store:
         frames = store.frames()
         rows, runs = frames.rows, frames.runs
@@ -64,7 +64,7 @@ def newest_run(preset):
 
 
 def publish(preset, folder, rows):
-    """Keep the rows' table in the folder, and the page made from them. Returns what is to be said."""
+    """Write the rows and their report into the folder. Returns a line that says so."""
     (CHECKOUT / folder).mkdir(parents=True, exist_ok=True)
     words = ("report", "--store", store_of(preset), "--out", folder)
     if not all(find_spec(name) for name in ("altair", "jinja2", "vl_convert")):
@@ -80,21 +80,19 @@ def publish(preset, folder, rows):
 
 
 @pytest.mark.parametrize("preset", BUDGETS_S)
-def test_no_row_says_that_something_is_wrong(preset, gpu_name, backend_of, capsys):
+def test_no_row_is_bad(preset, gpu_name, backend_of, capsys):
     for backend in BACKENDS:
         backend_of(backend)
-    code, said = sweep(preset, BACKENDS, BUDGETS_S[preset], LIMIT_S)
-    assert code in (0, 1, 130), said
+    code, stderr = sweep(preset, BACKENDS, BUDGETS_S[preset], LIMIT_S)
+    assert code in (0, 1, 130), stderr
     rows, cells, done = newest_run(preset)
-    assert done, f"no cell was finished\n{said}"
+    assert done, f"no cell was finished\n{stderr}"
     published = publish(preset, f"reports/published/{slug(gpu_name)}/{preset}", rows)
     with capsys.disabled():
-        sys.stderr.write(f"\n{said}{preset}: {published}\n")
+        sys.stderr.write(f"\n{stderr}{preset}: {published}\n")
     wrong = rows[rows["status"].isin(BAD)]
     described = [f"{row.backend} {row.status}: {row.reason}" for row in wrong.itertuples()]
-    assert not described, "\n".join(described[:MOST_SAID])
-    assert code != 1, said
+    assert not described, "\n".join(described[:MAX_REASONS])
+    assert code != 1, stderr
     if done < cells:
-        pytest.skip(
-            f"UNVERIFIED: {cells - done} of {cells} cells, for which {LIMIT_S:.0f} s were too short; the others are well"
-        )
+        pytest.skip(f"UNVERIFIED: {cells - done} of {cells} cells, which {LIMIT_S:.0f} s were too short for; no other is bad")

@@ -1,4 +1,4 @@
-"""The property suite on the backends that need a GPU, each in a process of its own, whose end ends no other test."""
+"""The property suite on the backends that need a GPU, each in a process of its own, so that a crash ends one test only."""
 
 import pytest
 
@@ -13,7 +13,7 @@ BACKENDS = (
     "torch-cudnn",
 )
 TIMEOUT_S = 180.0
-"""A process's first call loads CuPy or torch, cuBLAS or cuDNN, and compiles what no cache on disk holds."""
+"""The first call of a process loads CuPy or torch, cuBLAS or cuDNN, and compiles kernels that are not cached on disk."""
 TOO_LARGE = "the persistent kernel cannot take this problem"
 
 
@@ -25,12 +25,12 @@ def running(request, backend_of):
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
-def test_verified(running, check, holds):
+def test_a_gpu_backend_passes(running, check, holds):
     _, executor, _ = running
     try:
         holds(check, *running)
     except AssertionError as error:
-        executor.close()  # after an illegal access nothing runs in that process any more
+        executor.close()  # after an illegal access that process cannot run anything
         if TOO_LARGE in str(error):
             pytest.skip(f"UNVERIFIED: this device is too small for a drawn problem: {error}")
         raise

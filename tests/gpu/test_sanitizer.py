@@ -1,4 +1,4 @@
-"""compute-sanitizer's four tools over both plans, where it is installed."""
+"""The four tools of compute-sanitizer on both plans, where it is installed."""
 
 import os
 import re
@@ -16,10 +16,12 @@ from lstm_parity.backends.problem import STORAGE
 pytestmark = pytest.mark.gpu
 ROOT = Path(lstm_parity.__file__).resolve().parent.parent
 PROGRAM = Path(__file__).with_name("both_plans.py")
-FOUND_SOMETHING = 86
+ERROR_EXIT_CODE = 86
 LIMIT_S = 900.0
 TOOL_FAILED = "Internal Sanitizer Error"
-OURS = [name for file in sorted(KERNELS.glob("*.cu")) for name in re.findall(r"__global__[^;{]*?(\w+)\(\n", file.read_text())]
+OUR_KERNELS = [
+    name for file in sorted(KERNELS.glob("*.cu")) for name in re.findall(r"__global__[^;{]*?(\w+)\(\n", file.read_text())
+]
 
 
 def sanitizer():
@@ -28,18 +30,18 @@ def sanitizer():
 
 
 def command(tool, precision):
-    words = [sanitizer(), "--tool", tool, "--error-exitcode", str(FOUND_SOMETHING), "--launch-timeout", "300"]
+    arguments = [sanitizer(), "--tool", tool, "--error-exitcode", str(ERROR_EXIT_CODE), "--launch-timeout", "300"]
     program = [sys.executable, str(PROGRAM), precision]
-    if tool == "memcheck":  # a call of CUDA's that fails on purpose, as libraries probe what there is, is none of our faults
-        words += ["--report-api-errors", "no"]
-    if tool == "initcheck":  # it must see all that is written, and was seen to take cuBLAS's results for unwritten
-        return [*words, *program, "own-products"]
-    return [*words, *[word for name in OURS for word in ("--kernel-name", f"kne={name}")], *program]
+    if tool == "memcheck":  # libraries make CUDA calls that fail, to find out what is supported
+        arguments += ["--report-api-errors", "no"]
+    if tool == "initcheck":  # it must see every write, and takes cuBLAS's results for uninitialised
+        return [*arguments, *program, "own-products"]
+    return [*arguments, *[word for name in OUR_KERNELS for word in ("--kernel-name", f"kne={name}")], *program]
 
 
 @pytest.mark.parametrize("precision", STORAGE)
 @pytest.mark.parametrize("tool", ["memcheck", "racecheck", "initcheck", "synccheck"])
-def test_nothing_is_found(tool, precision, backend_of):
+def test_the_sanitizer_finds_nothing(tool, precision, backend_of):
     backend_of("cupy-raw")
     if sanitizer() is None:
         pytest.skip("UNVERIFIED: compute-sanitizer is not installed")

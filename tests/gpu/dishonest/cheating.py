@@ -21,11 +21,11 @@ class CountingLSTM(TorchCuDNNLSTM):
 
 
 class DeferringLSTM(TorchCuDNNLSTM):
-    """Returns memory that nothing has been written to, and `finish(fill)` when y is read."""
+    """Returns memory that has not been written to, and writes it when y is read."""
 
     def __init__(self, spec, weights):
-        super().__init__(spec, weights)
         self.pending = {}
+        super().__init__(spec, weights)
 
     def forward(self, x, state, lengths=None, training=False):
         y = x.new_empty((*x.shape[:2], self._spec.hidden_size))

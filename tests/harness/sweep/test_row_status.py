@@ -149,7 +149,7 @@ CLAIMS = {
     "an answer after hidden work": (lambda s: s, 0.05, "the parent's clock"),
     "more than the parent waited": (lambda s: replace(s, wall_s=s.wall_s + 1), 0.0, "longer than the parent waited"),
     "work on another stream": (lambda s: replace(s, device_s=s.wall_s / 10, wall_s=s.wall_s), 0.0, "on the stream, but"),
-    "deferred work": (lambda s: replace(s, handover_s=0.001), 0.002, "deferred until"),
+    "deferred work": (lambda s: replace(s, handover_s=0.001), 0.0, "deferred until"),
 }
 
 
@@ -178,7 +178,7 @@ def test_some_late_answers_are_believed(load_unknown, measured, worker):
 def test_a_wide_interval_is_unstable(load_unknown, measured, worker):
     rng = np.random.default_rng(0)
     scale = on_samples(lambda s: replace(s, wall_s=s.wall_s * rng.choice([0.01, 1.0])))
-    row = measured({"a": worker(scale)}, budget_s=0.1)[0]["a"]
+    row = measured({"a": worker(scale)}, budget_s=0.3)[0]["a"]
     assert row.status == "UNSTABLE"
     assert "the median is known to" in row.reason
     assert row.median_s is not None
