@@ -1,8 +1,11 @@
-"""Workers that answer in this process, and one cell measured with them."""
+"""Workers that answer in this process, one cell measured with them, and a clock that a test sets."""
+
+from time import perf_counter
 
 import pytest
 
 from lstm_parity.backends import Capabilities
+from lstm_parity.harness.sweep import phase_timer, sampling
 from lstm_parity.harness.sweep.measure import CellContext, drawn_weights, measure_cell
 from lstm_parity.harness.sweep.phase_timer import PhaseTimer
 from lstm_parity.harness.sweep.server import SweepServer
@@ -15,8 +18,9 @@ class InProcessWorker:
 
     alive, cpu_seconds = True, 0.0
 
-    def __init__(self, tamper=lambda message, answer: answer, backend="numpy"):
+    def __init__(self, tamper=lambda message, answer: answer, backend="numpy", clock=perf_counter):
         self.server, self._tamper = SweepServer(backend), tamper
+        self.server._clock = clock
 
     def ask(self, message, limit_s):
         answer = self._tamper(message, self.server.answer(message))
@@ -51,6 +55,26 @@ def measure_in_process(cell, clients, *, promises=None, peaks=None, again=None, 
     )
     promises = dict.fromkeys(clients, PROMISES) | (promises or {})
     return measure_cell(cell, seed, 0, clients, promises, context, controls or {})
+
+
+class Clock:
+    """Seconds that pass when a test says so, and `tick_s` whenever the clock is read."""
+
+    now, tick_s = 0.0, 0.0
+
+    def __call__(self):
+        self.now += self.tick_s
+        return self.now
+
+
+@pytest.fixture
+def parent_clock(monkeypatch):
+    """The parent's clock while a cell is sampled, on a machine whose load by others is not known."""
+    clock = Clock()
+    for module in (sampling, phase_timer):
+        monkeypatch.setattr(module, "perf_counter", clock)
+    monkeypatch.setattr(sampling, "busy_seconds", lambda: None)
+    return clock
 
 
 @pytest.fixture(scope="session")

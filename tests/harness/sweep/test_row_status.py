@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -27,41 +28,46 @@ from lstm_parity.harness.sweep.sampling import Participant
 from lstm_parity.harness.worker.client import WorkerError
 
 CELL = Cell.of(input_size=3, hidden_size=4, sequence_length=3, batch_size=6)
-LONGER = replace(CELL, sequence_length=40)  # half a millisecond or more
 GEMM, COPY = (cpu_name(), "gemm:float32"), (cpu_name(), "copy")
 
 
-@pytest.fixture
-def load_unknown(monkeypatch):
-    monkeypatch.setattr(sampling, "busy_seconds", lambda: None)
+@pytest.fixture(autouse=True)
+def clock(parent_clock):
+    """The clock of parent and workers, on which each reading is 0.1 ms later than the one before: a sample takes that long."""
+    parent_clock.tick_s = 1e-4
+    return parent_clock
 
 
 @pytest.fixture
 def measured(measure):
     """Rows by backend, and the samples of each."""
 
-    def rows(clients, cell=CELL, **how):
-        found = measure(cell, clients, **how).results
+    def rows(clients, budget_s=0.03, **how):
+        found = measure(CELL, clients, budget_s=budget_s, **how).results
         return {row.backend: row for row, _ in found}, {row.backend: samples for row, samples in found}
 
     return rows
 
 
 @pytest.fixture
-def worker(in_process_worker):
-    return in_process_worker
+def worker(in_process_worker, clock):
+    return partial(in_process_worker, clock=clock)
 
 
-def on_samples(change, delay_s=0.0):
-    """Changes what a worker says of a sample, and answers that late."""
+@pytest.fixture
+def on_samples(clock):
+    """on_samples(change, delay_s): a worker says something else of a sample, and answers that late."""
 
-    def tamper(message, answer):
-        if not isinstance(answer, Sample):
-            return answer
-        time.sleep(delay_s)
-        return change(answer)
+    def tampering(change, delay_s=0.0):
+        def tamper(message, answer):
+            if not isinstance(answer, Sample):
+                return answer
+            clock.now += delay_s
+            return change(answer)
 
-    return tamper
+        return tamper
+
+    return tampering
 
 
 def state_of(samples=(), status="PASSED", **known):
@@ -83,7 +89,7 @@ def test_a_row_says_that_a_backend_promises_less():
     assert _reason(state, loose) == "off"
 
 
-def test_an_honest_worker_is_timed(load_unknown, measured, worker):
+def test_an_honest_worker_is_timed(measured, worker):
     rows, samples = measured({"a": worker(), "b": worker()})
     assert {row.status for row in rows.values()} <= set(TIMED)
     assert rows["a"].samples == len(samples["a"]) >= 2
@@ -105,19 +111,19 @@ def test_the_ratio_is_computed_block_by_block():
     assert "ratio_to_baseline" not in figures(median_interval([1.0] * 9), ours, baseline, "WRONG")
 
 
-def test_faster_than_the_peak_rate_is_suspect(load_unknown, measured, worker):
+def test_faster_than_the_peak_rate_is_suspect(measured, worker):
     row = measured({"a": worker()}, peaks={GEMM: 1.0})[0]["a"]
     assert (row.status, row.median_s) == ("SUSPECT", None)
     assert row.reason.endswith("GFLOP/s, but the peak measured here is 1e-09")
 
 
-def test_the_peaks_are_measured_again_before_a_backend_is_suspected(load_unknown, measured, worker):
+def test_the_peaks_are_measured_again_before_a_backend_is_suspected(measured, worker):
     row = measured({"a": worker()}, peaks={GEMM: 1.0}, again={GEMM: 1e15})[0]["a"]
     assert row.status in TIMED
     assert 0 < row.floor_s < row.median_s
 
 
-def test_faster_than_memory_is_suspect_where_no_cache_can_hold_x_and_y(load_unknown, measured, worker, monkeypatch):
+def test_faster_than_memory_is_suspect_where_no_cache_can_hold_x_and_y(measured, worker, monkeypatch):
     monkeypatch.setattr(row_status, "cache_bytes", lambda device: 10)
     row = measured({"a": worker()}, peaks={COPY: 1.0})[0]["a"]
     assert row.status == "SUSPECT"
@@ -148,44 +154,43 @@ CLAIMS = {
     "a tenth of the time": (lambda s: replace(s, wall_s=s.wall_s / 10), 0.02, "the parent's clock"),
     "an answer after hidden work": (lambda s: s, 0.05, "the parent's clock"),
     "more than the parent waited": (lambda s: replace(s, wall_s=s.wall_s + 1), 0.0, "longer than the parent waited"),
-    "work on another stream": (lambda s: replace(s, device_s=s.wall_s / 10, wall_s=s.wall_s), 0.0, "on the stream, but"),
+    "work on another stream": (lambda s: replace(s, device_s=s.wall_s, wall_s=10 * s.wall_s), 0.0, "on the stream, but"),
     "deferred work": (lambda s: replace(s, handover_s=0.001), 0.0, "deferred until"),
 }
 
 
 @pytest.mark.parametrize("name", CLAIMS)
-def test_a_time_that_clocks_contradict_is_suspect(load_unknown, measured, worker, name):
+def test_a_time_that_clocks_contradict_is_suspect(measured, worker, on_samples, name):
     change, delay_s, reason = CLAIMS[name]
-    rows, _ = measured({"honest": worker(), "a": worker(on_samples(change, delay_s))}, LONGER)
+    rows, _ = measured({"honest": worker(), "a": worker(on_samples(change, delay_s))}, budget_s=0.3)
     assert rows["a"].status == "SUSPECT", rows["a"].reason
     assert reason in rows["a"].reason
     assert rows["a"].median_s is None
     assert rows["honest"].status in TIMED, rows["honest"].reason
 
 
-def test_some_late_answers_are_believed(load_unknown, measured, worker):
+def test_some_late_answers_are_believed(measured, worker, clock):
     rng = np.random.default_rng(0)
 
     def tamper(message, answer):
-        if isinstance(answer, Sample) and rng.random() < 0.6:
-            time.sleep(0.01)
+        clock.now += 0.01 * (isinstance(answer, Sample) and rng.random() < 0.6)
         return answer
 
     row = measured({"a": worker(tamper)}, budget_s=0.3)[0]["a"]
     assert row.status in TIMED, row.reason
 
 
-def test_a_wide_interval_is_unstable(load_unknown, measured, worker):
+def test_a_wide_interval_is_unstable(measured, worker, on_samples):
     rng = np.random.default_rng(0)
     scale = on_samples(lambda s: replace(s, wall_s=s.wall_s * rng.choice([0.01, 1.0])))
-    row = measured({"a": worker(scale)}, budget_s=0.3)[0]["a"]
+    row = measured({"a": worker(scale)}, budget_s=0.1)[0]["a"]
     assert row.status == "UNSTABLE"
     assert "the median is known to" in row.reason
     assert row.median_s is not None
     assert row.ci_high_s > row.ci_low_s
 
 
-def test_too_few_samples_are_unstable_and_have_no_interval(load_unknown, measured, worker):
+def test_too_few_samples_are_unstable_and_have_no_interval(measured, worker, on_samples):
     rows, samples = measured({"a": worker(on_samples(lambda s: s, 0.0015))}, budget_s=0.001)
     assert rows["a"].status == "UNSTABLE"
     assert f"only {len(samples['a'])} samples within the budget, too few" in rows["a"].reason
@@ -193,17 +198,15 @@ def test_too_few_samples_are_unstable_and_have_no_interval(load_unknown, measure
     assert rows["a"].ci_low_s is None
 
 
-def test_a_cell_that_others_disturb_throughout_is_unstable(measured, worker, monkeypatch):
-    start = time.perf_counter()
-    others = lambda: time.process_time() + cpu_count() * (time.perf_counter() - start)  # noqa: E731
-    monkeypatch.setattr(sampling, "busy_seconds", others)
-    rows, samples = measured({"a": worker()}, budget_s=0.3)
+def test_a_cell_that_others_disturb_throughout_is_unstable(measured, worker, clock, monkeypatch):
+    monkeypatch.setattr(sampling, "busy_seconds", lambda: time.process_time() + cpu_count() * clock.now)
+    rows, samples = measured({"a": worker()}, budget_s=0.26)
     assert rows["a"].status == "UNSTABLE"
     assert "background load of" in rows["a"].reason
     assert rows["a"].median_s == pytest.approx(np.median([s.seconds for s in samples["a"]]))
 
 
-def test_a_worker_that_could_not_be_started_has_its_row(load_unknown, measured, worker):
+def test_a_worker_that_could_not_be_started_has_its_row(measured, worker):
     rows, _ = measured({"a": worker(), "b": WorkerError("UNAVAILABLE", "not here")})
     assert (rows["b"].status, rows["b"].reason, rows["b"].samples) == ("UNAVAILABLE", "not here", 0)
     rows, _ = measured({"a": WorkerError("UNAVAILABLE", "not here"), "b": worker()})
@@ -211,8 +214,8 @@ def test_a_worker_that_could_not_be_started_has_its_row(load_unknown, measured, 
     assert rows["b"].ratio_to_baseline is None
 
 
-def test_the_control_takes_turns_and_is_stored_apart(load_unknown, measure, worker):
-    found = measure(LONGER, {"a": worker(), "b": worker()}, controls={"cpu": worker()})
+def test_the_control_takes_turns_and_is_stored_apart(measure, worker):
+    found = measure(CELL, {"a": worker(), "b": worker()}, budget_s=0.03, controls={"cpu": worker()})
     assert [row.backend for row, _ in found.results] == ["a", "b"]
     control, samples = found.controls["cpu"], found.results[0][1]
     assert len(control) >= 2

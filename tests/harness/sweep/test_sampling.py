@@ -9,7 +9,7 @@ import pytest
 
 from lstm_parity.harness.machine.gpu import GPUState
 from lstm_parity.harness.records import Cell
-from lstm_parity.harness.sweep import phase_timer, sampling
+from lstm_parity.harness.sweep import sampling
 from lstm_parity.harness.sweep.messages import Fetch, Go, Prepare, Sample
 from lstm_parity.harness.sweep.phase_timer import PhaseTimer
 from lstm_parity.harness.sweep.sampling import MIN_BLOCKS, Participant, Sampler
@@ -20,24 +20,11 @@ CORES = 2
 FOREVER_S = 1e9
 
 
-class Clock:
-    """Seconds that pass while a scripted worker answers."""
-
-    now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture(autouse=True)
-def clock(monkeypatch):
-    """The sampler's clock, on a machine of CORES cores whose load by others is not known."""
-    scripted = Clock()
-    for module in (sampling, phase_timer):
-        monkeypatch.setattr(module, "perf_counter", scripted)
+def clock(parent_clock, monkeypatch):
+    """A clock that the workers advance, on a machine of CORES cores."""
     monkeypatch.setattr(sampling, "cpu_count", lambda: CORES)
-    monkeypatch.setattr(sampling, "busy_seconds", lambda: None)
-    return scripted
+    return parent_clock
 
 
 class ScriptedWorker:

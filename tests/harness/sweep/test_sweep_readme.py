@@ -41,7 +41,7 @@ def test_every_dishonest_backend_is_named_and_every_named_one_exists():
     rows = re.search(r"^\| in scope.*?\n\n", TEXT, re.MULTILINE | re.DOTALL).group().strip().splitlines()[2:]
     named = [name for row in rows for name in re.findall(r"`([^`]+)`", row.split("|")[2])]
     assert len(named) == len(set(named))
-    assert set(named) | {"executable_promise"} == files
+    assert set(named) == files
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(([^)#]+)", TEXT))
