@@ -123,8 +123,10 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    from lstm_parity.harness.commands import false_alarms  # the workers import its functions by this name
+
     try:
-        sys.exit(main())
+        sys.exit(false_alarms.main())
     except KeyboardInterrupt:
         print("false-alarms: interrupted", file=sys.stderr)
         sys.exit(130)

@@ -49,7 +49,7 @@ def run_in_parallel(
                 item = busy.pop(pipe)
                 try:
                     result, error = pipe.recv()
-                except EOFError:
+                except (EOFError, OSError):
                     raise RuntimeError(f"the worker process ended while it tried {item!r}") from None
                 if error is not None:
                     raise error
@@ -68,7 +68,7 @@ def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
     while True:
         try:
             item = pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):
             return
         try:
             answer: tuple[Any, Exception | None] = (function(item), None)

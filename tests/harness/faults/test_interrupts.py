@@ -1,6 +1,7 @@
 """Ctrl-C ends the commands that try mutants at once: exit code 130, and no process is left."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,9 +11,10 @@ from pathlib import Path
 import pytest
 
 COMMANDS = {
-    "mutants": ["lstm_parity", "mutants"],
-    "false alarms": ["lstm_parity.harness.commands.false_alarms", "--state", "tried.jsonl"],
+    "mutants": (["lstm_parity", "mutants"], r"mutants: \d+ of \d+"),
+    "false alarms": (["lstm_parity.harness.commands.false_alarms", "--state", "tried.jsonl"], r"[\d,]+ examples, 0 alarms"),
 }
+"""Arguments of `python -m`, and the first line on standard error."""
 
 
 def children_of(parent):
@@ -31,13 +33,14 @@ def children_of(parent):
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("name", COMMANDS)
 def test_ctrl_c_ends_the_command_and_its_workers(name, tmp_path):
-    command = [sys.executable, "-m", *COMMANDS[name]]
+    arguments, first_line = COMMANDS[name]
+    command = [sys.executable, "-m", *arguments]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=tmp_path, env=environment, process_group=0
     ) as process:
         try:
-            assert process.stderr.readline().strip(), "no progress"
+            assert re.fullmatch(first_line, process.stderr.readline().strip())
             workers = children_of(process.pid)
             assert workers
             begun = time.monotonic()
