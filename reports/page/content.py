@@ -107,7 +107,7 @@ def make_content(
         section("speed", "Speed", tables=[fits_table(fit_lines(rows))]),
         section("roof", "How close to the limits of this machine"),
         section("trust", "Trust", [*certain, score], [suite.suite_table(view.backends, verdicts, commands, commit)]),
-        section("published", "Published times", [] if charts["published"] else [_NOT_PUBLISHED]),
+        section("published", "Published times", [] if charts.get("published") else [_NOT_PUBLISHED]),
         section("history", "History", summary.past(past, moved), [runs_table(past)] if past.several else []),
         section("rows", "All rows", tables=[problems_table(rows), results_table(rows, baseline)]),
         section("machine", "The machine", tables=[machine_table(machines, run.fingerprint)]),

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-# these import what draws charts; the other modules skip test by test, and say so
+# these import altair; the other modules skip test by test, with a reason
 collect_ignore = [] if importlib.util.find_spec("altair") else ["test_history.py", "test_parts.py"]
 
 
@@ -54,6 +54,12 @@ def needs_report_extra():
 
 
 @pytest.fixture
+def no_charts(report_extra, monkeypatch):
+    """Reports of sentences and tables alone: most of the time goes into the charts."""
+    monkeypatch.setattr("lstm_parity.reports.page.content.make_charts", lambda _found: {})
+
+
+@pytest.fixture
 def quick_pictures(report_extra, monkeypatch):
-    """Pictures that are not drawn: most of a report's time goes into them."""
+    """Charts without their pictures."""
     monkeypatch.setattr("vl_convert.vegalite_to_svg", lambda *_args, **_options: "<svg></svg>")
