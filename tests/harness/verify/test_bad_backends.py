@@ -128,7 +128,7 @@ def form_of(bench, name):
     executor = RemoteExecutor(f"{bench.folder}/{name}", 1, 1.0)
     try:
         promises = executor.describe().capabilities
-        found = run_check(CHECKS[0], name, executor, promises, Options(examples=3, seed=1))
+        found = run_check(CHECKS[0], name, executor, promises, Options(examples=10, seed=1))
         return found.status, found.reason
     except BackendFaultError as fault:
         return "FAIL", fault.reason
@@ -145,7 +145,7 @@ def test_what_a_backend_returns_or_does_in_a_call_is_reported_with_what_was_expe
     bench.file("given.py", PREAMBLE + "\n".join([*bodies, *(text for text, _ in CLASSES.values())]))
     expected = {f"given.py:{name}": words for name, (_, words) in (CHANGED | CLASSES).items()}
     by_command = ["given.py:NoCapabilities", "given.py:Quits", "given.py:Hangs"]
-    done, found = verify(bench, by_command, "--only", "form", "--examples", 3, "--timeout", 1)
+    done, found = verify(bench, by_command, "--only", "form", "--examples", 10, "--timeout", 1)
     assert done.returncode == 1, done.stderr
     said = {name: (result["verdict"], reasons(result)) for name, result in found.items()}
     said |= {name: form_of(bench, name) for name in expected if name not in said}
