@@ -1,4 +1,4 @@
-"""What git tells of a checkout."""
+"""The commit of a git checkout."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from hashlib import sha256
 from pathlib import Path
 
 CODE = ("backends", "harness")
-"""The packages whose code is in a time."""
+"""The folders whose code a measured time depends on."""
 
 
-def git(folder: Path, *words: str) -> str | None:
-    """What git prints; None where it fails, or is not there. Hooks of the repository do not run.
+def git(folder: Path, *arguments: str) -> str | None:
+    """The output of a git command; None where it fails or git is not installed. Hooks of the repository do not run.
 
-    In a hook git's own variables name another repository, or the index of the commit under way, which must stay as it is.
+    GIT_ variables are removed: within a hook they name another repository, or the index of an unfinished commit.
     """
-    command = ["git", "--no-optional-locks", "-c", "core.hooksPath=/dev/null", "-C", str(folder), *words]
+    command = ["git", "--no-optional-locks", "-c", "core.hooksPath=/dev/null", "-C", str(folder), *arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env=environment)
@@ -26,9 +26,9 @@ def git(folder: Path, *words: str) -> str | None:
 
 
 def own_commit() -> tuple[str | None, str | None]:
-    """The commit of the checkout that this project's code lies in, and twelve digits that tell its uncommitted changes apart.
+    """The commit of the checkout that contains this code, and a digest of its uncommitted changes (None without changes).
 
-    None, None in an installed package; None for the changes where there are none.
+    None, None in an installed package.
     """
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():

@@ -1,8 +1,7 @@
-"""What a GPU's driver says just now: how fast the multiprocessors' clock runs, and what holds it down.
+"""The state of a GPU: the clock of its multiprocessors, and why that clock is reduced.
 
-Read through NVML, the driver's library that nvidia-smi uses, which needs neither a CUDA context nor a Python package. On
-an H200 it told the clock with every block. A clock that is held down was seen in tests alone, where a library answers as the
-manual says.
+Read through NVML, the driver's library behind nvidia-smi, which needs neither a CUDA context nor a Python package. A reduced
+clock was seen in tests alone, with a library that answers as the manual says.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ CUDA = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 _CLOCK_SM = 1
 _PCI_ID_LENGTH = 32
 _REASONS = ("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons")
-"""One function by its new and its old name; older drivers know the second only."""
+"""One function by its new and its old name; older drivers have the second only."""
 
 IDLE = 0x1
 REASONS = {
@@ -33,13 +32,12 @@ REASONS = {
     0x80: "the power supply",
     0x100: "the clock of the display",
 }
-"""What holds the clock down, by the bits of nvml.h (nvmlClocksEventReason...)."""
+"""What reduces the clock, by the bits of nvml.h (nvmlClocksEventReason...)."""
 DISTURBING = 0x8 | 0x20 | 0x40 | 0x80
-"""Bits that no run has without something being wrong with the machine. The power limit is not among them: large products reach
-it in every run, and what it costs shows in the clock."""
+"""Bits that are set only where something is wrong with the machine. The power limit is not among them: large matrix products
+reach it in every run, and its cost shows in the clock."""
 CLOCK_DROP = 0.05
-"""Below the highest clock of a cell by more than this, a time is of another clock. In any run boost clocks go up and down by
-steps of 15 MHz, below 1%."""
+"""By this share below the highest clock of a cell, a sample does not count. Boost clocks vary by less than 1% in any run."""
 
 
 @dataclass(frozen=True)
@@ -65,22 +63,22 @@ def gpu_state(ordinal: int = 0) -> GPUState | None:
     return GPUState(float(clock.value) if tells_clock else None, int(bits.value) if tells_bits else None)
 
 
-def throttle_words(bits: int) -> str:
-    """The reasons of these bits; those that nobody has named by their number."""
-    known = [words for bit, words in REASONS.items() if bits & bit]
+def describe_throttling(bits: int) -> str:
+    """The reasons of these bits; unknown ones by their number."""
+    known = [reason for bit, reason in REASONS.items() if bits & bit]
     unknown = bits & ~sum(REASONS)
     return ", ".join([*known, *([f"reason {unknown:#x}"] if unknown else [])]) or "nothing"
 
 
 def why_disturbed(state: GPUState, highest_mhz: float | None) -> str | None:
-    """Why what ran before this reading does not count; None if it does. highest_mhz: seen in this cell so far, None if none."""
+    """Why the samples before this reading do not count; None if they do. highest_mhz: of this cell so far."""
     bits = state.throttle_bits or 0
     if bits & DISTURBING:
-        return f"the GPU's clock was held down by {throttle_words(bits & DISTURBING)}"
+        return f"the GPU's clock was reduced by {describe_throttling(bits & DISTURBING)}"
     if state.clock_mhz is None or highest_mhz is None or bits & IDLE:  # an idle GPU lowers its clock by itself
         return None
     if state.clock_mhz < (1 - CLOCK_DROP) * highest_mhz:
-        why = f" ({throttle_words(bits)})" if bits else ""
+        why = f" ({describe_throttling(bits)})" if bits else ""
         return f"the GPU's clock was at {state.clock_mhz:.0f} MHz, after {highest_mhz:.0f} MHz in this cell{why}"
     return None
 
@@ -106,7 +104,7 @@ def _device(ordinal: int) -> tuple[Any, ctypes.c_void_p] | None:
 
 
 def _pci_bus_id(ordinal: int) -> bytes | None:
-    """Where CUDA's device sits: NVML counts all devices, CUDA those that it may see, in an order of its own."""
+    """The PCI bus id of CUDA's device: NVML numbers all devices, CUDA the visible ones in an order of its own."""
     try:
         driver = ctypes.CDLL(CUDA)
     except OSError:

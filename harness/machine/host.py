@@ -1,4 +1,4 @@
-"""The machine: what it is, what it has, how many threads its libraries may use. The one reader of environment variables."""
+"""The machine: its hardware and load, its fingerprint, and how many threads its libraries may use."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
-"""Each numeric library reads one of these when it is loaded."""
+"""The variables from which numeric libraries read their number of threads when they are loaded."""
 
 ALLOCATOR_VARIABLES = {"MALLOC_MMAP_THRESHOLD_": str(32 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(2**40)}
-"""glibc then keeps what is freed. Left alone, it gives memory back to the system or not, depending on what lies above it, so
-that the same call has hundreds of page faults in one process and none in the next."""
+"""With these glibc keeps freed memory. By default it returns it to the system depending on what is allocated above it, so that
+the same call has hundreds of page faults in one process and none in the next."""
 
 LIBRARIES = (
     *("lstm-parity", "numpy", "pandas", "ml_dtypes", "torch", "cupy-cuda13x", "cupy-cuda12x"),
@@ -36,7 +36,7 @@ LIBRARIES = (
 )
 
 DEFAULT_CACHE_BYTES = 32 * 2**20
-"""Assumed size of the last-level cache where the system does not tell."""
+"""Assumed size of the last-level cache where it cannot be read."""
 L2_CACHE_SIZE = 38
 """CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE of the CUDA driver API, in bytes."""
 
@@ -50,7 +50,7 @@ def cpu_count() -> int:
 
 @contextmanager
 def worker_environment(threads: int) -> Iterator[None]:
-    """Within, started processes find the thread variables set to `threads`, and glibc's allocator held to one way."""
+    """Within, processes are started with THREAD_VARIABLES set to `threads`, and with ALLOCATOR_VARIABLES."""
     wanted = dict.fromkeys(THREAD_VARIABLES, str(threads)) | ALLOCATOR_VARIABLES
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
@@ -65,7 +65,7 @@ def worker_environment(threads: int) -> Iterator[None]:
 
 
 def cpu_name() -> str:
-    """The processor's name, or its architecture where the system tells no more."""
+    """The processor's name, or its architecture where the name is not known."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -76,7 +76,7 @@ def cpu_name() -> str:
 
 
 def memory_bytes() -> int | None:
-    """Memory that this process may use: the machine's, or less where a control group limits it; None where not known."""
+    """Memory that this process may use: the machine's, or the limit of its control group; None where not known."""
     sizes = []
     with suppress(AttributeError, ValueError, OSError):
         sizes.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -92,7 +92,7 @@ def memory_bytes() -> int | None:
 def cache_bytes(device: str) -> int:
     """Size of the last cache before the memory: of the machine's first core ("cpu"), or of its GPUs the largest ("cuda")."""
     if device == "cuda":
-        return max((_of_gpu(driver, gpu, L2_CACHE_SIZE) for driver, gpu in _gpus()), default=0) or DEFAULT_CACHE_BYTES
+        return max((_gpu_attribute(driver, gpu, L2_CACHE_SIZE) for driver, gpu in _gpus()), default=0) or DEFAULT_CACHE_BYTES
     sizes = []
     for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
         text = path.read_text().strip()
@@ -102,7 +102,7 @@ def cache_bytes(device: str) -> int:
 
 
 def oom_kills() -> int | None:
-    """How many processes the kernel has killed for want of memory since it started; None where it does not tell."""
+    """How many processes the kernel's out-of-memory killer has ended since the start; None where not known."""
     try:
         for line in Path("/proc/vmstat").read_text().splitlines():
             if line.startswith("oom_kill "):
@@ -113,7 +113,7 @@ def oom_kills() -> int | None:
 
 
 def busy_seconds() -> float | None:
-    """CPU seconds that all processes of the machine have used, those taken by a hypervisor included; None where not told."""
+    """CPU seconds of all processes of the machine, and those taken by a hypervisor; None where not known."""
     try:
         fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
     except OSError:
@@ -123,7 +123,7 @@ def busy_seconds() -> float | None:
 
 
 def process_seconds(pid: int) -> float:
-    """CPU seconds of a process and of those that it has started; 0 where the system does not tell."""
+    """CPU seconds of a process and its children; 0 where not known."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         children = [child for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
@@ -134,7 +134,7 @@ def process_seconds(pid: int) -> float:
 
 
 def gpu_names() -> list[str]:
-    """The NVIDIA GPUs that the driver lists, without loading a GPU library's Python package."""
+    """The NVIDIA GPUs by name, read from the driver without a Python package."""
     names = []
     for driver, device in _gpus():
         text = ctypes.create_string_buffer(128)
@@ -144,7 +144,7 @@ def gpu_names() -> list[str]:
 
 
 def _gpus() -> list[tuple[Any, ctypes.c_int]]:
-    """The CUDA driver and its handle of each GPU; none where there is no driver."""
+    """The CUDA driver and its handle of each GPU; empty without a driver."""
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
@@ -156,8 +156,8 @@ def _gpus() -> list[tuple[Any, ctypes.c_int]]:
     return [(driver, device) for k, device in enumerate(devices) if driver.cuDeviceGet(ctypes.byref(device), k) == 0]
 
 
-def _of_gpu(driver: Any, device: ctypes.c_int, attribute: int) -> int:
-    """An attribute of a GPU; 0 where the driver does not tell."""
+def _gpu_attribute(driver: Any, device: ctypes.c_int, attribute: int) -> int:
+    """An attribute of a GPU; 0 where not known."""
     value = ctypes.c_int()
     return value.value if driver.cuDeviceGetAttribute(ctypes.byref(value), attribute, device) == 0 else 0
 
@@ -180,7 +180,7 @@ def _library_versions() -> dict[str, str]:
 
 
 def fingerprint() -> dict[str, Any]:
-    """The machine as a nest of plain values: hardware, system, libraries, and the load of the last minute."""
+    """The machine as nested plain values: hardware, system, libraries, git commit, and the load of the last minute."""
     commit, changes = own_commit()
     return {
         "cpu": cpu_name(),

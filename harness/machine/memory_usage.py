@@ -1,4 +1,4 @@
-"""How much memory this process holds just now, read off several places, since none of them sees all of it."""
+"""Memory in use by this process, from several sources: none of them sees all of it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-PYTHON = "what Python and NumPy have asked for"
-"""To the byte, and nobody else's."""
-MALLOC = "what malloc has handed out"
-"""To the byte, by everybody who uses the C library's malloc: Python's larger objects too."""
-RESIDENT = "the process's own pages"
-"""Whatever it comes from, mapped memory too; but in pages, and some come only after a while."""
-DEVICE = "what is in use on the device"
-"""What the pools of CuPy and torch have handed out. Memory that a backend allocates past both is not seen."""
+PYTHON = "memory of Python and NumPy"
+"""To the byte, from tracemalloc."""
+MALLOC = "memory from malloc"
+"""To the byte, of every user of the C library's malloc, Python's larger objects included."""
+RESIDENT = "the process's anonymous pages"
+"""Memory from any source, mapped memory included; but in pages, some of which become resident late."""
+DEVICE = "memory in use on the device"
+"""From the pools of CuPy and torch. Memory that a backend allocates without them is not seen."""
 
 
 class _Mallinfo2(ctypes.Structure):
@@ -30,7 +30,7 @@ class _Mallinfo2(ctypes.Structure):
 
 
 def _malloc_bytes() -> Callable[[], int] | None:
-    """Reads glibc's own count, over all threads; None with another C library."""
+    """A function that reads glibc's own count over all threads; None with another C library."""
     try:
         mallinfo2 = ctypes.CDLL(None).mallinfo2
     except (OSError, AttributeError, TypeError):
@@ -45,7 +45,7 @@ def _malloc_bytes() -> Callable[[], int] | None:
 
 
 def _resident_bytes() -> int | None:
-    """Pages that no file backs, also those swapped out; None where the system does not tell."""
+    """Anonymous pages, also those swapped out; None where not known."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -55,7 +55,7 @@ def _resident_bytes() -> int | None:
 
 
 def _device_bytes() -> int | None:
-    """Bytes in use on the current device; None where neither library is there."""
+    """Bytes in use on the current device; None where neither library is imported."""
     found = None
     if (cupy := sys.modules.get("cupy")) is not None:
         with suppress(Exception):  # CuPy is imported, and there is no device
@@ -67,10 +67,10 @@ def _device_bytes() -> int | None:
 
 @contextmanager
 def meters() -> Iterator[Callable[[], dict[str, int]]]:
-    """Within, a call of what it gives reads every meter that there is: name -> bytes.
+    """Within, a call of the returned function reads all meters: name -> bytes.
 
-    Garbage is collected before each reading: what waits for the collector is held by nobody. What was there before is left out
-    of that: to look through all of a large process takes ten times as long as the calls in between.
+    Garbage is collected before each reading, among what was allocated within: a collection of everything in a large process
+    takes ten times as long as the calls in between.
     """
     tracing, malloc = tracemalloc.is_tracing(), _malloc_bytes()
     if not tracing:
@@ -97,7 +97,7 @@ def meters() -> Iterator[Callable[[], dict[str, int]]]:
 
 
 def reset_peak_memory() -> None:
-    """Start the count of this process's peak memory anew, where the system can."""
+    """Reset the count of this process's peak memory, where the system can."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:

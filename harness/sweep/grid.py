@@ -1,4 +1,4 @@
-"""A sweep as data: which cells, which backends, how long. From a preset, a TOML file, and words on the command line.
+"""A sweep as data: which cells, which backends, how long; from a preset or a TOML file, and the axes of the command line.
 
 A TOML file holds `title`, `backends`, `budget` (seconds of sampling a cell) and any number of [[grid]] tables; a grid's keys
 are the axes below, each with one value or a list, and its cells are all combinations. Axes left out have the value of `Cell`;
@@ -38,19 +38,18 @@ Axes = Mapping[str, Sequence[Any]]
 
 @dataclass(frozen=True)
 class Definition:
-    """A sweep that can be run: everything that decides what is measured. Two equal definitions may share a run.
-
-    named: whether the backends were named on the command line. digests: of the files that backends and weights come from.
-    """
+    """A sweep that can be run: everything that decides what is measured. A run can be resumed with an equal definition."""
 
     title: str
     cells: tuple[Cell, ...]
     backends: tuple[str, ...]
     named: bool
+    """Whether the backends were named by the caller, so that each of them must be able to run."""
     threads: int
     budget_s: float
     weights_file: str | None = None
     digests: tuple[tuple[str, str], ...] = ()
+    """(name, digest) of the files that backends and weights come from."""
 
     @property
     def baseline(self) -> str:
@@ -80,7 +79,7 @@ class Definition:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a TOML file says. budget_s: None where it says nothing of it."""
+    """The contents of a TOML file."""
 
     title: str
     backends: tuple[str, ...]
@@ -162,7 +161,7 @@ def _unknown(key: str, known: Sequence[str]) -> str:
 
 
 def _line(text: str, key: str, table: int | None) -> int:
-    """The line that says `key`, in the table-th [[grid]] (None: anywhere), counted from 1."""
+    """The number, from 1, of the line that sets `key` in the table-th [[grid]] (None: anywhere)."""
     seen = -1
     for number, line in enumerate(text.splitlines(), 1):
         bare = line.strip()
@@ -197,11 +196,11 @@ def axis_values(axis: str, values: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(values))
 
 
-def cells_of(grids: Sequence[Axes], words: Axes) -> tuple[Cell, ...]:
-    """All combinations of each grid's axes, `words` in place of the grids' own, each cell once, in order of the grids."""
+def cells_of(grids: Sequence[Axes], given: Axes) -> tuple[Cell, ...]:
+    """All combinations of each grid's axes, `given` in place of the grid's own; each cell once, in the order of the grids."""
     cells: dict[Cell, None] = {}
     for grid in grids:
-        axes = {**grid, **words}
+        axes = {**grid, **given}
         for values in itertools.product(*axes.values()):
             chosen = dict(zip(axes, values, strict=True))
             if chosen.get("input_size") == "hidden":
@@ -213,26 +212,26 @@ def cells_of(grids: Sequence[Axes], words: Axes) -> tuple[Cell, ...]:
     return tuple(cells)
 
 
-def in_place_of(title: str, words: Axes) -> str:
-    """The title of a sweep, some of whose axes were given other values: what stands before its colon, and these."""
-    said = [f"{axis} {', '.join(map(str, values))}" for axis, values in words.items()]
-    return f"{title.partition(':')[0]} with {'; '.join(said)}" if said else title
+def in_place_of(title: str, given: Axes) -> str:
+    """The title of a sweep with other values of some axes: what precedes its colon, and these values."""
+    changes = [f"{axis} {', '.join(map(str, values))}" for axis, values in given.items()]
+    return f"{title.partition(':')[0]} with {'; '.join(changes)}" if changes else title
 
 
-def with_weights(sweep: Sweep, words: Axes, model: Mapping[str, Any], name: str) -> tuple[Cell, ...]:
+def with_weights(sweep: Sweep, given: Axes, model: Mapping[str, Any], name: str) -> tuple[Cell, ...]:
     """The cells with the model's sizes in place of a preset's. Raises CallError for a size that contradicts the model.
 
-    model: MODEL_AXES -> value. What a preset says of sizes gives way; what the user said must agree.
+    model: MODEL_AXES -> value. It replaces the sizes of a preset; sizes that the user gave must agree.
     """
-    said = [words] if sweep.is_preset else [words, *sweep.grids]
-    for axes in said:
+    checked = [given] if sweep.is_preset else [given, *sweep.grids]
+    for axes in checked:
         for axis, values in axes.items():
             allowed = (model.get(axis), "hidden" if model["input_size"] == model["hidden_size"] else None)
             if axis in model and any(value not in allowed for value in values):
                 raise CallError(f"{axis} {', '.join(map(str, values))} contradicts {name}, which has {axis} {model[axis]}")
     grids = [{axis: values for axis, values in grid.items() if axis not in MODEL_AXES} for grid in sweep.grids]
-    words = {axis: values for axis, values in words.items() if axis not in MODEL_AXES}
-    cells = cells_of(grids, {**words, **{axis: (value,) for axis, value in model.items()}})
+    given = {axis: values for axis, values in given.items() if axis not in MODEL_AXES}
+    cells = cells_of(grids, {**given, **{axis: (value,) for axis, value in model.items()}})
     return tuple(replace(cell, weights=name) for cell in cells)
 
 

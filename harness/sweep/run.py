@@ -1,4 +1,4 @@
-"""A whole sweep: workers up, cells one after the other into the store, workers down."""
+"""A whole sweep: starts the workers, measures the cells one after the other, and stores each when it is finished."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ def run_sweep(
     resume: bool = False,
     weights: LSTMWeights | None = None,
 ) -> SweepResult:
-    """Measure every cell of the definition that its run does not hold yet.
+    """Measure every cell of the definition that its run does not have yet.
 
-    resume: go on with the newest run of the same definition and the same code; where there is none, start one. weights: those
+    resume: continue the newest run of the same definition and the same code, if there is one. weights: those
     of the weights file, in the file's dtype. Raises CallError for a backend named on the command line that cannot run here.
-    Cells that are too large are the caller's to refuse, before there is a store: see `refuse_too_large`.
+    The caller refuses cells that are too large before it makes a store, see `refuse_too_large`.
     """
     timer = PhaseTimer()
     machine = fingerprint()
-    run = _to_go_on_with(definition, store, machine, progress) if resume else None
+    run = _run_to_resume(definition, store, machine, progress) if resume else None
     done = store.finished_cells(run.run_id) if run is not None else set()
     if run is not None and len(done) == len(definition.cells):
         if run.finished_at is None:  # it was killed after its last cell
@@ -72,9 +72,9 @@ def run_sweep(
         progress.doing("starting backends")
         workers.start(all_needed=definition.named)
         devices = {p.device for p in workers.promises.values()}
-        # the same code in every run: its arrays may lie at the same places, too, and its time moves less from run to run
-        launches: dict[str, WorkerSpec] = {device: WorkerSpec(CONTROLS[device], layout=0) for device in sorted(devices)}
-        controls = Workers(launches, definition.threads, timer)
+        # the control is the same in every run, so its arrays get the same layout, too: its time then varies less between runs
+        specs: dict[str, WorkerSpec] = {device: WorkerSpec(CONTROLS[device], layout=0) for device in sorted(devices)}
+        controls = Workers(specs, definition.threads, timer)
         stack.callback(controls.close)
         controls.start(all_needed=False)
         if run is None:
@@ -84,7 +84,7 @@ def run_sweep(
         cuda = "cuda" in devices
         measure_again = partial(_measure_peaks, store, run.machine_id, definition.threads, cuda)
         if not peaks or (cuda and not any(device in machine["gpu"] for device, _ in peaks)):
-            progress.doing("measuring what this machine can do at best")
+            progress.doing("measuring the peaks of this machine")
             with timer.measure("peaks"):
                 measure_again(peaks)
         context = CellContext(
@@ -119,18 +119,16 @@ def run_sweep(
     return SweepResult(run.run_id, store.path, store.statuses(run.run_id), summary, interrupted)
 
 
-def _to_go_on_with(definition: Definition, store: Store, machine: dict[str, Any], progress: Progress) -> Run | None:
-    """The newest run of the definition on this machine, if it is of the code that lies here now; says where there is none."""
+def _run_to_resume(definition: Definition, store: Store, machine: dict[str, Any], progress: Progress) -> Run | None:
+    """The newest run of the definition on this machine, if it is of the present code; else None, with a message."""
     run = store.newest_run(definition.hash(), machine_id(machine))
     if run is None:
-        progress.note(f"nothing to resume: {store.path} holds no run of this sweep on this machine, so a new one begins")
+        progress.note(f"nothing to resume: {store.path} has no run of this sweep on this machine, so a new one begins")
         return None
     then = json.loads(run.fingerprint)
     if any(then.get(name) != machine[name] for name in ("git_commit", "git_changes")):
         was = describe_commit(then) or "code in no commit"
-        progress.note(
-            f"run {run.run_id} is of {was}, and what is still to be measured would be of other code: a new one begins"
-        )
+        progress.note(f"run {run.run_id} is of {was}, not of the present code: a new one begins")
         return None
     return run
 
@@ -138,13 +136,13 @@ def _to_go_on_with(definition: Definition, store: Store, machine: dict[str, Any]
 def _floor(
     definition: Definition, promises: Mapping[str, Capabilities], peaks: Peaks, cell: int, backend: str, device: str
 ) -> float | None:
-    """The floor of a row by the best peaks of now: they may have been measured anew after the row."""
+    """The floor of a row by the best peaks, which may have been measured after the row."""
     kind = promises[backend].device if backend in promises else "cpu"
     return floor(definition.cells[cell], device, kind, peaks)
 
 
 def _measure_peaks(store: Store, machine: str, threads: int, cuda: bool, peaks: Peaks) -> Peaks:
-    """Measure, keep what is better than before in the store and in `peaks`, and return the best of all."""
+    """Measure the peaks, keep the better ones in the store and in `peaks`, and return the best."""
     store.add_peaks(machine, threads, measure_peaks(threads, cuda=cuda))
     peaks.update(store.peaks(machine, threads))
     return peaks
@@ -165,7 +163,7 @@ def _new_run(definition: Definition, machine: dict[str, Any], command: str) -> R
 
 
 def _weights_loader(weights: LSTMWeights | None) -> Callable[[Cell, int], LSTMWeights]:
-    """What the parent checks against: a cell's drawn weights, or the file's in the cell's precision."""
+    """The weights that results are checked against: drawn ones, or the file's in the cell's precision."""
     if weights is None:
         return drawn_weights
     return lambda cell, _: weights.astype(cell.spec.dtype)

@@ -7,7 +7,7 @@ import pytest
 
 from lstm_parity.backends.cupy_raw.emulator.compiler import compiler
 from lstm_parity.harness.machine import gpu as module
-from lstm_parity.harness.machine.gpu import DISTURBING, GPUState, gpu_state, throttle_words, why_disturbed
+from lstm_parity.harness.machine.gpu import DISTURBING, GPUState, describe_throttling, gpu_state, why_disturbed
 
 NVML = r"""
 #include <cstring>
@@ -172,10 +172,10 @@ def test_where_there_is_no_driver_nothing_is_said(driver, libraries, monkeypatch
 
 
 def test_reasons_in_words():
-    assert throttle_words(0) == "nothing"
-    assert throttle_words(0x4) == "the power limit"
-    assert throttle_words(0x8 | 0x40) == "the hardware's slowdown, heat (hardware)"
-    assert throttle_words(0x1000 | 0x20) == "heat (software), reason 0x1000"
+    assert describe_throttling(0) == "nothing"
+    assert describe_throttling(0x4) == "the power limit"
+    assert describe_throttling(0x8 | 0x40) == "the hardware's slowdown, heat (hardware)"
+    assert describe_throttling(0x1000 | 0x20) == "heat (software), reason 0x1000"
 
 
 @pytest.mark.parametrize(
@@ -189,11 +189,11 @@ def test_reasons_in_words():
         (1980, 0x4, 1980, None),
         (2000, 0x102, 1980, None),
         (300, 0x1, 1980, None),
-        (1980, 0x8, 1980, "the GPU's clock was held down by the hardware's slowdown"),
-        (1980, 0x20 | 0x4, None, "the GPU's clock was held down by heat (software)"),
-        (1980, 0x40, 1980, "the GPU's clock was held down by heat (hardware)"),
-        (1980, 0x80, 1980, "the GPU's clock was held down by the power supply"),
-        (None, 0x80, 1980, "the GPU's clock was held down by the power supply"),
+        (1980, 0x8, 1980, "the GPU's clock was reduced by the hardware's slowdown"),
+        (1980, 0x20 | 0x4, None, "the GPU's clock was reduced by heat (software)"),
+        (1980, 0x40, 1980, "the GPU's clock was reduced by heat (hardware)"),
+        (1980, 0x80, 1980, "the GPU's clock was reduced by the power supply"),
+        (None, 0x80, 1980, "the GPU's clock was reduced by the power supply"),
         (None, None, 1980, None),
         (1000, None, 1980, "the GPU's clock was at 1000 MHz, after 1980 MHz in this cell"),
     ],

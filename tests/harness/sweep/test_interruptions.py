@@ -85,7 +85,7 @@ def pytest_generate_tests(metafunc):
 
 
 def to_be_killed(bench):
-    sweep = bench.tiny(["numpy", bench.file("a b'c.py", NUMPY) + ":X"], steps=STEPS)
+    sweep = bench.tiny(["numpy", bench.file("a b'c.py", NUMPY) + ":X"], steps=STEPS, budget=0.1)
     return "sweep", sweep, "--store", bench.store, "--resume"
 
 
@@ -250,7 +250,7 @@ def test_kill_9_of_a_worker_in_a_call(bench):
 def test_kill_9_of_a_worker_at_any_moment(bench):
     """In a cell it costs its row the time; between two cells another worker takes its place, and nothing is lost."""
     other = bench.file("other.py", NUMPY) + ":X"
-    process = bench.start("sweep", bench.tiny(["numpy", other], steps=STEPS, budget=0.2), "--store", bench.store)
+    process = bench.start("sweep", bench.tiny(["numpy", other], steps=STEPS, budget=0.3), "--store", bench.store)
     wait_for_cells(bench, process, 1)
     for victim in workers(bench, process.pid):
         os.kill(victim, signal.SIGKILL)
@@ -264,14 +264,19 @@ def test_kill_9_of_a_worker_at_any_moment(bench):
     assert none_left(bench)
 
 
-CELLS = 12
-FULL = """
+CELLS = 10
+SAME_SIZE = """
 import lstm_parity.harness.store as s
+add = s.Store._add_samples
+s.Store._add_samples = lambda self, table, own, samples: add(self, table, own, (list(samples) * 100)[:100])
+"""
+"""Every cell takes the same room, however many samples it has."""
+FULL = """
 was = s.Store._open
 def small(self, create):
     was(self, create)
     (pages,) = self._db.execute("PRAGMA page_count").fetchone()
-    self._db.execute(f"PRAGMA max_page_count = {pages + 1}")
+    self._db.execute(f"PRAGMA max_page_count = {pages + 12}")
 s.Store._open = small
 """
 
@@ -279,7 +284,7 @@ s.Store._open = small
 def test_a_full_disk_is_one_line_and_loses_nothing(bench):
     sweep = bench.tiny(steps=range(2, 2 + CELLS), budget=0.02)
     words = ("sweep", sweep, "--store", bench.store)
-    done = bench.run(*words, patch=FULL)
+    done = bench.run(*words, patch=SAME_SIZE + FULL)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.strip().splitlines()[-1].endswith("s.sqlite has no room: the disk is full; what was finished is kept")
@@ -311,9 +316,9 @@ def small_disk(tmp_path):
 def test_a_small_file_system_that_runs_full(bench, small_disk):
     bench.store = Path(shutil.copy(bench.store, small_disk))
     fill(small_disk)
-    (small_disk / "filler").write_bytes(b"x" * ((small_disk / "filler").stat().st_size - 20_000))
+    (small_disk / "filler").write_bytes(b"x" * ((small_disk / "filler").stat().st_size - 80_000))
     words = ("sweep", bench.tiny(steps=range(2, 2 + CELLS), budget=0.02), "--store", bench.store)
-    done = bench.run(*words)
+    done = bench.run(*words, patch=SAME_SIZE)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert "the disk is full" in done.stderr.strip().splitlines()[-1]
@@ -472,7 +477,7 @@ def test_resume_continues_only_the_same_code(bench):
     patch = "import lstm_parity.harness.machine.host as m\nm.own_commit = lambda: ('0123456789abcdef', 'changed')"
     other = bench.run(*words, patch=patch)
     assert other.stderr.startswith("run ")
-    assert "and what is still to be measured would be of other code: a new one begins" in other.stderr
+    assert "not of the present code: a new one begins" in other.stderr
     assert "commit 0123456789, with uncommitted changes" in bench.run("runs", "--store", bench.store).stdout
     assert len({row["run_id"] for row in bench.rows()}) == 2
 
