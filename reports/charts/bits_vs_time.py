@@ -13,7 +13,7 @@ from lstm_parity.harness.text import significant
 
 from ..findings import Findings
 from ..tables import MAX_ROWS, Table
-from .chart import Chart, Column, Feed, backend_encodings, chart, finish, time_axis, time_text
+from .chart import Chart, Feed, backend_encodings, chart, columns, finish, time_axis, time_text
 
 _KEY = (
     "Higher is more precise, further left is faster; the dotted line joins the points that no other one beats in both. "
@@ -75,14 +75,7 @@ def bits_vs_time(found: Findings) -> list[Chart]:
         feeds={"rows": Feed("cells", cells, ("steps", "batch"), all_precisions=True)},
         captions=captions,
         key=_KEY,
-        columns=(
-            Column("backend", "backend"),
-            Column("precision", "precision"),
-            Column("time", "time per call", "duration"),
-            Column("bits", "effective bits"),
-            Column("bound", "error / bound"),
-            Column("status", "status"),
-        ),
+        columns=columns("backend", "precision", "time", "bits", "bound", "status"),
         tables=(_table(found, summaries),),
     )
     return [shown]

@@ -59,6 +59,33 @@ class Column:
     """Of numbers; text is shown as it is."""
 
 
+_COLUMNS = {
+    column.field: column
+    for column in (
+        Column("steps", "sequence length"),
+        Column("batch", "batch size"),
+        Column("time", "time per call", "duration"),
+        Column("bits", "effective bits"),
+        Column("bound", "error / bound"),
+        Column("reached", "floor reached", "percent"),
+        Column("floor", "floor", "duration"),
+        Column("step_time", "time per step", "duration"),
+        Column("flops", "operations"),
+        Column("speed", "operations a second"),
+    )
+}
+
+
+def columns(*fields: str | Column) -> tuple[Column, ...]:
+    """The columns of these fields, whose heading is the usual one or else the field itself."""
+    return tuple(f if isinstance(f, Column) else _COLUMNS.get(f, Column(f, f)) for f in fields)
+
+
+def interval(kind: Literal["number", "duration"] = "number") -> tuple[Column, Column]:
+    """The columns of the two ends of a 95% interval."""
+    return Column("low", "from", kind), Column("high", "to", kind)
+
+
 @dataclass(frozen=True, eq=False)
 class Chart:
     """A chart: its data, its picture and its caption."""
@@ -155,6 +182,11 @@ def filled(one: Chart, data: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
         values = {name: sorted({r[of] for r in records["rows"]}) for name, of in one.unique_values.items()}
         spec["params"] = [{**p, "value": values[p["name"]]} if p["name"] in values else p for p in spec["params"]]
     return spec
+
+
+def size_tooltips() -> list[alt.Tooltip]:
+    """Sequence length and batch size of the mark under the pointer."""
+    return [alt.Tooltip(f"{c.field}:Q", title=c.heading, format=",") for c in columns("steps", "batch")]
 
 
 def by_backend(view: View, looks: Sequence[Any]) -> alt.Scale:

@@ -11,7 +11,7 @@ from ..data import parts_by, row_of_max
 from ..findings import Findings
 from ..labels import cells as cells_text
 from ..labels import listed
-from .chart import ALARM, COLOURS, Chart, Column, Feed, by_backend, chart, finish, log_axis
+from .chart import ALARM, COLOURS, Chart, Feed, by_backend, chart, columns, finish, log_axis, size_tooltips
 
 LABEL_ROOM = 30
 """The axis extends to here where labels are at its end, so that they do not cover the limit."""
@@ -37,8 +37,7 @@ def error_over_bound(found: Findings) -> list[Chart]:
     )
     tooltip = [
         alt.Tooltip("backend:N"),
-        alt.Tooltip("steps:Q", title="sequence length", format=","),
-        alt.Tooltip("batch:Q", title="batch size", format=","),
+        *size_tooltips(),
         alt.Tooltip("number:N", title="error / bound"),
         alt.Tooltip("status:N"),
         alt.Tooltip("reason:N"),
@@ -73,15 +72,7 @@ def error_over_bound(found: Findings) -> list[Chart]:
         captions={key: _caption(part) for key, part in parts_by(known, "group")},
         key="1 is the limit; the reason of each WRONG or SUSPECT row is in the table and in its tooltip.",
         line_height=("backend", 36),
-        columns=(
-            Column("backend", "backend"),
-            Column("steps", "sequence length"),
-            Column("batch", "batch size"),
-            Column("status", "status"),
-            Column("bound", "error / bound"),
-            Column("bits", "effective bits"),
-            Column("reason", "reason"),
-        ),
+        columns=columns("backend", "steps", "batch", "status", "bound", "bits", "reason"),
     )
     return [shown]
 

@@ -13,7 +13,7 @@ from ..findings import Findings
 from ..history import MAX_RUNS, History, listed_runs
 from ..tables import Table
 from ..view import View
-from .chart import Chart, Column, Feed, backend_encodings, chart, dash, finish, log_axis
+from .chart import Chart, Column, Feed, backend_encodings, chart, columns, dash, finish, interval, log_axis
 
 MAX_LINES = 100
 _SHAKY = ("unstable", "then_unstable")
@@ -58,15 +58,7 @@ def history(found: Findings) -> list[Chart]:
         feeds={"rows": Feed("history", past.table, ("steps", "batch"))},
         captions={key: _caption(part, found.baseline) for key, part in parts_by(past.moves, "group")},
         key=_KEY,
-        columns=(
-            Column("run", "run"),
-            Column("backend", "backend"),
-            Column("steps", "sequence length"),
-            Column("batch", "batch size"),
-            Column("ratio", "time over the baseline's"),
-            Column("low", "from"),
-            Column("high", "to"),
-        ),
+        columns=columns("run", "backend", "steps", "batch", Column("ratio", "time over the baseline's"), *interval()),
         wide=True,
         tables=(moves_table(past, found.view, found.baseline),),
     )

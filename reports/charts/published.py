@@ -13,7 +13,7 @@ from lstm_parity.harness.text import duration, significant
 from ..findings import Findings
 from ..labels import listed
 from ..tables import Table
-from .chart import Chart, Column, Feed, backend_encodings, chart, finish, time_axis, time_range, time_text
+from .chart import Chart, Column, Feed, backend_encodings, chart, columns, finish, interval, time_axis, time_range, time_text
 
 PROBLEM = ("precision", "mode", "num_layers", "sequence_length", "batch_size", "input_size", "hidden_size")
 MAX_PROBLEMS = 24
@@ -58,15 +58,14 @@ def published(found: Findings) -> list[Chart]:
         captions={(0,): _caption(table)},
         key=_key(table),
         line_height=("problem", 40),
-        columns=(
-            Column("problem", "problem"),
+        columns=columns(
+            "problem",
             Column("kind", "whose"),
             Column("who", "implementation, hardware"),
-            Column("time", "time per call", "duration"),
-            Column("low", "from", "duration"),
-            Column("high", "to", "duration"),
+            "time",
+            *interval("duration"),
             Column("work", "is it the same work?"),
-            Column("source", "source"),
+            "source",
         ),
         wide=True,
         tables=(published_lines(table),),

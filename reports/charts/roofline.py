@@ -13,7 +13,7 @@ from lstm_parity.harness.text import rate, significant
 from ..data import parts_by, row_of_max
 from ..findings import Findings
 from ..view import View
-from .chart import Chart, Column, Feed, backend_encodings, chart, finish, log_axis, time_text
+from .chart import Chart, Feed, backend_encodings, chart, columns, finish, log_axis, size_tooltips, time_text
 
 _COLUMNS = ("group", "kind", "roof", "x", "y")
 _PRODUCT, _COPY = "matrix product", "copy"
@@ -52,8 +52,7 @@ def roofline(found: Findings) -> list[Chart]:
             y=y,
             tooltip=[
                 alt.Tooltip("backend:N"),
-                alt.Tooltip("steps:Q", title="sequence length", format=","),
-                alt.Tooltip("batch:Q", title="batch size", format=","),
+                *size_tooltips(),
                 alt.Tooltip("rate:N", title="speed"),
                 alt.Tooltip("median:N", title="median time"),
                 alt.Tooltip("reached:N", title="floor reached"),
@@ -74,16 +73,7 @@ def roofline(found: Findings) -> list[Chart]:
         feeds={"rows": Feed("cells", cells), "roofs": Feed("roofs", roofs)},
         captions={key: _caption(part, roofs[roofs["group"] == key[0]]) for key, part in parts_by(known, "group")},
         key=_KEY,
-        columns=(
-            Column("backend", "backend"),
-            Column("steps", "sequence length"),
-            Column("batch", "batch size"),
-            Column("flops", "operations"),
-            Column("bytes", "bytes"),
-            Column("time", "time per call", "duration"),
-            Column("speed", "operations a second"),
-            Column("reached", "floor reached", "percent"),
-        ),
+        columns=columns("backend", "steps", "batch", "flops", "bytes", "time", "speed", "reached"),
         wide=True,
     )
     return [shown]

@@ -14,7 +14,7 @@ from ..findings import SIZES, Findings, plain
 from ..labels import cells
 from ..ratios import with_baseline
 from ..view import View
-from .chart import Chart, Column, Feed, chart, finish
+from .chart import Chart, Column, Feed, chart, columns, finish, interval, size_tooltips
 
 MAX_RATIOS = 30_000
 """With no more ratios than this, those over every backend are computed and shown, else those over the baseline alone."""
@@ -59,8 +59,7 @@ def speed_up(found: Findings) -> list[Chart]:
             tooltip=[
                 alt.Tooltip("backend:N"),
                 alt.Tooltip("base:N", title="against"),
-                alt.Tooltip("steps:Q", title="sequence length", format=","),
-                alt.Tooltip("batch:Q", title="batch size", format=","),
+                *size_tooltips(),
                 alt.Tooltip("speed:N", title="speed, 95% interval"),
                 alt.Tooltip("status:N"),
             ],
@@ -92,15 +91,8 @@ def speed_up(found: Findings) -> list[Chart]:
         start=_start(found, ratios),
         pictured=_pictured(found, ratios),
         line_height=("batch", 32),
-        columns=(
-            Column("backend", "backend"),
-            Column("base", "against"),
-            Column("steps", "sequence length"),
-            Column("batch", "batch size"),
-            Column("ratio", "time over its time"),
-            Column("low", "from"),
-            Column("high", "to"),
-            Column("status", "status"),
+        columns=columns(
+            "backend", Column("base", "against"), "steps", "batch", Column("ratio", "time over its time"), *interval(), "status"
         ),
         wide=True,
     )

@@ -15,12 +15,14 @@ from ..wins import ALONE, WIN
 from .chart import (
     ALARM,
     Chart,
-    Column,
     Feed,
     backend_encodings,
     chart,
+    columns,
     dash,
     finish,
+    interval,
+    size_tooltips,
     sizes_axis,
     time_axis,
     time_range,
@@ -66,8 +68,7 @@ def _chart(found: Findings, axis: str, *, per_step: bool) -> Chart:
     )
     tooltip = [
         alt.Tooltip("backend:N"),
-        alt.Tooltip("steps:Q", title="sequence length", format=","),
-        alt.Tooltip("batch:Q", title="batch size", format=","),
+        *size_tooltips(),
         alt.Tooltip("text:N", title=f"median {what}"),
         alt.Tooltip("interval:N", title="95% interval"),
         alt.Tooltip("reached:N", title="floor reached"),
@@ -98,21 +99,11 @@ def _chart(found: Findings, axis: str, *, per_step: bool) -> Chart:
         captions=_captions(found, axis, held),
         captioned_by=(held,),
         key=_KEY,
-        columns=(
-            Column("backend", "backend"),
-            Column("steps", "sequence length"),
-            Column("batch", "batch size"),
-            Column("status", "status"),
-            Column("time", "time per call", "duration"),
-            Column("low", "from", "duration"),
-            Column("high", "to", "duration"),
-            Column("step_time", "time per step", "duration"),
-            Column("floor", "floor", "duration"),
-            Column("reached", "floor reached", "percent"),
-            Column("reason", "reason"),
+        columns=columns(
+            "backend", "steps", "batch", "status", "time", *interval("duration"), "step_time", "floor", "reached", "reason"
         ),
         unique_values={"sizes": axis},
-    )  # fmt: skip
+    )
 
 
 def _crosses(labelled: alt.Chart, x: alt.X) -> list[alt.Chart]:

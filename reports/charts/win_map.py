@@ -15,7 +15,7 @@ from ..labels import cells
 from ..tables import MAX_ROWS, Table
 from ..view import LETTERS
 from ..wins import ALONE, TIE, UNDECIDED, WIN, with_warning
-from .chart import COLOURS, NEUTRAL, Chart, Column, Feed, by_backend, chart, finish, legend_columns
+from .chart import COLOURS, NEUTRAL, Chart, Column, Feed, by_backend, chart, columns, finish, legend_columns, size_tooltips
 
 INKS = {c: "#ffffff" if c in ("#0072B2", "#8C6D31") else "#000000" for c in COLOURS}
 """Readable text on each colour (contrast at least 4.5 to 1)."""
@@ -65,8 +65,7 @@ def win_map(found: Findings) -> list[Chart]:
         ink="datum.outcome == 'win' || datum.outcome == 'alone' ? inks[indexof(names, datum.fastest)] : '#000000'",
     )
     tooltip = [
-        alt.Tooltip("steps:Q", title="sequence length", format=","),
-        alt.Tooltip("batch:Q", title="batch size", format=","),
+        *size_tooltips(),
         alt.Tooltip("lead:N", title="speed, 95% interval"),
         alt.Tooltip("doubt:N", title="UNSTABLE times"),
     ]
@@ -117,11 +116,11 @@ def win_map(found: Findings) -> list[Chart]:
         captions={key: _caption(part) for key, part in parts_by(wins, "group")},
         key=_KEY,
         line_height=("batch", 40),
-        columns=(
-            Column("steps", "sequence length"),
-            Column("batch", "batch size"),
-            Column("outcome", "outcome"),
-            Column("fastest", "fastest"),
+        columns=columns(
+            "steps",
+            "batch",
+            "outcome",
+            "fastest",
             Column("rival", "next"),
             Column("margin", "next / fastest"),
             Column("margin_low", "from"),
