@@ -228,7 +228,7 @@ def test_the_newest_verdict_of_this_machine_counts(rich):
     }
     table = suite.suite_table(list(dict.fromkeys(rich.rows["backend"])), found, suite.Commands("s.sqlite"), "other").cells
     assert table["verdict"].tolist() == ["PASS", "FAIL", "UNVERIFIED", "UNVERIFIED", "UNVERIFIED", "UNVERIFIED"]
-    assert "lstm-parity verify torch-cudnn --store s.sqlite" in table["reason"][2]
+    assert "lstm-parity verify torch-cudnn --store s.sqlite" in table["details"][2]
     assert "other commit 0123abc" in table["date"][0]
 
 
