@@ -350,7 +350,7 @@ class Store:
         """The run of that id or name, the only one whose id begins so, or the newest. Raises CallError that lists the runs."""
         runs = self.runs()
         if not runs:
-            raise CallError(f"{self.path} holds no runs; `lstm-parity sweep` makes one")
+            raise CallError(f"{self.path} has no runs; `lstm-parity sweep` makes one")
         if text == NEWEST:
             return runs[0]
         found = [run for run in runs if text in (run.run_id, run.name)]

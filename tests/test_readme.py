@@ -173,7 +173,7 @@ def shape(line):
 
 
 def runnable():
-    lines = [line for line in commands() if not any(re.search(rf"(^| |\w){re.escape(part)}", line) for part in NOT_RUN)]
+    lines = [line for line in commands() if not any(re.search(rf"(^|[ \w.]){re.escape(part)}", line) for part in NOT_RUN)]
     return list({shape(line): line for line in lines}.values())
 
 
@@ -189,6 +189,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(lstm_parity.harness.compare.duel, "measure_peaks", lambda threads, cuda: {})
     monkeypatch.setattr(lstm_parity.harness.compare.duel, "ROUNDS", 2)
     (tmp_path / "my_lstm.py").write_text(block("import numpy as np", "return y, LSTMState(h[None], c[None])"))
+    (tmp_path / "known.toml").write_text('["my_lstm.py:MyLSTM"]\nrow-of-nan = "NaN spreads"\n')
     (tmp_path / "mine.toml").write_text(block('title = "narrow and wide"', 'launch = "call"'))
     for number, name in enumerate(("lstm-parity.sqlite", "main.sqlite")):
         run = replace(RUN, run_id=f"2026010{number + 1}T000000-aaaaaa", name="before-the-rewrite")

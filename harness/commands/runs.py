@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CallError, check_writable
-from ..text import describe_commit, describe_machine, timestamp
+from ..text import count_of, describe_commit, describe_machine, timestamp
 from .options import DEFAULT_STORE, add_store
 from .parser import Parser
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ..store import Store
 
 ID = re.compile(r"\d+(T(\d+(-[0-9a-f]*)?)?)?")
-"""What a run's id looks like, or its beginning: such a name would hide a run."""
-LONGEST_NAME = 100
+"""A run's id or the beginning of one; a name of this form would hide a run."""
+MAX_NAME_LENGTH = 100
 SUFFIXES = (".sqlite", ".csv", ".parquet")
 
 
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def described(store: Store, run: Run) -> dict[str, Any]:
-    """A run for programs. finished_at: None where it was not finished; cells: how many it was to measure, and has."""
+    """A run as plain values. finished_at: None if unfinished; cells: of its definition; cells_done: those measured."""
     definition, machine = json.loads(run.definition), json.loads(run.fingerprint)
     return {
         "run_id": run.run_id,
@@ -95,9 +95,9 @@ def as_json(store: Store) -> str:
 
 
 def as_text(store: Store) -> str:
-    """All runs for a person, the newest first."""
+    """All runs, the newest first, a paragraph each."""
     found = [described(store, run) for run in store.runs()]
-    return "\n".join(map(_paragraph, found)) or f"{store.path} holds no runs; `lstm-parity sweep` makes one"
+    return "\n".join(map(_paragraph, found)) or f"{store.path} has no runs; `lstm-parity sweep` makes one"
 
 
 def _paragraph(run: dict[str, Any]) -> str:
@@ -117,29 +117,33 @@ def _paragraph(run: dict[str, Any]) -> str:
 
 
 def rename(store: Store, text: str, name: str | None) -> str:
-    """Name a run, or take its name away (None); says so. Raises CallError for a name that would not find it alone."""
+    """Name a run, or remove its name (None); returns a message. Raises CallError for a name that is invalid or taken."""
     from ..store import NEWEST
 
     run = store.find_run(text)
     if name is not None:
-        if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
-            raise CallError(f"{name!r} is no name: one is printable, on one line, of at most {LONGEST_NAME} characters")
+        if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > MAX_NAME_LENGTH:
+            raise CallError(
+                f"{name!r} is not a valid name, which is one printable line of at most {MAX_NAME_LENGTH} characters"
+            )
         if name == NEWEST or ID.fullmatch(name):
-            raise CallError(f"{name!r} is no name: it looks like a run's id, or like the word {NEWEST!r}; choose another")
+            raise CallError(f"{name!r} is not a valid name: it could be a run's id or the word {NEWEST!r}; choose another")
         if "#" in name:
-            raise CallError(f"{name!r} is no name: STORE#RUN is how a run of a store is named, so leave out the #")
+            raise CallError(f"{name!r} is not a valid name: # separates a store from a run; leave it out")
         taken = next((other for other in store.runs() if other.name == name and other.run_id != run.run_id), None)
         if taken is not None:
-            raise CallError(f"{name!r} is the name of run {taken.run_id}; choose another, or take it away there with --clear")
+            raise CallError(
+                f"{name!r} is the name of run {taken.run_id}; choose another, or remove it from that run with --clear"
+            )
     store.name_run(run.run_id, name)
-    before = f", no longer {run.name}" if run.name not in (None, name) else ""
-    return f"run {run.run_id} has no name any more" if name is None else f"run {run.run_id} is called {name}{before}"
+    before = f", before {run.name}" if run.name not in (None, name) else ""
+    return f"run {run.run_id} has no name now" if name is None else f"run {run.run_id} is called {name}{before}"
 
 
 def export(store: Store, text: str, target: Path) -> str:
-    """Write a run to a file, whose suffix says how: a store of its own, or its rows; says what is there.
+    """Write a run to a new file whose suffix gives the format (a store, or the rows); returns a message.
 
-    Raises CallError for another suffix and for a file that is there already; a file that was begun is taken away again.
+    Raises CallError for another suffix and for a file that exists. After a failure no file is left.
     """
     write: dict[str, Callable[[Run], None]] = {
         ".sqlite": lambda run: _to_store(store, run, target),
@@ -151,16 +155,16 @@ def export(store: Store, text: str, target: Path) -> str:
     check_writable("FILE", target)
     run = store.find_run(text)
     try:
-        target.open("xb").close()  # claimed, so that no other file is ever written over
+        target.open("xb").close()  # created first, so that no existing file is overwritten
     except FileExistsError:
-        raise CallError(f"{target} is there already; choose another name, or take it away first") from None
+        raise CallError(f"{target} already exists; choose another name, or delete it first") from None
     try:
         write[target.suffix](run)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
     count = sum(store.statuses(run.run_id).values())
-    return f"{target}: run {run.run_id}, {count} row{'s' * (count != 1)}"
+    return f"{target}: run {run.run_id}, {count_of(count, 'row')}"
 
 
 def _to_store(store: Store, run: Run, target: Path) -> None:
@@ -171,15 +175,15 @@ def _to_store(store: Store, run: Run, target: Path) -> None:
 
 
 def delete(store: Store, texts: Sequence[str], *, unfinished: bool) -> str:
-    """Delete runs, all of them or none; says which, and whether the file has become smaller.
+    """Delete runs, all of them or none; returns a message with the file's size.
 
-    unfinished: also those that are not finished. Raises CallError for one of these otherwise.
+    unfinished: delete unfinished runs too. Raises CallError for one of these otherwise.
     """
     runs = list({run.run_id: run for run in map(store.find_run, texts)}.values())
     if not unfinished and (open_run := next((run for run in runs if run.finished_at is None), None)):
         raise CallError(
-            f"run {open_run.run_id} is not finished: a sweep may be at work on it, and --resume can go on with it; "
-            "--unfinished deletes it all the same"
+            f"run {open_run.run_id} is not finished: a sweep may still be running, and --resume can continue it; "
+            "--unfinished deletes it nevertheless"
         )
     counts = {run.run_id: sum(store.statuses(run.run_id).values()) for run in runs}
     before = store.path.stat().st_size
@@ -188,7 +192,7 @@ def delete(store: Store, texts: Sequence[str], *, unfinished: bool) -> str:
     try:
         store.shrink()
     except CallError as error:
-        lines.append(f"the file stays as large as it was: {error}")
+        lines.append(f"the file keeps its size: {error}")
     else:
         lines.append(f"{store.path}: {before:,} bytes before, {store.path.stat().st_size:,} now")
     return "\n".join(lines)

@@ -117,9 +117,9 @@ def test_a_store_without_runs_is_listed_and_holds_none(tmp_path, monkeypatch, ca
     monkeypatch.chdir(tmp_path)
     assert "no store at" in refused(capsys)
     Store(tmp_path / "lstm-parity.sqlite", create=True).close()
-    assert "holds no runs" in said(capsys)
+    assert "has no runs" in said(capsys)
     assert json.loads(said(capsys, "--json"))["runs"] == []
-    assert "holds no runs" in refused(capsys, "delete", "newest")
+    assert "has no runs" in refused(capsys, "delete", "newest")
 
 
 def test_a_run_is_found_by_its_id_the_beginning_of_it_its_name_and_its_age(path):
@@ -171,12 +171,12 @@ def test_naming(path, capsys):
         "20991231T000000-ffffff",
         "a#b",
     ):
-        assert "is no name" in refused(capsys, "name", OLD, name)
+        assert "is not a valid name" in refused(capsys, "name", OLD, name)
     for words in (["name", OLD], ["name", OLD, "b", "--clear"], ["--json", "name", OLD, "b"]):
         refused(capsys, *words)
     said(capsys, "name", "tuned", "--clear")
     said(capsys, "name", OLD, "1st try")
-    assert "is called 2nd try, no longer 1st try" in said(capsys, "name", OLD, "2nd try")
+    assert "is called 2nd try, before 1st try" in said(capsys, "name", OLD, "2nd try")
     said(capsys, "name", OLD, "2nd try, 2.0")
     with Store(path) as store:
         assert {run.run_id: run.name for run in store.runs()} == {OTHER: None, NEW: None, OLD: "2nd try, 2.0"}
@@ -204,7 +204,7 @@ def test_what_is_exported_can_be_read(path, capsys, suffix):
     pd.testing.assert_frame_equal(found, expected, check_exact=True)
     assert expected["bias"].dtype == bool
     there = target.read_bytes()
-    assert "is there already" in refused(capsys, "export", NEW, target.name)
+    assert "already exists" in refused(capsys, "export", NEW, target.name)
     assert target.read_bytes() == there
 
 
@@ -286,12 +286,12 @@ def test_a_store_in_use_is_not_changed(path, capsys, monkeypatch):
     assert contents(path) == before
 
 
-def test_a_file_that_cannot_shrink_now_is_said_to_stay_as_large(path, capsys, monkeypatch):
+def test_a_file_that_cannot_shrink_keeps_its_size(path, capsys, monkeypatch):
     def busy(_):
         raise CallError("it is in use")
 
     monkeypatch.setattr(Store, "shrink", busy)
-    assert "the file stays as large as it was: it is in use" in said(capsys, "delete", OLD)
+    assert "the file keeps its size: it is in use" in said(capsys, "delete", OLD)
     assert OLD not in said(capsys)
 
 
