@@ -175,7 +175,7 @@ def test_two_sweeps_are_compared(bench, monkeypatch, capsys):
     assert main(["compare", first, second, "--store", str(bench.store), "--json", "c.json"]) in (0, 1)
     assert f"compare: {second} over {first}" in capsys.readouterr().out
     (pair,) = json.loads(Path("c.json").read_text())["pairs"]
-    assert pair["cell"]["sequence_length"] == 4
+    assert pair["cell"]["sequence_length"] == 3
     assert (pair["old"]["status"], pair["new"]["status"]) in product(TIMED, repeat=2)
 
 
