@@ -44,7 +44,7 @@ def without_last_feature(w: DirectionWeights) -> DirectionWeights:
 def rounded_down_input(lstm: Any, p: Packed, x: Array) -> Array:
     """W x over a multiple of 4 features."""
     n = x.shape[2] - x.shape[2] % 4
-    z = np.matmul(x[:, :, :n].reshape(-1, n), p.w_ih[:n])
+    z = np.matmul(x[:, :, :n].reshape(x.shape[0] * x.shape[1], n), p.w_ih[:n])
     return np.asarray((z if p.bias is None else z + p.bias).reshape(*x.shape[:2], -1))
 
 
