@@ -21,7 +21,7 @@ from lstm_parity.backends.cupy_raw.emulator.emulator import Emulator
 from lstm_parity.backends.cupy_raw.source import KERNELS
 from lstm_parity.harness.cli import COMMANDS, build_parser, main
 from lstm_parity.harness.faults.kernels.catalogue import FAULTS
-from lstm_parity.harness.oracle.agreement import Results, judge
+from lstm_parity.harness.oracle.agreement import Expected, Results
 from lstm_parity.harness.problems.values import spread_inputs, spread_weights
 from lstm_parity.harness.records import Cell, Row, Run
 from lstm_parity.harness.store import Store
@@ -79,7 +79,7 @@ def test_the_backend_is_short_and_right_and_wrong_with_two_gates_swapped(tmp_pat
     weights, inputs = spread_weights(spec, rng), spread_inputs(spec, 5, 3, rng)
     backend = load_backend(f"{tmp_path / 'my_lstm.py'}:MyLSTM")(spec, weights)
     y, last = backend.forward(inputs.x, inputs.state)
-    assert judge(spec, weights, inputs, Results(y, last.h, last.c)).agrees is not swap
+    assert Expected(spec, weights, inputs).judge(Results(y, last.h, last.c)).agrees is not swap
 
 
 def test_the_guide_ends_with_pass_and_its_failure_is_what_verify_says(tmp_path, monkeypatch, capsys):

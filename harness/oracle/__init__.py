@@ -1,1 +1,1 @@
-"""What a right result is, and how far from it rounding may lead."""
+"""Which results are right: the equations, and how far rounding may move a result away from them."""

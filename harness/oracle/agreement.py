@@ -1,8 +1,7 @@
-"""Does a backend's result agree with the equations? One question for every kind of problem.
+"""Whether a backend's result agrees with the equations, for every kind of problem.
 
 One layer, forward: the certificate, a bound that no right implementation passes. Stacks and gradients: the tolerance of Monte
-Carlo arithmetic around the float64 reference. `Expected` holds what a problem's results are compared with, computed once and
-used for every backend.
+Carlo arithmetic around the float64 reference. `Expected` computes the reference values of a problem once, for every backend.
 
 Only some rows of the batch may be checked. All but the weights' gradients then cost in proportion to those rows; the weights'
 gradients sum over the whole batch, and so does their reference. They may be compared as projections: see `project`.
@@ -29,19 +28,19 @@ from .tolerance import Tolerance, measure, project_all
 
 @dataclass(frozen=True)
 class Judgement:
-    """agrees, or the reason why not in one line ("" if it does).
-
-    max_error: largest |y - reference|. error_bound_ratio: largest error of any tensor over what is allowed to it, 1 is the
-    limit. Both are infinite where the results do not have the right form. effective_bits: see audit.py; None for stacks, and
-    where there is too little to tell. first_wrong: the element that the reason is about; its index is into the checked rows.
-    """
+    """Whether results agree with the equations, and how far they are off."""
 
     agrees: bool
     reason: str
+    """Why they do not agree, in one line; "" if they do."""
     max_error: float
+    """Largest |y - reference|; infinite for results of the wrong form."""
     error_bound_ratio: float
+    """Largest error over its allowed error, of all tensors; 1 is the limit, infinite for results of the wrong form."""
     effective_bits: float | None = None
+    """See audit.py; None for stacks, and where too few elements were measured."""
     first_wrong: Spot | None = None
+    """The element that the reason is about; its index is into the checked rows."""
 
 
 def project(gradients: LSTMWeights, seed: int) -> list[Array]:
@@ -52,22 +51,8 @@ def project(gradients: LSTMWeights, seed: int) -> list[Array]:
     return project_all([array for _, array in gradients.items()], seed)
 
 
-def judge(
-    spec: LSTMSpec,
-    weights: LSTMWeights,
-    inputs: Inputs,
-    results: Results,
-    *,
-    rows: Array | None = None,
-    activation_ulps: float = 4,
-    seed: int = 0,
-) -> Judgement:
-    """Judge one result; `Expected` is cheaper for several."""
-    return Expected(spec, weights, inputs, rows=rows, activation_ulps=activation_ulps, seed=seed).judge(results)
-
-
 class Expected:
-    """What the results of one problem are compared with; computed when first needed, and then kept."""
+    """The reference values and tolerances of one problem, computed when first needed and then cached."""
 
     def __init__(
         self,
@@ -81,8 +66,8 @@ class Expected:
     ) -> None:
         """inputs: of the whole batch; with grad_y and grad_state, gradients are judged too.
 
-        rows: which rows [r] the results hold, None = all. seed: of the noise, and of `project`. The arrays given here must not
-        change for as long as this object is used.
+        rows: the rows [r] of the batch that the results consist of, None = all. seed: of the noise, and of `project`. The
+        arrays passed here must not change while this object is used.
         """
         self.spec, self.weights, self.inputs = spec, weights, inputs
         self.rows = np.arange(inputs.x.shape[1]) if rows is None else np.asarray(rows)
@@ -91,18 +76,18 @@ class Expected:
         self._tolerances: dict[float, dict[str, Tolerance]] = {}
 
     def tolerances(self, activation_ulps: float) -> dict[str, Tolerance]:
-        """By the name of the tensor, for the rows that are checked; measured once for each activation_ulps."""
+        """Tolerances by tensor name, for the checked rows; measured once for each activation_ulps."""
         if activation_ulps not in self._tolerances:
             found = measure(self.spec, self.weights, self.inputs, self.rows, activation_ulps, self.seed)
             self._tolerances[activation_ulps] = found
         return self._tolerances[activation_ulps]
 
     def judge(self, results: Results, activation_ulps: float | None = None) -> Judgement:
-        """Whether the results agree. activation_ulps: the backend's promise, where it differs from the one given before."""
+        """Whether the results agree. activation_ulps: replaces that of the constructor."""
         try:
             tensors = named_tensors(self.spec, self.weights, self.checked, results)
-        except FormError as fault:
-            return Judgement(False, str(fault), float("inf"), float("inf"))
+        except FormError as error:
+            return Judgement(False, str(error), float("inf"), float("inf"))
         ulps = self.activation_ulps if activation_ulps is None else activation_ulps
         judgements = []
         if self.spec.num_layers == 1:
@@ -153,7 +138,7 @@ class Expected:
         return Judgement(False, str(spot), error, highest, first_wrong=spot)
 
     def _place(self, name: str, index: tuple[int, ...]) -> str:
-        """An index of a tensor in words."""
+        """An index of a tensor as text."""
         if name in ("y", "gradient of x"):
             return f"step {index[0]}, row {self.rows[index[1]]}, unit {index[2]}"
         if "layers[" in name:

@@ -1,13 +1,13 @@
-"""Effective bits: in how many bits did the backend really compute?
+"""Effective bits: in how many bits did the backend compute?
 
-The certificate asks whether a result is possible; this asks whether it is likely. Beside each residual y - h stands the error
-that rounding at u = 1 would typically cause, followed through the equations as a variance, and
+The certificate asks whether a result is possible; this asks whether it is likely. For each residual y - h the typical rounding
+error at u = 1 is propagated through the equations as a variance, and
 
     effective_bits = -log2 sqrt((sum of residual^2 + units (signed mean)^2) / sum of typical^2)
 
-float32 reads 24 and float64 53 at every size, to within one bit; TF32 operands read about 11, bfloat16 ones 8. In 16 bits the
-unit is the rounding of h alone, whatever else was rounded. A float64 residual is the certificate's own noise too, so 53 is the
-most that can be read.
+float32 measures 24 and float64 53 at every size, to within one bit; TF32 operands measure about 11, bfloat16 operands 8. In 16
+bits the unit is the rounding of h alone, whatever else was rounded. A float64 residual also contains the certificate's own
+rounding, so 53 is the maximum.
 
 The mean square error of one rounding is ROUNDING times the square of the rounded number. A sum z of n products rounds n partial
 sums; with terms of random sign the k-th partial sum is on average k/n of z, and spreads around that like a Brownian bridge
@@ -30,15 +30,15 @@ ROUNDING = 0.18
 ACTIVATION = 0.3
 """The same for sigmoid and tanh, which libraries compute to about one unit in the last place."""
 
-LEAST_VALUES = 32
-"""Fewer elements than this say nothing about a root mean square."""
+MIN_VALUES = 32
+"""Fewer elements than this do not determine a root mean square."""
 
 AUDITED_VALUES = 1 << 16
-"""About as many elements of h are audited: the first rows' first steps."""
+"""About this many elements of h are audited: the first rows' first steps."""
 
 
 class Audit:
-    """Gathers residuals while the certificate goes through a layer: `start` for each direction, then `step`, then `compare`."""
+    """Accumulates residuals while a layer is certified: `start` for each direction, then `step`, then `compare`."""
 
     def __init__(self, spec: LSTMSpec, steps: int, batch: int) -> None:
         kind = ROUNDOFF[spec.precision]
@@ -61,7 +61,7 @@ class Audit:
         self._variances = []
 
     def step(self, sizes: Array, zs: list[Array], gates: tuple[Array, ...], c: Array, t: Array, valid: Array | None) -> None:
-        """Follow n steps: sizes [n, B, 4H] sums of |terms|, zs and gates four of [n, B, H], c [n + 1, B, H], t = tanh c."""
+        """Process n steps: sizes [n, B, 4H] sums of |terms|, zs and gates four of [n, B, H], c [n + 1, B, H], t = tanh c."""
         n = min(len(t), self._steps - self._seen)
         if n <= 0:
             return
@@ -88,7 +88,7 @@ class Audit:
         self._variances.append(o**2 * of_t + tanh_c**2 * of_o + ROUNDING * (o * tanh_c) ** 2)
 
     def compare(self, y: Array, m: Array, h: Array, w_hr: Array | None, valid: Array | None) -> None:
-        """The steps since the last call gave h [n, B, R] where the backend has y; m [n, B, H]: h before the projection w_hr."""
+        """Compare h [n, B, R] of the steps since the last call with the backend's y; m [n, B, H]: h before projection."""
         n, self._new = self._new, 0
         if n == 0:
             return
@@ -114,8 +114,8 @@ class Audit:
         self._count += int(counted.sum())
 
     def effective_bits(self) -> float:
-        """Over everything gathered; NaN where that is too little, or where no rounding could have happened."""
-        if self._count < LEAST_VALUES or self._typical == 0:
+        """Over all accumulated residuals; NaN for fewer than MIN_VALUES, or where no rounding could have happened."""
+        if self._count < MIN_VALUES or self._typical == 0:
             return float("nan")
         mean = max(abs(self._signed), abs(self._towards_zero)) / self._count
         squares = self._squares / self._count + self._units * mean**2

@@ -1,12 +1,12 @@
 """The residual certificate: does the output of ONE layer satisfy the equations to within the rounding of its precision?
 
-An error bound carried through the recurrence grows by a factor |U| a step and is soon infinite. This one is fed with the
-backend's own output instead: y is taken as it is, and each step is recomputed in float64 from h' = y[t-1] (h0 at the start) and
-from the c that the certificate carries itself. What may then differ is one step's rounding, and what has gathered in c, which
-the forget gate damps. The backend agrees if |y - h| <= dh everywhere, |c_n - c| <= dc, h_n is y at the last valid step, y past
+An error bound propagated through the recurrence grows by a factor |U| a step and is soon infinite. This one uses the backend's
+own output instead: y is taken as given, and each step is recomputed in float64 from h' = y[t-1] (h0 at the start) and from the
+c that the certificate computes itself. The difference is then one step's rounding, and what has accumulated in c, which the
+forget gate damps. The backend agrees if |y - h| <= dh everywhere, |c_n - c| <= dc, h_n is y at the last valid step, y past
 a row's length is 0, and a row of length 0 gives its initial state back.
 
-Derivation. d. bounds |what the backend has - what the certificate has|, so each line holds the backend's rounding and the
+Derivation. d. bounds |the backend's value - the certificate's value|, so each line contains the backend's rounding and the
 certificate's own. u below is the sum of both roundoffs, that of the backend's arithmetic and 2^-53; roundoff.py has u_s
 (storage), e (intermediates kept in 16 bits), u_m (operands of products) and tiny; w is 1 in 16 bits, else 0. N. J. Higham,
 Accuracy and Stability of Numerical Algorithms, 2nd ed., ch. 3: a sum of n products, in any order and with or without fused
@@ -16,9 +16,9 @@ their sum.
     dh'  = e |h'| + w tiny                                  h may be kept wider than it is stored
     base = gamma_n (|W||x| + |U||h'| + |b_ih| + |b_hh|)     n = I + R + 2, and 2 more with peepholes
          + (2 u_m + u_m^2) (|W||x| + |U||h'|) + |U| dh' + (n + 1 + 3 w) tiny
-    P    = (1 + e) base + e (|W x|' + |U h'|' + |b_ih + b_hh|)    what is rounded to 16 bits: e times what it then is, base and
-                                                            all; |W x|' is the larger of |W x| and |W x + b_ih|, |U h'|' alike,
-                                                            for a bias may be added before or after, or to the other bias first
+    P    = (1 + e) base + e (|W x|' + |U h'|' + |b_ih + b_hh|)    what is rounded to 16 bits: e times its value, base included;
+                                                            |W x|' is the larger of |W x| and |W x + b_ih|, |U h'|' likewise:
+                                                            a bias may be added before or after, or to the other bias first
          + |p| (dc' + (gamma_n + e) (|c'| + dc'))           peepholes; the output gate's with the new c and dc
     dz   = (1 + e) P + e |z|                                the sum rounded to 16 bits
     ds   = (1 + e) (S(z, dz) + a u) + e |s| + w tiny        a u: the backend's activation_ulps, and NumPy's own error
@@ -30,10 +30,10 @@ S(z, dz) is the largest change of the activation within z - dz .. z + dz, exact 
 = exp(dz) - 1 it is t E / ((1 + t) (1 + t + t E)) for the sigmoid, free of cancellation; tanh z = 2 sigmoid(2 z) - 1. No gate
 passes top = 1 + a u, so F = min(f + df, top). r = 3 (u_s + 2^-53) for two products and their sum, each of which may be rounded
 to storage; q = 2 u + u_s. r F dc' is of second order: the backend's rounding is relative to its own c, which is off by dc'. It
-matters only where dc has grown as large as c, and there the bound would be unsound without it.
+matters only where dc has grown as large as c; without it the bound would be unsound there.
 
-The bounds are sums and products of positive numbers, so evaluating them errs by gamma of the operations in a row: one for each
-term, a few for each step. They are multiplied by that at the end.
+The bounds are sums and products of positive numbers, so the relative error of evaluating them is gamma of the longest chain of
+operations: one for each term, a few for each step. They are multiplied by 1 + that gamma at the end.
 """
 
 from __future__ import annotations
@@ -51,27 +51,27 @@ from .location import Found, Location
 from .roundoff import OWN, ROUNDOFF, gamma
 
 NUMPY_ACTIVATION_ULPS = 4
-"""Absolute error of NumPy's float64 sigmoid and tanh, in units of 2^-53; the tests measure that it is less."""
+"""Absolute error of NumPy's float64 sigmoid and tanh, in units of 2^-53; the tests measure that it is smaller."""
 
 VALUES_PER_BLOCK = 1 << 17
-"""Gate values that are computed at a time: enough for fast matrix products, few enough to stay in the cache."""
+"""Gate values computed at a time: enough for fast matrix products, few enough to stay in the cache."""
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """Whether one layer's result satisfies the equations.
-
-    error_bound_ratio: largest error over its bound, 1 is the limit. max_error: largest |y - h|. worst: where that ratio is.
-    first_bad: the first element past its bound in the order of computation, None where there is none. effective_bits: see
-    audit.py; NaN where nothing could be measured.
-    """
+    """Whether one layer's result satisfies the equations."""
 
     agrees: bool
     error_bound_ratio: float
+    """Largest error over its bound, 1 is the limit."""
     max_error: float
+    """Largest |y - h|."""
     worst: Location
+    """The element with that ratio."""
     first_bad: Location | None
+    """The first element past its bound in the order of computation."""
     effective_bits: float
+    """See audit.py; NaN where nothing could be measured."""
 
 
 def certify(
@@ -84,10 +84,10 @@ def certify(
     last: LSTMState,
     activation_ulps: float = 4,
 ) -> Certificate:
-    """Check the result of one layer, on the rows given: any subset of a batch's rows will do, since rows are independent.
+    """Check the result of one layer, on the rows passed: any subset of a batch's rows, since rows are independent.
 
     x [T, B, I], state.h [D, B, R], state.c [D, B, H], lengths int64 [B] or None; y [T, B, D*R] and `last`, shaped like the
-    state, are the backend's. Shapes and dtypes are the caller's to check. Raises ValueError for more than one layer.
+    state, are the backend's. The caller checks shapes and dtypes. Raises ValueError for more than one layer.
     """
     if spec.num_layers != 1:
         raise ValueError(f"the certificate checks one layer, not {spec.num_layers}")
@@ -111,7 +111,7 @@ def _rise(d: Array, z: Array, t: Array) -> Array:
     small *= 1 + (np.e - 2) * d
     if float(np.max(d)) <= 1:
         return np.asarray(small)
-    large = np.exp(np.minimum(d - z, 700.0)) - t  # exp(700) is finite, and as good as infinity below
+    large = np.exp(np.minimum(d - z, 700.0)) - t  # exp(700) is finite, and large enough to saturate the callers
     return np.where(d <= 1, small, large)
 
 
@@ -133,7 +133,7 @@ def _tanh(z: Array, dz: Array) -> tuple[Array, Array]:
 
 
 class _Direction:
-    """One direction of the layer: its weights in float64, and the constants of the derivation under the names used there."""
+    """One direction of the layer: its weights in float64, and the constants of the derivation under their names there."""
 
     def __init__(self, spec: LSTMSpec, weights: DirectionWeights, d: int, steps: int, activation_ulps: float) -> None:
         kind = ROUNDOFF[spec.precision]
@@ -168,7 +168,7 @@ class _Direction:
         found: Found,
         audit: Audit,
     ) -> None:
-        """Show `found` every element of y [T, B, R], h_n [B, R] and c_n [B, H]."""
+        """Compare every element of y [T, B, R], h_n [B, R] and c_n [B, H], and record the result in `found`."""
         if self.d == 1:
             x, y = reverse_valid(x, lengths), reverse_valid(y, lengths)
         total, batch = x.shape[:2]
@@ -228,7 +228,7 @@ class _Direction:
     ) -> tuple[Array, Array, Array, Array]:
         """h and its bound [n, B, R], and c and its bound [B, H] after the last step, from c and dc before the first."""
         h, dh = np.empty((2, *z.shape[:2], self.hidden))
-        # a peephole needs the c of the step before: then the gates, too, go step by step
+        # a peephole reads the c of the step before, so the gates are then computed step by step, too
         span = len(z) if self.w.peephole is None else 1
         for start in range(0, len(z), span):
             part = slice(start, start + span)
@@ -262,7 +262,7 @@ class _Direction:
 
         ig = i * g
         factor = np.minimum(f + df, self.top)
-        if valid is not None:  # past a row's length the state stands still
+        if valid is not None:  # past a row's length the state does not change
             f, factor = (np.where(valid[..., None], a, 1.0) for a in (f, factor))
             ig = np.where(valid[..., None], ig, 0.0)
         cs = np.empty((n + 1, *c.shape))

@@ -1,4 +1,4 @@
-"""Where a result is off and by how much: the worst element, and the first bad one in the order of computation."""
+"""Where a result is wrong and by how much: the worst element, and the first wrong one in the order of computation."""
 
 from __future__ import annotations
 
@@ -9,47 +9,49 @@ import numpy as np
 from lstm_parity.backends.problem import Array
 
 
-@dataclass(frozen=True)
-class Location:
-    """One element of a result.
+class _Compared:
+    """An element with the backend's value, the reference's, and the largest difference allowed between them."""
 
-    quantity: "y", "h_n", "c_n". step: index into y's first axis; -1 where none applies. row: index into the batch. unit: index
-    into R or H. got, expected, allowed: the backend's value, the certificate's, and the largest difference between them.
-    """
+    got: float
+    expected: float
+    allowed: float
+
+    @property
+    def ratio(self) -> float:
+        """|got - expected| / allowed; see error_ratio."""
+        return float(error_ratio(np.array(self.got), np.array(self.expected), np.array(self.allowed)))
+
+
+@dataclass(frozen=True)
+class Location(_Compared):
+    """One element of the result of one layer."""
 
     quantity: str
+    """y, h_n or c_n."""
     step: int
+    """Index into the first axis of y; for a state, the last valid step of its row, -1 for a row of length 0."""
     row: int
+    """Index into the batch."""
     unit: int
+    """Index into R or H."""
     direction: int
     got: float
     expected: float
     allowed: float
 
-    @property
-    def ratio(self) -> float:
-        """|got - expected| / allowed; see error_ratio."""
-        return _ratio(self.got, self.expected, self.allowed)
-
 
 @dataclass(frozen=True)
-class Spot:
-    """One element of a result by the name of its tensor: y, h_n, c_n or "gradient of ...".
-
-    index: into the tensor. where: the index in words. got, expected, allowed: as in Location.
-    """
+class Spot(_Compared):
+    """One element of a tensor."""
 
     tensor: str
+    """y, h_n, c_n, "gradient of ..." or "projected gradient of ..."."""
     index: tuple[int, ...]
     where: str
+    """The index as text."""
     got: float
     expected: float
     allowed: float
-
-    @property
-    def ratio(self) -> float:
-        """|got - expected| / allowed; see error_ratio."""
-        return _ratio(self.got, self.expected, self.allowed)
 
     def __str__(self) -> str:
         times = f"allowed error {self.allowed:.2g}"
@@ -62,7 +64,7 @@ def error_ratio(got: Array, expected: Array, allowed: Array) -> Array:
     """|got - expected| / allowed, elementwise.
 
     0 where they are equal or both NaN. Infinite where only one of them is finite, or where they differ and nothing is allowed.
-    A NaN among `allowed` allows nothing.
+    A NaN in `allowed` counts as 0.
     """
     with np.errstate(all="ignore"):
         error = np.abs(got - expected)
@@ -71,12 +73,8 @@ def error_ratio(got: Array, expected: Array, allowed: Array) -> Array:
     return np.where(same, 0.0, ratio)
 
 
-def _ratio(got: float, expected: float, allowed: float) -> float:
-    return float(error_ratio(np.array(got), np.array(expected), np.array(allowed)))
-
-
 class Found:
-    """The worst element and the first bad one of all that `look` has been shown."""
+    """The worst element and the first wrong one of all that `look` has compared."""
 
     def __init__(self) -> None:
         self.worst: Location | None = None
@@ -97,8 +95,8 @@ class Found:
     ) -> None:
         """Compare arrays [n, B, units]; `allowed` may broadcast.
 
-        order: when, counted in steps of the recurrence, the first of the n was computed. steps [n, B]: index of each into y.
-        valid [n, B]: what is compared; None = all. max_error is kept for y alone.
+        order: the step of the recurrence that computed the first of the n. steps [n, B]: index of each into y. valid [n, B]:
+        which are compared, None = all. max_error is that of y alone.
         """
         if valid is not None and not valid.any():
             return
@@ -107,7 +105,7 @@ class Found:
         if not (np.isfinite(np.max(ratio)) and np.isfinite(np.max(error))):
             ratio = error_ratio(got, expected, allowed)
             error = np.where(np.isfinite(error), error, np.where(ratio > 1, np.inf, 0.0))
-        if valid is not None:  # below what any valid element has
+        if valid is not None:  # below the ratio of any valid element
             error, ratio = (np.where(valid[..., None], a, -1.0) for a in (error, ratio))
         if quantity == "y":
             self.max_error = max(self.max_error, float(error.max()))

@@ -1,6 +1,6 @@
-"""Monte Carlo arithmetic: the float64 reference with random errors at every place where a lower precision rounds.
+"""Monte Carlo arithmetic: the float64 reference with a random error at every operation that a lower precision rounds.
 
-D. S. Parker, Monte Carlo Arithmetic, 1997. The saved activations that backpropagation reads carry their errors with them.
+D. S. Parker, Monte Carlo Arithmetic, 1997. The saved activations that backpropagation reads include their errors.
 """
 
 from __future__ import annotations
@@ -22,48 +22,47 @@ from .roundoff import ROUNDOFF, Roundoff
 from .simulated import Arithmetic
 
 NOISY_RUNS = 8
-"""How many noisy runs there are; even. Half of them go side by side as one batch, which costs far fewer calls."""
+"""Number of noisy runs, even. Half of them run as one batch, which takes far fewer calls."""
 
-AHEAD = 1 << 14
-"""Random numbers that are drawn at a time, at least."""
+MIN_DRAWN = 1 << 14
+"""Random numbers drawn at a time, at least: most arrays are small, and a call costs as much as thousands of numbers."""
 
 ACTIVATIONS = 5
 """Calls of `activated` a step: i, f, g, o and tanh(c)."""
 
 ROW_AXIS = {"y": 1, "h_n": 1, "c_n": 1, "gradient of x": 1, "gradient of h0": 1, "gradient of c0": 1}
-"""Tensors in which the rows of the batch are independent, and where the batch's axis is."""
+"""Tensors in which the rows of the batch are independent, and their batch axis."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class NoisyArithmetic(Arithmetic):
-    """float64 with random errors of a lower precision's size, uniform in -1..1 times the roundoff.
-
-    runs, rows: the batch holds that many runs side by side, of that many rows each. kind: the precision. activation: absolute
-    error of sigmoid and tanh. one_way: errors that may all point the same way do, which no blur shows: operands of products are
-    cut to TF32 where the precision allows that, and each unit's activations err by all that is allowed, up or down, at every
-    step alike, since a library's error is a function of the argument and no chance.
-    """
+    """float64 with random errors of a lower precision's size, uniform in -1..1 times the roundoff."""
 
     runs: int = 1
+    """The batch consists of this many runs,"""
     rows: int = 1
+    """of this many rows each."""
     kind: Roundoff = ROUNDOFF["float64"]
+    """Of the precision."""
     activation: float = 0.0
+    """Absolute error of sigmoid and tanh."""
     one_way: bool = False
+    """Errors that may have a common sign have one, instead of random signs: operands of products are truncated to TF32 where
+    the precision allows it, and each unit's activations have the whole allowed error with the same sign at every step, since a
+    library's error is a function of the argument."""
     rng: np.random.Generator = field(default_factory=np.random.default_rng)
-    _ahead: list[Array] = field(default_factory=lambda: [np.empty(0, np.float32)], repr=False, compare=False)
-    _calls: list[int] = field(default_factory=lambda: [0], repr=False, compare=False)
-    _sides: dict[Any, Array] = field(default_factory=dict, repr=False, compare=False)
-    _left: dict[Any, tuple[Array, Array, Array]] = field(default_factory=dict, repr=False, compare=False)
+    _drawn: Array = field(default_factory=lambda: np.empty(0, np.float32))
+    _calls: int = 0
+    _signs: dict[Any, Array] = field(default_factory=dict)
+    _left: dict[Any, tuple[Array, Array, Array]] = field(default_factory=dict)
 
     def _noise(self, array: Array) -> Array:
         """Uniform in -1..1, shaped like the array."""
-        # drawn ahead, since most arrays are small and each call costs as much as thousands of numbers
-        if len(self._ahead[0]) < array.size:
-            drawn = self.rng.random(max(array.size, AHEAD), np.float32)
-            drawn *= 2
-            drawn -= 1
-            self._ahead[0] = drawn
-        xi, self._ahead[0] = self._ahead[0][: array.size], self._ahead[0][array.size :]
+        if len(self._drawn) < array.size:
+            self._drawn = self.rng.random(max(array.size, MIN_DRAWN), np.float32)
+            self._drawn *= 2
+            self._drawn -= 1
+        xi, self._drawn = self._drawn[: array.size], self._drawn[array.size :]
         return xi.reshape(array.shape)
 
     def stored(self, array: Array) -> Array:
@@ -72,20 +71,20 @@ class NoisyArithmetic(Arithmetic):
         return np.asarray(array + noise * (self.kind.storage * np.abs(array) + self.kind.tiny))
 
     def rounded(self, array: Array) -> Array:
-        """With one rounding of the arithmetic, or of 16 bits where intermediates may be kept so."""
+        """With one rounding of the arithmetic, or of the 16-bit format in which intermediates may be kept."""
         return np.asarray(array + self._noise(array) * (max(self.kind.arithmetic, self.kind.inside) * array))
 
     def activated(self, array: Array) -> Array:
-        """With the error allowed to an activation, and then rounded."""
+        """With the allowed error of an activation, and then rounded."""
         if not self.one_way:
             return self.rounded(array + self._noise(array) * self.activation)
-        self._calls[0] = (self._calls[0] + 1) % ACTIVATIONS
-        key = (self._calls[0], array.shape)
-        if key not in self._sides:
-            self._sides[key] = np.sign(self._noise(array)) * self.activation
-        return self.rounded(array + self._sides[key])
+        self._calls = (self._calls + 1) % ACTIVATIONS
+        key = (self._calls, array.shape)
+        if key not in self._signs:
+            self._signs[key] = np.sign(self._noise(array))
+        return self.rounded(array + self._signs[key] * self.activation)
 
-    def product(self, a: Array, b: Array, out: Array | None = None) -> Array:
+    def product(self, a: Array, b: Array) -> Array:
         """a @ b with the errors of its operands, of its sums, and of rounding the result to 16 bits."""
         kind = self.kind
         a, squares = self._prepared(a)
@@ -96,7 +95,7 @@ class NoisyArithmetic(Arithmetic):
         elif kind.operands:
             blur += np.sqrt(2) * kind.operands
         size *= blur
-        p: Array = np.matmul(a, b, out=out)
+        p: Array = a @ b
         if kind.inside:
             size += kind.inside * np.abs(p)
         size *= self._noise(p)
@@ -104,7 +103,7 @@ class NoisyArithmetic(Arithmetic):
         return p
 
     def summed(self, a: Array, b: Array) -> Array:
-        """As `product`, but each run by itself: [runs, m, n] from a [m, T * runs * rows] and b [T * runs * rows, n]."""
+        """As `product`, for each run separately: [runs, m, n] from a [m, T * runs * rows] and b [T * runs * rows, n]."""
         a_runs = a.reshape(len(a), -1, self.runs, self.rows)
         b_runs = b.reshape(-1, self.runs, self.rows, b.shape[1])
         parts = [
@@ -113,24 +112,24 @@ class NoisyArithmetic(Arithmetic):
         return np.stack(parts)
 
     def _prepared(self, a: Array) -> tuple[Array, Array]:
-        """A left operand as it is multiplied, and its squares: kept, since it is most often the weights, step after step."""
+        """A left operand as it is multiplied, and its squares: cached, since at most steps it is the same weights."""
         key = (a.__array_interface__["data"][0], a.shape, a.strides)
         if key not in self._left:
             while len(self._left) >= 2:
                 del self._left[next(iter(self._left))]
             cut = truncated(a) if self.kind.operands and self.one_way else a
-            self._left[key] = (a, cut, np.square(a))  # a itself, too: while it is held, its address is no other array's
+            self._left[key] = (a, cut, np.square(a))  # with a itself: as long as it exists, no other array has its address
         return self._left[key][1:]
 
 
 def truncated(array: Array) -> Array:
-    """float64 values without the mantissa bits that TF32 lacks: 10 of 52 stay."""
+    """float64 values truncated to the 10 mantissa bits of TF32."""
     bits = np.ascontiguousarray(array, np.float64).view(np.int64) & np.int64(-1 << 42)
     return bits.view(np.float64)
 
 
 def run_once(spec: LSTMSpec, weights: LSTMWeights, inputs: Inputs, arithmetic: Arithmetic | None = None) -> dict[str, Array]:
-    """Every tensor of one run by name: y, h_n, c_n and, with grad_y, the gradients. Without an arithmetic: the reference's."""
+    """Every tensor of one run by name: y, h_n, c_n and, with grad_y, the gradients. arithmetic: None is the reference's."""
     trace = None if inputs.grad_y is None else Trace()
     given = (spec, weights, inputs.x, inputs.state, inputs.lengths)
     y, last = forward(*given, trace) if arithmetic is None else simulated.forward(*given, arithmetic, trace)
@@ -153,17 +152,17 @@ def noisy_runs(
     """NOISY_RUNS runs of the reference with the errors of the spec's precision."""
     kind, rng = ROUNDOFF[spec.precision], np.random.default_rng([seed, 1])
     batch, runs = inputs.x.shape[1], NOISY_RUNS // 2
-    side_by_side = take_rows(inputs, np.tile(np.arange(batch), runs))
+    repeated = take_rows(inputs, np.tile(np.arange(batch), runs))
     for one_way in (True, False):
         activation = activation_ulps * kind.arithmetic
         noisy = NoisyArithmetic(runs=runs, rows=batch, kind=kind, activation=activation, one_way=one_way, rng=rng)
-        tensors = run_once(spec, weights, side_by_side, noisy)
+        tensors = run_once(spec, weights, repeated, noisy)
         for k in range(runs):
             one = {
                 name: array[:, k * batch : (k + 1) * batch] if name in ROW_AXIS else array[k] for name, array in tensors.items()
             }
-            # a weight's gradient may be kept in 16 bits while the steps' parts are added to it: T roundings of sums that have,
-            # root mean square, about half the square of the largest
+            # a weight's gradient may be accumulated over the steps in 16 bits: T roundings of partial sums whose mean square is
+            # about half that of the largest
             for name, array in one.items():
                 if kind.inside and name not in ROW_AXIS:
                     size = kind.inside * np.sqrt(len(inputs.x) / 2) * np.abs(array).max()

@@ -1,4 +1,4 @@
-"""What a backend returned, and whether it has the form that the contract asks for."""
+"""What a backend returned, and whether it has the form that the contract requires."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from .noise import gradient_tensors
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """What a backend returned, as host arrays; of the checked rows, where only some are checked.
-
-    y [T, r, D*R], h_n [L*D, r, R], c_n [L*D, r, H]. gradients: None for inference; else x [T, r, I], h0, c0 of the checked
-    rows, and weights over the whole batch. projections: agreement.project of the weights' gradients, in place of them;
-    gradients.weights is then not read.
-    """
+    """What a backend returned, as host arrays; of the r checked rows, where only some are checked."""
 
     y: Array
+    """[T, r, D*R]."""
     h_n: Array
+    """[L*D, r, R]."""
     c_n: Array
+    """[L*D, r, H]."""
     gradients: LSTMGradients | None = None
+    """None for inference; else x [T, r, I], h0 and c0 of the checked rows, and weights over the whole batch."""
     projections: list[Array] | None = None
+    """agreement.project of the weights' gradients, instead of gradients.weights, which is then not read."""
 
     def tensors(self) -> dict[str, Array]:
-        """The arrays by name, their form unchecked."""
+        """The arrays by name, without checking their form."""
         tensors = {"y": self.y, "h_n": self.h_n, "c_n": self.c_n}
         return tensors if self.gradients is None else tensors | gradient_tensors(self.gradients)
 
 
 class FormError(ValueError):
-    """Results of the wrong form: one line that says what is there and what was expected."""
+    """Results of the wrong form. The message says in one line what was returned and what was expected."""
 
 
 def named_tensors(spec: LSTMSpec, weights: LSTMWeights, inputs: Inputs, results: Results) -> dict[str, Array]:
     """The results by name, in the order y, h_n, c_n, gradients. inputs: those of the checked rows.
 
-    Raises FormError for an array that is missing, is no plain NumPy array, has the wrong shape or dtype, or is one too many.
+    Raises FormError for an array that is missing, not a plain NumPy array, of the wrong shape or dtype, or unexpected.
     """
     h_shape, c_shape = inputs.state.h.shape, inputs.state.c.shape
     shapes: dict[str, tuple[int, ...]] = {"y": (*inputs.x.shape[:2], spec.output_size), "h_n": h_shape, "c_n": c_shape}

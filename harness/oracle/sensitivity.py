@@ -1,8 +1,7 @@
-"""Could this example show an error at all?
+"""Whether an example can show an error in an operand.
 
-The reference answers before an example counts: with x, h0, c0, W, U or b negated, would the result be judged wrong? Where it
-would not, the example is insensitive to whatever a backend does with that operand: zero states hide an ignored h0, saturated
-gates a wrong bias.
+An example counts only if the reference's result with x, h0, c0, W, U or b negated would be judged wrong. Otherwise the
+example is insensitive to that operand: zero states hide an ignored h0, saturated gates a wrong bias.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from .agreement import Expected
 from .results import Results
 
 OPERANDS = ("x", "h0", "c0", "W", "U", "b")
-"""Under the names of the equations; b only where the spec has a bias."""
+"""As named in the equations; b only where the spec has a bias."""
 
 ROWS, STEPS = 2, 6
-"""Only so many of the longest rows and first steps are examined."""
+"""How many of the longest rows, and of the first steps, are examined."""
 
 
 def insensitive_to(problem: Problem, operands: tuple[str, ...], activation_ulps: float) -> list[str]:
-    """The operands whose negation this problem would not show."""
+    """The operands whose negation would not change the judgement of this problem."""
     part = problem.first_rows_and_steps(ROWS, STEPS)
     expected = Expected(part.spec, part.weights, part.inputs, activation_ulps=activation_ulps)
     present = [name for name in operands if name != "b" or part.spec.bias]
@@ -38,7 +37,7 @@ def reference_results(problem: Problem) -> Results:
     """The float64 reference's results, rounded to the storage dtype."""
     spec, weights, inputs = problem.spec, problem.weights, problem.inputs
     trace = Trace() if problem.training else None
-    # h is kept wide between steps: only what is handed out is rounded
+    # h stays float64 between steps: only what is returned is rounded
     y, last = forward(spec, weights, inputs.x, inputs.state, inputs.lengths, trace)
     results = Results(y.astype(spec.dtype), last.h.astype(spec.dtype), last.c.astype(spec.dtype))
     if trace is None:

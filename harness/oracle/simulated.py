@@ -24,7 +24,7 @@ from lstm_parity.backends.numpy_reference import (
 from lstm_parity.backends.problem import Array
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Arithmetic:
     """How numbers are computed and stored; a subclass adds its errors. This one adds none."""
 
@@ -41,9 +41,9 @@ class Arithmetic:
         """The array after it was written to storage and read back."""
         return array.astype(self.storage, copy=False).astype(self.dtype, copy=False)
 
-    def product(self, a: Array, b: Array, out: Array | None = None) -> Array:
+    def product(self, a: Array, b: Array) -> Array:
         """The matrix product a @ b."""
-        return np.matmul(a, b, out=out)
+        return a @ b
 
     def summed(self, a: Array, b: Array) -> Array:
         """a @ b [..., m, n] where the inner axis runs over steps and batch rows: the gradient of a weight."""
@@ -58,23 +58,13 @@ class Arithmetic:
         return self.rounded(array)
 
 
-def _put(target: Array, value: Array) -> None:
-    """target[...] = value, at no cost where they are the same array."""
-    if value is not target:
-        target[...] = value
-
-
 def _input_products(w: DirectionWeights, x: Array, arithmetic: Arithmetic) -> Iterator[Array]:
-    """W x<t> + b_ih + b_hh [4H, B] for each step t of x [T, B, I]; each is valid until the next is asked for."""
+    """W x<t> + b_ih + b_hh [4H, B] for each step t of x [T, B, I]; read from x a block at a time."""
     steps, batch, width = x.shape
     block = max(1, COLUMNS_PER_PRODUCT // batch)
     bias = None if w.b_ih is None or w.b_hh is None else (w.b_ih + w.b_hh)[:, None]
-    z = np.empty((len(w.w_ih), min(block, steps) * batch), arithmetic.dtype)
     for start in range(0, steps, block):
-        columns = arithmetic.load(x[start : start + block]).reshape(-1, width).T
-        if z.shape[1] != columns.shape[1]:
-            z = np.empty((len(w.w_ih), columns.shape[1]), arithmetic.dtype)
-        z = arithmetic.product(w.w_ih, columns, out=z)
+        z = arithmetic.product(w.w_ih, arithmetic.load(x[start : start + block]).reshape(-1, width).T)
         if bias is not None:
             z += bias
         for t in range(0, z.shape[1], batch):
@@ -86,32 +76,27 @@ def _forward_direction(
 ) -> tuple[Array, Array, Array]:
     """One direction of one layer. x [T, B, I], h0 [B, R], c0 [B, H]; returns y [T, B, R], h_n [B, R], c_n [B, H].
 
-    w is in the dtype of the arithmetic. Appends to `steps`, where it is given, what backpropagation needs.
+    w is in the dtype of the arithmetic. Appends to `steps`, unless None, what backpropagation needs.
     """
     rounded, activated = arithmetic.rounded, arithmetic.activated
     hidden = len(w.w_hh) // 4
     y = np.empty((len(x), *h0.shape), arithmetic.storage)
     h, c = arithmetic.load(h0).T, arithmetic.load(c0).T  # a<0>, c<0>
-    z = np.empty((4 * hidden, h.shape[1]), arithmetic.dtype)
     for t, input_product in enumerate(_input_products(w, x, arithmetic)):
         h_before, c_before = h, c
-        if steps is not None:
-            z = np.empty_like(z)  # kept, so not used again
+        z = rounded(arithmetic.product(w.w_hh, h_before)) + input_product
         i, f, g, o = (z[k * hidden : (k + 1) * hidden] for k in range(4))
-
-        _put(z, rounded(arithmetic.product(w.w_hh, h_before, out=z)))
-        z += input_product
         if w.peephole is not None:
             i += w.peephole[0][:, None] * c_before
             f += w.peephole[1][:, None] * c_before
-        _put(z, rounded(z))
-        _put(i, activated(sigmoid(i, out=i)))  # Γu
-        _put(f, activated(sigmoid(f, out=f)))  # Γf
-        _put(g, activated(np.tanh(g, out=g)))  # c~
+        z[...] = rounded(z)
+        i[...] = activated(sigmoid(i))  # Γu
+        f[...] = activated(sigmoid(f))  # Γf
+        g[...] = activated(np.tanh(g))  # c~
         c = rounded(rounded(f * c_before) + rounded(i * g))
         if w.peephole is not None:
             o += rounded(w.peephole[2][:, None] * c)
-        _put(o, activated(sigmoid(o, out=o)))  # Γo
+        o[...] = activated(sigmoid(o))  # Γo
         tanh_c = activated(np.tanh(c))
         h = unprojected = rounded(o * tanh_c)
         if w.w_hr is not None:
@@ -123,7 +108,7 @@ def _forward_direction(
             steps.append(Step(z, c_before, c, tanh_c, h_before, unprojected))
         y[t] = h.T
         valid = valid_rows(lengths, t)
-        if valid is not None:  # past a row's length y is 0 and the state stands still
+        if valid is not None:  # past a row's length y is 0 and the state is unchanged
             y[t][~valid] = 0
             h = np.where(valid, h, h_before)
             c = np.where(valid, c, c_before)
@@ -149,7 +134,7 @@ def forward(
     if trace is not None:
         trace.lengths = lengths
     layer_input = without_padding(x, lengths)
-    with np.errstate(all="ignore"):  # exp(-z) may overflow to infinity: 1 / inf is the 0 that is meant
+    with np.errstate(all="ignore"):  # exp(-z) may overflow to infinity, and 1 / inf is the right 0
         for l, layer in enumerate(weights.layers):
             outputs = []
             for d, direction in enumerate(layer):
@@ -177,7 +162,7 @@ def _backward_direction(
     grad_c: Array,
     arithmetic: Arithmetic,
 ) -> tuple[Array, Array, Array, DirectionWeights]:
-    """Backpropagation through time for one direction of one layer, from what its forward left in `steps`.
+    """Backpropagation through time for one direction of one layer, from what its forward saved in `steps`.
 
     x [T, B, I] and grad_y [T, B, R] in the order in which the direction read them; grad_h [B, R], grad_c [B, H]. Returns the
     gradients of x, h0 and c0, shaped like them, and of the weights.
@@ -208,7 +193,7 @@ def _backward_direction(
             dc += w.peephole[0][:, None] * dz_i + w.peephole[1][:, None] * dz_f
 
         valid = valid_rows(lengths, t)
-        if valid is not None:  # such a row was not touched by this step: its gradients pass through
+        if valid is not None:  # this step did not change such a row: its gradients pass through
             dz[:, ~valid] = 0
             dh = np.where(valid, dh, 0)
             dc = np.where(valid, dc, dc_after)
@@ -217,25 +202,25 @@ def _backward_direction(
         if valid is not None:
             dh = np.where(valid, dh, dh_after)
 
-    dz = np.concatenate(dz_steps, axis=1)  # [4H, T*B], as everything below: the steps side by side
+    dz = np.concatenate(dz_steps, axis=1)  # [4H, T*B], as everything below
     columns = arithmetic.load(x).reshape(-1, x.shape[2])
     ones = np.ones((dz.shape[1], 1), arithmetic.dtype)
     dx = rounded(product(w.w_ih.T, dz)).T.reshape(x.shape)
     db = summed(dz, ones)[..., 0]
 
-    def side_by_side(name: str) -> Array:
+    def all_steps(name: str) -> Array:
         return np.concatenate([getattr(s, name) for s in steps], axis=1)
 
     d_hr = d_peephole = None
     if w.w_hr is not None:
-        d_hr = summed(np.concatenate(dh_steps, axis=1), side_by_side("unprojected").T)
+        d_hr = summed(np.concatenate(dh_steps, axis=1), all_steps("unprojected").T)
     if w.peephole is not None:
-        c_before, c = side_by_side("c_before"), side_by_side("c")
+        c_before, c = all_steps("c_before"), all_steps("c")
         seen = ((dz[:hidden], c_before), (dz[hidden : 2 * hidden], c_before), (dz[3 * hidden :], c))
         d_peephole = np.stack([summed(rounded(gate * cell), ones)[..., 0] for gate, cell in seen], axis=-2)
     gradients = DirectionWeights(
         w_ih=summed(dz, columns),
-        w_hh=summed(dz, side_by_side("h_before").T),
+        w_hh=summed(dz, all_steps("h_before").T),
         b_ih=None if w.b_ih is None else db,
         b_hh=None if w.b_hh is None else db.copy(),
         w_hr=d_hr,

@@ -1,15 +1,15 @@
 """The inputs of the calls of a sweep's cell: a pure function of (seed, number of sets, call, batch row).
 
-The parent process knows the seed and draws any row. A worker does not: a backend could find the seed there, and with it what
-will be called and checked, and do the work before the clock starts. The worker is sent a key for each call, from which no other
-key follows, and not before the last untimed call is over.
+The parent process has the seed and draws any row. A worker does not: a backend could find the seed there, and with it the
+inputs of later calls and which of them are checked, and compute them before the clock starts. The worker is sent a key for each
+call, after the last untimed call is over; no other key can be derived from it.
 
-No batch row of a call may have been seen before: a row's result depends on nothing but the row, so a backend that keeps results
-would save the work. Drawing all rows anew for each call would cost as much as the call. So calls take turns with a few sets of
-inputs (a ring), and in each turn of a set some of its rows, at least one, are drawn anew, the next ones each time, and numbers
-in all rows change their signs. The distributions are symmetric, so they stay the same, and no rounding accumulates. Knowing W x
-for other signs does not help: as long as fewer sign patterns are known than x has numbers a step, W times the new x is as much
-work as ever. Cells so small that sign patterns could recur by chance are drawn anew as a whole.
+No batch row of a call may repeat: a row's result depends on the row alone, so a backend that caches results would skip the
+work. Drawing all rows for each call would take as long as the call. So calls alternate between a few sets of inputs (a ring).
+In each turn of a set some of its rows, at least one, are drawn again, the next ones each time, and numbers in all rows change
+their signs. The distributions are symmetric, so they stay the same, and no rounding accumulates. A known W x for other signs
+does not help: as long as fewer sign patterns are known than x has numbers a step, W times the new x is as much work. Cells so
+small that sign patterns could recur by chance are drawn again as a whole.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from ..records import Cell
 from .values import Inputs, spread_inputs, spread_weights
 
 MIN_DRAWN = 1024
-"""About how many numbers are drawn anew for each turn at least: drawing fewer would save no time."""
+"""About how many numbers are drawn for each turn at least: drawing fewer would save no time."""
 MIN_SIGNS = 64
-"""A row's pattern of signs has at least so many of them, and repeats over the steps of x."""
+"""Minimum length of a row's pattern of signs, which repeats over the steps of x."""
 
 
 def secret_seed() -> int:
@@ -39,7 +39,7 @@ def secret_seed() -> int:
 
 
 def call_key(seed: int, call: int) -> int:
-    """The seed of what is drawn for call number `call`."""
+    """The seed of the inputs of call number `call`."""
     return int.from_bytes(sha256(f"{seed} {call}".encode()).digest()[:16])
 
 
@@ -57,25 +57,25 @@ def _shapes(cell: Cell) -> list[tuple[int, int]]:
 
 
 def _rows_per_turn(cell: Cell) -> int:
-    """How many rows of a set are drawn anew for each turn."""
+    """How many rows of a set are drawn for each turn."""
     return min(cell.batch_size, ceil(MIN_DRAWN / sum(steps * width for steps, width in _shapes(cell))))
 
 
 def fresh_rows(cell: Cell, turn: int) -> Array:
-    """The rows that are drawn anew for a set's given turn (turn >= 1): the next ones each time."""
+    """The rows that are drawn for a turn of a set (turn >= 1): the next ones each time."""
     each, batch = _rows_per_turn(cell), cell.batch_size
     first = (turn - 1) % ceil(batch / each) * each
     return np.arange(first, min(first + each, batch))
 
 
 def fresh_row(cell: Cell, turn: int) -> int:
-    """One of the rows that are drawn anew for a set's given turn (turn >= 1); each of them has its turn."""
+    """One of the rows that are drawn for a turn of a set (turn >= 1); over the turns, each of them."""
     rows = fresh_rows(cell, turn)
     return int(rows[(turn - 1) // ceil(cell.batch_size / _rows_per_turn(cell)) % len(rows)])
 
 
 def _last_drawn(cell: Cell, row: int, turn: int) -> int:
-    """The newest turn up to the given one for which the row was drawn anew."""
+    """The last turn, up to the given one, for which the row was drawn."""
     each = _rows_per_turn(cell)
     group, groups = row // each, ceil(cell.batch_size / each)
     return 0 if turn <= group else turn - (turn - 1 - group) % groups
@@ -99,7 +99,7 @@ def _draw(cell: Cell, seeds: list[int], count: int) -> Inputs:
 def _signs(cell: Cell, key: int, turn: int) -> list[Array]:
     """Masks [period, B, n] that flip the signs of each array of a set by exclusive or: unsigned integers of its width.
 
-    Empty in turn 0 and where every turn draws all rows anew.
+    Empty in turn 0 and where every turn draws all rows.
     """
     if turn == 0 or _rows_per_turn(cell) == cell.batch_size:
         return []
@@ -188,18 +188,18 @@ def draw_batch(cell: Cell, seed: int, size: int, call: int, rows: Array) -> Inpu
 class InputRing:
     """The input sets of one worker as host arrays; call k uses set k mod size, in turn k // size.
 
-    A set's next turn is in new arrays: a backend may keep those that it was given.
+    A set's next turn is in new arrays: a backend may keep those of the turn before.
     """
 
     def __init__(self, cell: Cell, size: int) -> None:
         self._cell, self.size = cell, size
         self.drawn = 0
-        """For how many calls inputs have been drawn; those of the last `size` calls are kept."""
+        """Number of calls for which inputs have been drawn; those of the last `size` calls are available."""
         self._sets: list[Inputs] = []
         self._signs: list[list[Array]] = []
 
     def draw(self, key: int) -> None:
-        """Draw the next call's inputs in place of those in its set, long before that call, so that they leave the caches."""
+        """Draw the next call's inputs, which replace those in its set, long before that call, so that they leave the caches."""
         which, turn = self.drawn % self.size, self.drawn // self.size
         if turn == 0:
             self._sets.append(_join([_draw_first(self._cell, key, row) for row in range(self._cell.batch_size)]))

@@ -1,9 +1,9 @@
-"""Problems that show in what precision a backend computes, made to amplify what rounding inside does to the result.
+"""Problems that show in what precision a backend computes: they amplify the effect of internal rounding on the result.
 
-In a spread problem an operand cut to 11 bits changes z by about 2^-12 of it, no more than a gate rounded to float16, or an
-activation that may err by 1000 u. Here the terms of a sum come in pairs, one nearly the negative of the other: the sums are as
-large as ever, their terms `LARGER` times as large. What is lost in an operand, or in a sum kept in few bits, grows with the
-terms; what is promised to be lost after the sum does not.
+In a spread problem an operand truncated to 11 bits changes z by about 2^-12 of it, no more than a gate rounded to float16 or an
+activation with an error of 1000 u. Here the terms of a sum come in pairs, one nearly the negative of the other: the sums are as
+large as in a spread problem, their terms `LARGER` times as large. Errors of operands, or of a sum kept in few bits, grow with
+the terms; errors after the sum do not.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from lstm_parity.backends.problem import Array
 from .problem import Problem
 
 LARGER = 32.0
-"""Terms are about so many times as large as their sum."""
+"""About the ratio of the terms to their sum."""
 
 SHIFT = 15
-"""As many powers of two `scaled` moves from x to W: both then leave the normal numbers of float16, and of no other format."""
+"""`scaled` moves 2^SHIFT from x to W: both then leave the normal range of float16, and of no other format."""
 
 
 def first_step(problem: Problem) -> Problem:
-    """The problem's first step alone: nothing has been rounded on the way to it."""
+    """The problem's first step alone: its h and c have not been rounded yet."""
     return problem.first_rows_and_steps(problem.batch, 1)
 
 
@@ -37,7 +37,7 @@ def without_products(problem: Problem) -> Problem:
 
 
 def cancelling(problem: Problem, name: str, seed: int) -> Problem:
-    """One step in which the terms of W x (name "W") or U h0 (name "U") cancel; of an odd number the last stays as it is."""
+    """One step in which the terms of W x (name "W") or U h0 (name "U") cancel; of an odd number the last is unchanged."""
     rng, dtype = np.random.default_rng(seed), problem.spec.dtype
     one = first_step(problem)
     state = one.inputs.state

@@ -1,4 +1,4 @@
-"""One problem that a backend is asked to solve, with all its numbers, and the problems that follow from it."""
+"""One problem for a backend, with all its numbers, and problems derived from it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,13 @@ from .values import Inputs
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A spec, weights and inputs. With inputs.grad_y it is a training step: forward(training=True), then backward.
-
-    regime: how the numbers were drawn, in a word or two.
-    """
+    """A spec, weights and inputs. With inputs.grad_y it is a training step: forward(training=True), then backward."""
 
     spec: LSTMSpec
     weights: LSTMWeights
     inputs: Inputs
     regime: str = "spread"
+    """How the numbers were drawn: see regimes.py."""
 
     @property
     def steps(self) -> int:
@@ -38,7 +36,7 @@ class Problem:
 
     @property
     def training(self) -> bool:
-        """Whether gradients are asked for."""
+        """Whether gradients are computed."""
         return self.inputs.grad_y is not None
 
     @property
@@ -47,7 +45,7 @@ class Problem:
         return np.full(self.batch, self.steps) if self.inputs.lengths is None else self.inputs.lengths
 
     def describe(self) -> str:
-        """The sizes, and whatever is not the plainest choice, as in T=3 B=2 I=4 H=5, bidirectional, float16."""
+        """The sizes and all features that are not the default, as in T=3 B=2 I=4 H=5, bidirectional, float16."""
         s = self.spec
         parts = [f"T={self.steps} B={self.batch} I={s.input_size} H={s.hidden_size}"]
         parts += [f"{s.num_layers} layers"] * (s.num_layers > 1) + ["bidirectional"] * s.bidirectional
@@ -55,7 +53,7 @@ class Problem:
         parts += ["no bias"] * (not s.bias) + ["peepholes"] * s.peephole + ["training"] * self.training
         if self.inputs.lengths is not None:
             few = self.batch <= 8
-            parts.append(f"lengths {self.inputs.lengths.tolist()}" if few else "lengths of their own")
+            parts.append(f"lengths {self.inputs.lengths.tolist()}" if few else "different lengths")
         return ", ".join([*parts, s.precision, f"{self.regime} values"])
 
     def with_inputs(self, **arrays: object) -> Problem:
@@ -63,7 +61,7 @@ class Problem:
         return replace(self, inputs=replace(self.inputs, **arrays))  # type: ignore[arg-type]
 
     def take_rows(self, rows: Sequence[int] | Array) -> Problem:
-        """The rows of the batch in this order; any of them may be left out or come twice."""
+        """The rows of the batch in this order; any may be omitted or repeated."""
         return replace(self, inputs=take_rows(self.inputs, np.asarray(rows)))
 
     def first_rows_and_steps(self, rows: int, steps: int) -> Problem:
@@ -83,7 +81,7 @@ class Problem:
         return self.with_inputs(grad_y=None, grad_state=None)
 
     def with_weights(self, change: Callable[[DirectionWeights, int, int], DirectionWeights]) -> Problem:
-        """The same with change(weights, layer, direction) in place of each direction's weights."""
+        """The same with each direction's weights replaced by change(weights, layer, direction)."""
         layers = tuple(tuple(change(w, l, d) for d, w in enumerate(layer)) for l, layer in enumerate(self.weights.layers))
         return replace(self, weights=LSTMWeights(layers))
 
@@ -96,7 +94,7 @@ class Problem:
         return replace(self, spec=spec, weights=LSTMWeights((self.weights.layers[layer],)), inputs=inputs)
 
     def one_direction(self, direction: int) -> Problem:
-        """One direction of a single layer as a forward LSTM on x as it is; forward only."""
+        """One direction of a single layer as a forward LSTM on unchanged x; forward only."""
         state, part = self.inputs.state, slice(direction, direction + 1)
         inputs = Inputs(self.inputs.x, LSTMState(state.h[part], state.c[part]), self.inputs.lengths)
         weights = LSTMWeights(((self.weights.layers[0][direction],),))

@@ -1,7 +1,7 @@
 """Regimes of values: the kinds of numbers that problems are made of. All are pure functions of a generator.
 
-Spread gates show most faults (see harness/values.py); the others show those that hide from them: an exponential that overflows,
-a zero that is taken for absence, a sum that is not compensated.
+Spread gates show most faults (see values.py); the other regimes show the rest: an exponential that overflows, a zero that is
+treated as a missing value, a sum that is not compensated.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .problem import Problem
 from .values import Inputs, spread_inputs, spread_weights
 
 DIGITS = 3
-"""Spread values are rounded to so many significant digits: they print short, and their binary digits are as random."""
+"""Spread values are rounded to this many significant digits: they print short, and their binary digits are as random."""
 
 Change = Callable[[Array], Array]
 
@@ -41,7 +41,7 @@ def _map_weights(weights: LSTMWeights, dtype: Any, change: Callable[[str, Array]
 
 
 def _map_inputs(inputs: Inputs, dtype: Any, change: Change) -> Inputs:
-    """x, h0 and c0 changed; what goes back stays."""
+    """x, h0 and c0 changed; grad_y and grad_state unchanged."""
 
     def of(array: Any) -> Array:
         return np.asarray(change(np.asarray(array, np.float64))).astype(dtype)
@@ -50,14 +50,14 @@ def _map_inputs(inputs: Inputs, dtype: Any, change: Change) -> Inputs:
 
 
 def _default(p: Problem, rng: np.random.Generator) -> Problem:
-    """What nn.LSTM starts from: weights and biases uniform within 1 / sqrt(H), zero state."""
+    """The initialization of nn.LSTM: weights and biases uniform within 1 / sqrt(H), zero state."""
     bound = p.spec.hidden_size**-0.5
     weights = _map_weights(p.weights, p.spec.dtype, lambda _, a: _rounded(rng.uniform(-bound, bound, a.shape)))
     return replace(p, weights=weights).with_inputs(state=LSTMState.zeros(p.spec, p.batch))
 
 
 def _saturated(p: Problem, rng: np.random.Generator) -> Problem:
-    """A third of the gates far from zero, a third where sigmoid and tanh come to within rounding of their ends."""
+    """A third of the gates at +-7, a third at +-40, where sigmoid and tanh round to their limits."""
 
     def change(name: str, a: Array) -> Array:
         if name != "b_ih" and (name != "w_ih" or p.spec.bias):
@@ -83,7 +83,7 @@ def _tiny(p: Problem, rng: np.random.Generator) -> Problem:
 
 
 def _sparse(p: Problem, rng: np.random.Generator) -> Problem:
-    """Four in five are exact zeros, every other one of them negative."""
+    """Four in five values are exact zeros, half of them negative."""
 
     def thin(a: Array) -> Array:
         return np.where(rng.random(a.shape) < 0.8, rng.choice([0.0, -0.0], a.shape), a)
@@ -93,12 +93,12 @@ def _sparse(p: Problem, rng: np.random.Generator) -> Problem:
 
 
 def _large(p: Problem, rng: np.random.Generator) -> Problem:
-    """Weights a thousand times as large: every gate saturates."""
+    """Weights times 1000: every gate saturates."""
     return replace(p, weights=_map_weights(p.weights, p.spec.dtype, lambda n, a: a * 1000 if n in ("w_ih", "w_hh") else a))
 
 
 def _outlier(p: Problem, rng: np.random.Generator) -> Problem:
-    """One element of x a hundred times as large, and one of c0 a thousand times: the forget gate leaves a part of it."""
+    """One element of x times 100, and one of c0 times 1000: the forget gate keeps a part of it."""
     x, c = np.array(p.inputs.x), np.array(p.inputs.state.c)
     for array, factor in ((x, 100), (c, 1000)):
         at = tuple(rng.integers(0, n) for n in array.shape)
@@ -107,7 +107,7 @@ def _outlier(p: Problem, rng: np.random.Generator) -> Problem:
 
 
 def _mixed(p: Problem, rng: np.random.Generator) -> Problem:
-    """Inputs of all magnitudes from a millionth up."""
+    """Inputs of all magnitudes from 1e-6 up."""
     return replace(p, inputs=_map_inputs(p.inputs, p.spec.dtype, lambda a: _rounded(a * 10.0 ** rng.uniform(-6, 0, a.shape))))
 
 
@@ -123,7 +123,7 @@ REGIMES: dict[str, Callable[[Problem, np.random.Generator], Problem]] = {
     "outlier": _outlier,
     "mixed": _mixed,
 }
-"""Beside "spread", which every one of them starts from."""
+"""All but "spread", from which each of them is derived."""
 
 
 def draw_problem(
@@ -137,7 +137,7 @@ def draw_problem(
     regime: str = "spread",
     weights: LSTMWeights | None = None,
 ) -> Problem:
-    """The problem of these sizes that the seed draws. weights: in place of drawn ones."""
+    """The problem of these sizes that the seed draws. weights: instead of drawn ones."""
     rng = np.random.default_rng(seed)
     drawn = spread_weights(spec, rng) if weights is None else weights
     inputs = spread_inputs(spec, steps, batch, rng, training=training)

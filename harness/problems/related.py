@@ -1,4 +1,4 @@
-"""Problems that follow from another one, and how the results of both are related."""
+"""Problems derived from another one, and how the results of both are related."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .regimes import draw_problem
 
 
 def other_values(problem: Problem, *, training: bool | None = None) -> Problem:
-    """Other weights and inputs for the same spec, sizes and lengths; training: in place of the problem's own."""
+    """Other weights and inputs for the same spec, sizes and lengths; training: instead of the problem's own."""
     training = problem.training if training is None else training
     lengths = problem.inputs.lengths
     return draw_problem(problem.spec, problem.steps, problem.batch, 1, lengths=lengths, training=training)
@@ -36,7 +36,7 @@ def flipped(problem: Problem) -> Problem:
 
 
 def split_gradients(problem: Problem, share: float) -> tuple[Problem, Problem]:
-    """The problem with about this share of the elements of grad_y and grad_state, and with the others; 0 elsewhere."""
+    """The problem with about this share of the elements of grad_y and grad_state, and with the other elements; 0 elsewhere."""
     i = problem.inputs
     assert i.grad_y is not None
     assert i.grad_state is not None
@@ -52,18 +52,18 @@ def split_gradients(problem: Problem, share: float) -> tuple[Problem, Problem]:
 
 
 class UnitPermutation:
-    """Hidden units of a problem in another order, drawn from a fixed seed, in everything that has units."""
+    """A permutation of a problem's hidden units, drawn from a fixed seed, and its effect on weights, inputs and results."""
 
     def __init__(self, problem: Problem) -> None:
         self._problem, self._spec = problem, problem.spec
         rng, spec = np.random.default_rng(problem.steps), problem.spec
         orders = [[rng.permutation(spec.hidden_size) for _ in range(spec.num_directions)] for _ in range(spec.num_layers)]
-        if spec.hidden_size == 2:  # half of the drawn ones would change nothing
+        if spec.hidden_size == 2:  # half of the drawn permutations would be the identity
             orders = [[np.array([1, 0]) for _ in layer] for layer in orders]
         self._orders = orders
 
     def problem(self) -> Problem:
-        """The same problem with its units in that order."""
+        """The problem with its units permuted."""
         i = self._problem.inputs
 
         def state(whole: LSTMState | None) -> LSTMState | None:
@@ -77,7 +77,7 @@ class UnitPermutation:
         return changed.with_weights(self._weights)
 
     def tensors(self, found: Mapping[str, Array]) -> dict[str, Array]:
-        """Results, by name, with their units in that order."""
+        """Results, by name, with their units permuted."""
         tensors = dict(found)
         tensors["y"] = self._outputs(found["y"])
         for name in ("h_n", "gradient of h0"):

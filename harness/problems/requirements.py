@@ -1,4 +1,4 @@
-"""What a check needs of its problems, and whether a backend promises it."""
+"""What a check requires of its problems, and whether a backend promises it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from lstm_parity.backends.problem import STORAGE
 from .regimes import REGIMES
 
 USUAL_MAX_STEPS = 65
-"""The largest T where a check says nothing else: a tolerance is measured step by step."""
+"""Default of the largest T: the time to measure a tolerance grows with it."""
 
 
 @dataclass(frozen=True)
 class ProblemRequirements:
-    """What a check needs of its problems. None: either, as far as the backend promises it."""
+    """What a check requires of its problems. None: either, as far as the backend promises it."""
 
     precision: str | None = None
     several_layers: bool | None = None
@@ -26,10 +26,10 @@ class ProblemRequirements:
     peephole: bool | None = None
     bias: bool | None = None
     lengths: bool | None = None
-    """Whether the rows have lengths of their own."""
+    """Whether the rows have different lengths."""
     training: bool | None = None
     half_training: bool = False
-    """Half of the problems are training steps where gradients are promised, so that a missing backward shows at once."""
+    """Half of the problems are training steps where gradients are promised, so that a missing backward fails at once."""
     min_steps: int = 1
     min_batch: int = 1
     min_hidden: int = 1
@@ -37,10 +37,10 @@ class ProblemRequirements:
     regimes: tuple[str, ...] = ("spread", *REGIMES)
     """Names of regimes.REGIMES, or "spread"; weights of a file count as "spread"."""
     small: bool = False
-    """No size is at a tile boundary: all are at most strategies.SMALL."""
+    """All sizes are at most strategies.SMALL, and none is at a tile boundary."""
 
     def unmet(self, capabilities: Capabilities) -> str | None:
-        """The first need that the backend does not promise, in words; None if it promises all."""
+        """The first requirement that the backend does not promise, as text; None if it promises all."""
         precisions = capabilities.precisions
         precision: Any = self.precision or next((p for p in STORAGE if p in precisions), "float32")
         hidden = max(self.min_hidden, 1 + bool(self.projection))
@@ -57,7 +57,7 @@ class ProblemRequirements:
         return capabilities.why_unsupported(spec, lengths=bool(self.lengths), gradients=bool(self.training))
 
     def fits(self, spec: LSTMSpec) -> bool:
-        """Whether a spec, that of a file, is of the required kind; its precision aside."""
+        """Whether a file's spec meets the requirements, apart from its precision."""
         features = (
             (self.several_layers, spec.num_layers > 1),
             (self.bidirectional, spec.bidirectional),
@@ -65,4 +65,4 @@ class ProblemRequirements:
             (self.peephole, spec.peephole),
             (self.bias, spec.bias),
         )
-        return all(requirements in (None, has) for requirements, has in features) and spec.hidden_size >= self.min_hidden
+        return all(required in (None, has) for required, has in features) and spec.hidden_size >= self.min_hidden

@@ -1,4 +1,4 @@
-"""Rows of a batch: they are independent of each other, so a result can be checked on a few; and where each of them ends."""
+"""Parts of results: rows of a batch, which are independent of each other, last outputs, and sampled elements."""
 
 from __future__ import annotations
 
@@ -39,3 +39,8 @@ def last_outputs(spec: LSTMSpec, inputs: Inputs, y: Array) -> Array:
     h0 = inputs.state.h[-spec.num_directions :]
     outputs = [y[end, np.arange(batch), d * r : (d + 1) * r] for d, end in enumerate(ends)]
     return np.where((lengths > 0)[None, :, None], np.stack(outputs), h0).astype(np.float64)
+
+
+def sample_elements(shape: tuple[int, ...], count: int) -> tuple[Array, ...]:
+    """The indices, by axis, of up to `count` elements of an array of this shape; the same for every call."""
+    return np.unravel_index(np.random.default_rng(0).permutation(int(np.prod(shape)))[:count], shape)

@@ -1,8 +1,7 @@
-"""Which problems are drawn: sizes, features, lengths, values. Hypothesis shrinks towards the first and smallest of each."""
+"""How problems are drawn: sizes, features, lengths, values. Hypothesis shrinks towards the first and smallest of each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
@@ -19,36 +18,39 @@ from .regimes import FORWARD_ONLY, draw_problem
 from .requirements import ProblemRequirements
 
 SMALL = 9
-"""Sizes up to this one are drawn for the axes that are not at a border."""
+"""Maximum size of the axes that are not at a tile boundary."""
 
 TILE_BOUNDARIES = tuple(sorted({n + d for n in (4, 8, 16, 32, 64, 128) for d in (-1, 0, 1)} | {100, 101, 256, 257}))
-"""Sizes around which tiles, warps, blocks and vector registers end."""
+"""Sizes around multiples of tiles, warps, blocks and vector registers."""
 
 LONG = (*TILE_BOUNDARIES, 1000)
-"""Numbers of steps, where nothing else is large."""
+"""Numbers of steps where no other size is large."""
 
-AT_BORDER: tuple[tuple[str, ...], ...] = (
+BOUNDARY_AXES: tuple[tuple[str, ...], ...] = (
     (),
     *combinations(("steps", "batch", "input", "hidden"), 1),
     *combinations(("steps", "batch", "input", "hidden"), 2),
 )
-"""Which axes of a problem may be at a border at once: any one, any two."""
+"""Axes that are at a tile boundary together: none, any one, any two."""
 
 EQUAL = ("", "", "", "", "batch to steps", "batch to hidden", "input to hidden", "input to gates")
-"""Which size is made equal to another one: a transposed or mistaken axis passes unseen, or shows, only there. gates: 4H."""
+"""Which size is made equal to another one: some transposed or confused axes can be seen only there. gates: 4H."""
 
 FILE_VALUES = 1 << 16
-"""With weights from a file, T * B * H is about this at most: their sizes are not ours to choose."""
+"""With weights from a file, whose sizes are fixed, T * B * H is about this at most."""
 
-COARSE = ("tf32", "float16", "bfloat16")
+PRECISIONS = ("float32", "float64", "tf32", "float16", "bfloat16")
+"""The simplest first."""
+
+COARSE = PRECISIONS[2:]
 ONE_LAYER = ("large",)
-"""Regimes that a stack in a coarse precision is not drawn in: with weights in the thousands, a gate near its threshold falls to
-either side by rounding alone, and the layers above read another sequence. No tolerance that a few noisy runs measure covers
-that; one layer has the certificate.
+"""Regimes in which no stack of a coarse precision is drawn: with weights in the thousands, rounding alone decides on which side
+a gate near its threshold saturates, and the layers above read another sequence. A tolerance from a few noisy runs does not
+cover that; the certificate of one layer does.
 """
 
-LARGEST_GRADIENT = 2.0**10
-"""grad_y is scaled so that the reference's gradients stay below this: float16 ends at 65504."""
+MAX_GRADIENT = 2.0**10
+"""grad_y is scaled so that the reference's gradients stay below this: the largest float16 is 65504."""
 
 LENGTHS = ("full", "ragged", "equal", "with zeros", "all zero")
 
@@ -57,10 +59,10 @@ LENGTHS = ("full", "ragged", "equal", "with zeros", "all zero")
 def problems(
     draw: st.DrawFn, capabilities: Capabilities, requirements: ProblemRequirements, file_weights: LSTMWeights | None = None
 ) -> Problem:
-    """Problems that the backend promises to solve and that the check needs. requirements.unmet(capabilities) must be None."""
+    """Problems that meet the requirements and that the backend promises to solve; requirements.unmet must be None."""
     if requirements.half_training and capabilities.gradients:
         requirements = replace(requirements, training=draw(st.booleans()))
-    precision: Any = requirements.precision or draw(st.sampled_from([p for p in _order() if p in capabilities.precisions]))
+    precision: Any = requirements.precision or draw(st.sampled_from([p for p in PRECISIONS if p in capabilities.precisions]))
     regimes = [r for r in requirements.regimes if not (requirements.training and r in FORWARD_ONLY)]
     training = _flag(draw, requirements.training, capabilities.gradients, rarely=True)
     if training:
@@ -68,10 +70,10 @@ def problems(
     usual = [r for r in regimes if r == "spread"] * (len(regimes) + 1)  # half of all, and the first
     from_file = file_weights is not None and requirements.fits(file_weights.infer_spec()) and "spread" in regimes
     regime = draw(st.sampled_from([*usual, *regimes, *["file"] * (from_file * len(regimes))]))
-    at_border = () if requirements.small else draw(st.sampled_from(AT_BORDER))
+    at_boundary = () if requirements.small else draw(st.sampled_from(BOUNDARY_AXES))
 
-    steps = draw(_size("steps", at_border, requirements.min_steps, requirements.max_steps))
-    batch = draw(_size("batch", at_border, requirements.min_batch))
+    steps = draw(_size("steps", at_boundary, requirements.min_steps, requirements.max_steps))
+    batch = draw(_size("batch", at_boundary, requirements.min_batch))
     equal = draw(st.sampled_from(EQUAL))
     weights = None
     if regime == "file" and file_weights is not None:
@@ -80,10 +82,10 @@ def problems(
         batch = max(requirements.min_batch, min(batch, FILE_VALUES // spec.hidden_size))
         steps = max(requirements.min_steps, min(steps, FILE_VALUES // (spec.hidden_size * batch)))
     else:
-        spec = _spec(draw, capabilities, requirements, precision, at_border)
+        spec = _spec(draw, capabilities, requirements, precision, at_boundary)
         if regime in ONE_LAYER and spec.num_layers > 1 and precision in COARSE:
             regime = "spread"
-        room = SMALL if len(at_border) > 1 else TILE_BOUNDARIES[-1]  # two large sizes are enough
+        room = SMALL if len(at_boundary) > 1 else TILE_BOUNDARIES[-1]  # two large sizes are enough
         if equal == "batch to steps" and requirements.min_batch <= steps <= room:
             batch = steps
         elif equal == "batch to hidden" and requirements.min_batch <= spec.hidden_size <= room:
@@ -100,30 +102,25 @@ def problems(
     return draw_problem(spec, steps, batch, seed, lengths=lengths, training=training, regime=regime, weights=weights)
 
 
-def _order() -> Iterator[str]:
-    """Precisions, the plainest first."""
-    return iter(("float32", "float64", "tf32", "float16", "bfloat16"))
-
-
 def _flag(draw: st.DrawFn, required: bool | None, promised: bool, *, rarely: bool = False) -> bool:
     if required is not None:
         return required
     return promised and draw(st.sampled_from([False, False, False, True]) if rarely else st.booleans())
 
 
-def _size(axis: str, at_border: tuple[str, ...], least: int = 1, most: int | None = None) -> st.SearchStrategy[int]:
-    borders = LONG if at_border == ("steps",) else TILE_BOUNDARIES
-    sizes = [n for n in borders if n >= least and (most is None or n <= most)]
-    if axis in at_border and sizes:
+def _size(axis: str, at_boundary: tuple[str, ...], lowest: int = 1, highest: int | None = None) -> st.SearchStrategy[int]:
+    boundaries = LONG if at_boundary == ("steps",) else TILE_BOUNDARIES
+    sizes = [n for n in boundaries if n >= lowest and (highest is None or n <= highest)]
+    if axis in at_boundary and sizes:
         return st.sampled_from(sizes)
-    return st.integers(least, max(least, min(SMALL, most or SMALL)))
+    return st.integers(lowest, max(lowest, min(SMALL, highest or SMALL)))
 
 
 def _spec(
-    draw: st.DrawFn, capabilities: Capabilities, requirements: ProblemRequirements, precision: Any, at_border: tuple[str, ...]
+    draw: st.DrawFn, capabilities: Capabilities, requirements: ProblemRequirements, precision: Any, at_boundary: tuple[str, ...]
 ) -> LSTMSpec:
-    hidden = draw(_size("hidden", at_border, requirements.min_hidden, capabilities.max_hidden_size))
-    input_size = draw(_size("input", at_border))
+    hidden = draw(_size("hidden", at_boundary, requirements.min_hidden, capabilities.max_hidden_size))
+    input_size = draw(_size("input", at_boundary))
     layers = 1
     most = capabilities.num_layers or 3
     if requirements.several_layers or (
@@ -154,7 +151,7 @@ def _lengths(kind: str, steps: int, batch: int, seed: int) -> Array:
 
 
 def with_bounded_gradients(problem: Problem) -> Problem:
-    """grad_y and grad_state times a power of two such that no gradient passes LARGEST_GRADIENT."""
+    """grad_y and grad_state times a power of two such that no gradient exceeds MAX_GRADIENT."""
     spec, weights, inputs = problem.spec, problem.weights, problem.inputs
     trace = Trace()
     forward(spec, weights, inputs.x, inputs.state, inputs.lengths, trace)
@@ -163,9 +160,9 @@ def with_bounded_gradients(problem: Problem) -> Problem:
     found = backward(spec, weights, trace, inputs.grad_y, inputs.grad_state)
     arrays = [found.x, found.h0, found.c0, *(a for _, a in found.weights.items())]
     largest = max(float(np.abs(a).max(initial=0.0)) for a in arrays)
-    if not np.isfinite(largest) or largest <= LARGEST_GRADIENT:
+    if not np.isfinite(largest) or largest <= MAX_GRADIENT:
         return problem
-    factor = 2.0 ** np.floor(np.log2(LARGEST_GRADIENT / largest))
+    factor = 2.0 ** np.floor(np.log2(MAX_GRADIENT / largest))
 
     def scaled(array: Array) -> Array:
         return np.asarray((np.asarray(array, np.float64) * factor).astype(spec.dtype))

@@ -1,11 +1,14 @@
 """Values to run an LSTM on, drawn from a seed.
 
-The gates must differ from each other and lie between saturation and zero, or a wrong LSTM looks right: x ~ N(0, 1); W, U, W_hr
-~ N(0, 1.5 / sqrt(fan-in)); b ~ N(0, 0.5); peepholes ~ N(0, 0.5); h0 ~ U(-0.9, 0.9); c0 ~ N(0, 1). Called "spread" in a row.
+The gates must differ from each other and be neither saturated nor near zero, or a wrong LSTM may look right: x ~ N(0, 1); W, U,
+W_hr ~ N(0, 1.5 / sqrt(fan-in)); b ~ N(0, 0.5); peepholes ~ N(0, 0.5); h0 ~ U(-0.9, 0.9); c0 ~ N(0, 1). This regime is called
+"spread".
 """
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +19,18 @@ from lstm_parity.backends.problem import Array
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What one call gets. x [T, B, I]; lengths int64 [B] or None; for training grad_y [T, B, D*R] and grad_state."""
+    """The arguments of one call."""
 
     x: Array
+    """[T, B, I]."""
     state: LSTMState
+    """h0 [L*D, B, R] and c0 [L*D, B, H]."""
     lengths: Array | None = None
+    """int64 [B], or None if all rows have T steps."""
     grad_y: Array | None = None
+    """[T, B, D*R]; for training, as grad_state."""
     grad_state: LSTMState | None = None
+    """Shaped like the state."""
 
 
 def spread_weights(spec: LSTMSpec, rng: np.random.Generator) -> LSTMWeights:
@@ -42,7 +50,7 @@ def spread_weights(spec: LSTMSpec, rng: np.random.Generator) -> LSTMWeights:
 def spread_inputs(
     spec: LSTMSpec, steps: int, batch: int, rng: np.random.Generator, *, ragged: bool = False, training: bool = False
 ) -> Inputs:
-    """Inputs for `spec` in its storage dtype. ragged: lengths uniform in 1..T; training: gradients ~ N(0, 1) to go back."""
+    """Inputs for `spec` in its storage dtype. ragged: lengths uniform in 1..T; training: grad_y and grad_state ~ N(0, 1)."""
 
     def normal(*shape: int) -> Array:
         return rng.standard_normal(shape, np.float32).astype(spec.dtype, copy=False)
@@ -56,3 +64,9 @@ def spread_inputs(
         return Inputs(x, LSTMState(h0, c0), lengths)
     grad_y = normal(steps, batch, spec.output_size)
     return Inputs(x, LSTMState(h0, c0), lengths, grad_y, LSTMState(normal(*h0.shape), normal(*c0.shape)))
+
+
+def word_vectors(words: Sequence[str], size: int) -> Array:
+    """A vector [size] for each word, N(0, 1), which depends on the word alone: [T, 1, size]; 0 for the empty word."""
+    vectors = [np.random.default_rng(zlib.crc32(word.encode())).standard_normal(size) * bool(word) for word in words]
+    return np.asarray(vectors)[:, None]

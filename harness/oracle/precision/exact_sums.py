@@ -1,7 +1,6 @@
-"""float64 residuals against sums and activations of 50 digits: NumPy's float64 would be as wrong as what it judges.
+"""float64 residuals from sums and activations of 50 digits: those of NumPy's float64 would have errors of the same size.
 
-Only some elements are looked at. Given the backend's own y, each unit of each row has a c of its own, so any of them can be
-followed alone.
+Only some elements are computed. Given the backend's own y, each unit of each row has its own c, so each can be computed alone.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from lstm_parity.backends import DirectionWeights
 from lstm_parity.backends.problem import Array
 
 DIGITS = 50
-"""float64 has 16; squares have 32; what is left is more than a tanh of the smallest spread c loses."""
+"""float64 has 16 and squares 32; the remaining digits exceed the cancellation in tanh of the smallest drawn c."""
 
 
 def _sigmoid(z: Decimal) -> Decimal:
@@ -38,7 +37,7 @@ def _dot(a: Sequence[Decimal], b: Sequence[Decimal]) -> Decimal:
 def exact_residuals(
     w: DirectionWeights, x: Array, before: Array, c0: Array, y: Array, c_n: Array, rows: Array, units: Array
 ) -> tuple[Array, Array]:
-    """y - h [T, K] and c_n - c [K] of the K elements (rows[k], units[k]), in float64 and right to its last digits.
+    """y - h [T, K] and c_n - c [K] of the K elements (rows[k], units[k]), correct to the last digits of float64.
 
     x [T, B, I], before [T, B, H] the h' of each step, c0, c_n [B, H], y [T, B, H]: all finite, without projection or peepholes.
     """

@@ -1,7 +1,7 @@
-"""Which rounding explains a result that is less precise than was promised?
+"""Which rounding explains a result that is less precise than promised?
 
-The equations are run again with one thing rounded, everything else exact. What brings all the runs that are at hand down to
-what was promised is what the backend does; if nothing does, or too much, no name is given.
+The equations are evaluated again with one quantity rounded and everything else exact. If that brings all runs within the
+promised precision, the backend rounds that quantity. If nothing does, or too much, no name is given.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from lstm_parity.backends.problem import Array
 
 from ...problems.problem import Problem
 from ..results import Results
-from .promise import NOTHING, Rounding, Suspicion, bits_lost
+from .promise import NOTHING, AssumedRounding, Rounding, bits_lost
 
 EXPLAINED = 1.5
-"""Bits that may still be lost where a suspicion is right: what it is held against is itself rounded in float64."""
+"""Bits that may still be lost under the right assumption: the reference itself is rounded in float64."""
 
 
 def _kept(bits: int, whole: Rounding) -> Rounding:
-    """To so many bits of mantissa, the first one included, by rounding to whole numbers in the given way."""
+    """To this many bits of mantissa, the leading one included; `whole` rounds to whole numbers."""
 
     def rounded(array: Array) -> Array:
         mantissa, exponent = np.frexp(array)
@@ -33,7 +33,7 @@ def _kept(bits: int, whole: Rounding) -> Rounding:
 
 
 def _stored(dtype: Any) -> Rounding:
-    # by way of float32, as hardware does
+    # through float32, as hardware does
     return lambda array: np.asarray(array.astype(np.float32).astype(np.dtype(dtype)).astype(np.float64))
 
 
@@ -43,7 +43,7 @@ FORMATS: dict[str, tuple[tuple[Rounding, ...], frozenset[str]]] = {
     "float16": ((_stored(np.float16),), frozenset({"float64", "float32", "tf32", "bfloat16"})),
     "bfloat16": ((_stored(ml_dtypes.bfloat16),), frozenset({"float64", "float32", "tf32", "float16"})),
 }
-"""Formats, the ways to round to them, and the promises that each of them breaks."""
+"""Formats, how each may be rounded to, and the precisions whose promise that breaks."""
 
 PLACES = {
     "the operands of the products are": ("x", "W", "h'", "U"),
@@ -64,19 +64,19 @@ PLACES = {
 
 
 def name_rounding(runs: Sequence[tuple[Problem, Results]], activation_ulps: float) -> str | None:
-    """What is rounded to what, as in "the weights are rounded to TF32"; None where the runs support no one name."""
+    """What is rounded to what, as in "the weights are rounded to TF32"; None where no single name explains all runs."""
 
-    def explains(suspicion: Suspicion) -> bool:
-        return all(bits_lost(problem, results, activation_ulps, suspicion) <= EXPLAINED for problem, results in runs)
+    def explains(assumed: AssumedRounding) -> bool:
+        return all(bits_lost(problem, results, activation_ulps, assumed) <= EXPLAINED for problem, results in runs)
 
-    if explains(Suspicion(NOTHING.places, NOTHING.rounding)):  # few elements are wrong: no rounding throughout
+    if explains(AssumedRounding(NOTHING.places, NOTHING.rounding)):  # few elements are wrong: not every one is rounded
         return None
     promise = runs[0][0].spec.precision
     for what, places in PLACES.items():
         found = [
             name
             for name, (ways, broken) in FORMATS.items()
-            if promise in broken and any(explains(Suspicion(frozenset(places), way)) for way in ways)
+            if promise in broken and any(explains(AssumedRounding(frozenset(places), way)) for way in ways)
         ]
         if found:
             return f"{what} rounded to {' or '.join(found)}"

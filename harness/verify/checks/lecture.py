@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import replace
 
 import numpy as np
 
 from lstm_parity.backends import Capabilities
-from lstm_parity.backends.problem import Array
 
 from ...problems.problem import Problem
 from ...problems.regimes import draw_problem
 from ...problems.requirements import ProblemRequirements
+from ...problems.values import word_vectors
 from ..check import CheckList, CheckRun
 from .closed_forms import drift_allowed, holding
 
 BEARS = ("He", "said", ",", "Teddy", "bears", "are", "on", "sale", "!", "")
 ROOSEVELT = ("He", "said", ",", "Teddy", "Roosevelt", "was", "a", "great", "President", "!")
 SHARED = 4
-"""Words at the start of both."""
+"""How many words both begin with."""
 WORD, HIDDEN = 6, 5
+"""Sizes of a word vector and of the state."""
 LONG_PERIOD = 10_000
 SMALLEST = ProblemRequirements(
     several_layers=False,
@@ -48,14 +48,8 @@ def _sentence_problem(drawn: Problem, capabilities: Capabilities) -> Problem:
     return draw_problem(spec, len(BEARS), 1, 0)
 
 
-def _vectors(words: tuple[str, ...]) -> Array:
-    """Word vectors [T, 1, WORD]; that of the empty word, which pads the shorter sentence, is 0."""
-    vectors = [np.random.default_rng(zlib.crc32(w.encode())).standard_normal(WORD) * bool(w) for w in words]
-    return np.asarray(vectors)[:, None]
-
-
 def _sentences(problem: Problem) -> list[Problem]:
-    return [problem.with_inputs(x=_vectors(words).astype(problem.spec.dtype)) for words in (BEARS, ROOSEVELT)]
+    return [problem.with_inputs(x=word_vectors(words, WORD).astype(problem.spec.dtype)) for words in (BEARS, ROOSEVELT)]
 
 
 @checks.add(
@@ -87,11 +81,11 @@ def _teddy_both_ways(run: CheckRun, problem: Problem) -> None:
     tolerances = [run.expected(p).tolerances(run.ulps)["y"] for p in sentences]
     allowed = sum(t.allowed[:SHARED] for t in tolerances)
     apart = np.abs(tolerances[0].reference[:SHARED] - tolerances[1].reference[:SHARED])
-    # each may be off by its share of what is allowed, so only what is twice as far apart must stay apart
+    # each may have its whole allowed error, so only elements that differ by twice the sum must differ
     same = (apart > 2 * allowed) & (np.abs(one - other) <= allowed)
     run.require(
         not same[..., problem.spec.hidden_size :].any(),
-        "the reverse direction gives the same for both sentences, although they continue differently",
+        "the reverse direction gives the same for both sentences, although their later words differ",
     )
 
 

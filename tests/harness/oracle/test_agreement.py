@@ -9,7 +9,7 @@ from lstm_parity.backends import LSTMSpec, LSTMState, LSTMWeights, load_backend
 from lstm_parity.backends.numpy_reference import Trace
 from lstm_parity.backends.problem import STORAGE, DirectionWeights, LSTMGradients
 from lstm_parity.harness.oracle import agreement, tolerance
-from lstm_parity.harness.oracle.agreement import Expected, Results, judge, project
+from lstm_parity.harness.oracle.agreement import Expected, Results, project
 from lstm_parity.harness.oracle.simulated import Arithmetic, backward, forward
 from lstm_parity.harness.problems.rows import take_rows
 from lstm_parity.harness.problems.values import Inputs, spread_inputs, spread_weights
@@ -19,6 +19,10 @@ def stack(precision, steps=7, batch=5, seed=0, *, training=True, ragged=False, *
     spec = LSTMSpec(9, 13, precision=precision, **({"num_layers": 2, "bidirectional": True} | options))
     rng = np.random.default_rng(seed)
     return spec, spread_weights(spec, rng), spread_inputs(spec, steps, batch, rng, training=training, ragged=ragged)
+
+
+def judge(spec, weights, inputs, results, **options):
+    return Expected(spec, weights, inputs, **options).judge(results)
 
 
 def train(name, spec, weights, inputs):
@@ -50,7 +54,7 @@ def sums_in(order):
     """The reference's float32 arithmetic with its sums in another order."""
 
     class Reordered(Arithmetic):
-        def product(self, a, b, out=None):
+        def product(self, a, b):
             if order == "reversed":
                 return np.ascontiguousarray(a[:, ::-1]) @ np.ascontiguousarray(b[::-1])
             parts = [a[:, k : k + 5] @ b[k : k + 5] for k in range(0, a.shape[1], 5)]
@@ -113,7 +117,7 @@ def test_the_order_of_summation_does_not_matter_to_gradients(order):
 
 def test_tf32_operands_agree_with_tf32_and_not_with_float32():
     class Truncating(Arithmetic):
-        def product(self, a, b, out=None):
+        def product(self, a, b):
             return np.matmul(*((np.ascontiguousarray(m).view(np.int32) & np.int32(-1 << 13)).view(np.float32) for m in (a, b)))
 
     for seed in range(8):

@@ -173,7 +173,7 @@ def test_tf32_may_truncate_the_operands(options):
 
 def run_truncated(spec, weights, inputs):
     class Truncating(Arithmetic):
-        def product(self, a, b, out=None):
+        def product(self, a, b):
             return tf32_products(a, b)
 
     return forward(spec, weights, inputs.x, inputs.state, None, Truncating(np.float32, np.float32))
