@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lstm_parity.backends import DirectionWeights, LSTMSpec, LSTMState, LSTMWeights, load_backend
 from lstm_parity.backends.numpy_reference import Trace, backward, forward, sigmoid
 from lstm_parity.backends.problem import STORAGE
-from lstm_parity.harness.oracle.agreement import judge
+from lstm_parity.harness.oracle.agreement import Expected
 from lstm_parity.harness.oracle.results import Results
 from lstm_parity.harness.problems.values import Inputs
 
@@ -150,7 +150,8 @@ def test_the_backend_agrees_with_the_reference_in_every_precision(extra, precisi
     backend = load_backend("numpy")(spec, weights)
     y, last = backend.forward(x, state, lengths, training=True)
     gradients = backend.backward(grad_y, state)
-    judgement = judge(spec, weights, Inputs(x, state, lengths, grad_y, state), Results(y, last.h, last.c, gradients))
+    expected = Expected(spec, weights, Inputs(x, state, lengths, grad_y, state))
+    judgement = expected.judge(Results(y, last.h, last.c, gradients))
     assert judgement.agrees, judgement.reason
 
 
