@@ -16,7 +16,7 @@ from ..text import progress_bar
 from ..verify.backend import verify_backend
 from ..verify.check import Check
 from ..verify.checks import CHECKS
-from ..verify.formatting import check_as_text, lead, skips_as_text
+from ..verify.formatting import check_as_text, skips_as_text, verdict_line
 from ..verify.isolation.remote import NotThereError, RemoteExecutor
 from ..verify.keep import check_store, keep_verdicts
 from ..verify.known_failures import load_known_failures
@@ -51,7 +51,7 @@ class VerifyResult(BackendResult):
         raise KeyError(name)
 
     def __str__(self) -> str:
-        lines = [lead(self)]
+        lines = [verdict_line(self)]
         if not self.reason:
             claims = {check.name: check.claim for check in CHECKS}
             shown = [c for c in self.checks if c.status in ("FAIL", "KNOWN", "UNVERIFIED")]
@@ -63,7 +63,7 @@ class VerifyResult(BackendResult):
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        return f"<VerifyResult {lead(self)}>"
+        return f"<VerifyResult {verdict_line(self)}>"
 
 
 def verify(

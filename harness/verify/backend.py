@@ -1,6 +1,6 @@
-"""All checks on one backend, several at a time, and the verdict.
+"""All checks on one backend, several in parallel, and the verdict.
 
-Each judging process runs one check after the other, and has a process of its own for the backend (isolation/remote.py).
+Each judging process runs one check after another, and has its own process for the backend (isolation/remote.py).
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from .results import BackendResult, CheckResult, Options, Verdict, verdict_of
 from .suite import run_check
 
 MAX_HANGS = 2
-"""After so many checks in which the backend hung, no further check is started."""
+"""After this many checks in which the backend hung, no further check is started."""
 
 MAX_JUDGES = 4
-"""More would only load the machine: each has a second process for the backend."""
+"""Each has a second process for the backend, so more would overload the machine."""
 
 
 def verify_backend(
     backend: str, checks: Sequence[Check], options: Options, on_result: Callable[[CheckResult], None] = lambda _: None
 ) -> BackendResult:
-    """Run the checks on the backend of that name, in processes of its own."""
+    """Run the checks on the backend of that name, in separate processes."""
 
     def all_are(verdict: Verdict, reason: str) -> BackendResult:
         return BackendResult(backend, verdict, reason, {}, tuple(CheckResult(c.name, verdict, reason) for c in checks))
@@ -38,8 +38,8 @@ def verify_backend(
         promises = executor.describe().capabilities
     except NotThereError as error:
         return all_are("UNVERIFIED", str(error))
-    except BackendFaultError as fault:
-        return all_are("FAIL", fault.reason)
+    except BackendFaultError as error:
+        return all_are("FAIL", error.reason)
     finally:
         executor.close()
 
@@ -80,7 +80,7 @@ class _Judges:
 
     def __init__(self, backend: str, options: Options, checks: int) -> None:
         count = max(1, min(cpu_count(), MAX_JUDGES, checks))
-        # one thread each: their matrices are small, and there are several of them
+        # one thread each: their matrices are small, and they run in parallel
         self.running = [spawn(_judge, 1, backend, options) for _ in range(count)]
 
     def __enter__(self) -> _Judges:
@@ -92,7 +92,7 @@ class _Judges:
             end(process)
 
     def results(self, checks: Sequence[Check]) -> Iterator[CheckResult]:
-        """The result of each check, as they finish. To stop early, close the iterator."""
+        """The result of each check, in the order in which they finish. To stop early, close the iterator."""
         left = list(checks)[::-1]
         running: dict[Connection, Check] = {}
         idle = [pipe for _, pipe in self.running]
@@ -115,11 +115,11 @@ class _Judges:
 
 
 def _lost(check: Check) -> CheckResult:
-    return CheckResult(check.name, "UNVERIFIED", "the process that judged it was ended from outside")
+    return CheckResult(check.name, "UNVERIFIED", "its judging process was ended from outside")
 
 
 def _judge(pipe: Connection, backend: str, options: Options) -> None:
-    """Judge the checks whose names come in, until the pipe closes."""
+    """Run the checks whose names are received, until the pipe closes."""
     by_name = {check.name: check for check in CHECKS}
     executor = RemoteExecutor(backend, options.threads, options.timeout_s)
     promises: Any = None
@@ -129,7 +129,7 @@ def _judge(pipe: Connection, backend: str, options: Options) -> None:
             if promises is None:
                 try:
                     promises = executor.describe().capabilities
-                except (NotThereError, BackendFaultError) as error:  # the parent could import it
+                except (NotThereError, BackendFaultError) as error:  # which the parent process could import
                     reason = f"it could be imported once and then not again: {error}"
                     pipe.send(CheckResult(name, "FAIL", reason))
                     continue

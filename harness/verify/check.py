@@ -1,4 +1,4 @@
-"""What a check is: a claim about every backend, the problems that it needs, and a function that tests the claim on one of them.
+"""A check: a claim about every backend, the problems that it requires, and a function that tests the claim on one of them.
 
     checks = CheckList()
 
@@ -13,9 +13,9 @@
         alone = run.call(problem.take_rows([row])).tensors()
         run.require_same(problem.take_rows([row]), together, alone, f"the run of row {row} alone")
 
-The function gets the problem and every other choice as data: all is drawn before anything runs (see search.py). The methods of
-`CheckRun` run the backend and say that the claim does not hold. A function added to the `checks` of a file in checks/ is in the
-suite; nothing else has to be registered.
+The function gets the problem and every other choice as data: all are drawn before anything runs (see search.py). The methods of
+`CheckRun` run the backend, and raise DisagreementError if the claim does not hold. A function added to the `checks` of a file
+in checks/ is in the suite; nothing else has to be registered.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Body = Callable[..., None]
 """(CheckRun, Problem, and the drawn choices by name); raises DisagreementError."""
 
 DESCRIPTIONS = {"lengths": "sequences of different lengths"}
-"""Promises as Capabilities.why_unsupported describes them."""
+"""Promises, as text in the form of Capabilities.why_unsupported."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,11 @@ class Check:
     """It runs 1/cost as many examples."""
 
     def examples(self, requested: int) -> int:
-        """How many examples it runs where so many are requested."""
+        """How many examples it runs where `requested` are requested."""
         return max(1, int(requested / self.cost))
 
     def why_skipped(self, capabilities: Capabilities) -> str | None:
-        """The first promise that the check needs and the backend does not make; None if it makes all."""
+        """The first promise that the check needs and that the backend does not make; None if it makes all."""
         missing = next((name for name in self.needs if not getattr(capabilities, name)), None)
         if missing is not None:
             return f"not promised: {DESCRIPTIONS.get(missing, missing)}"
@@ -88,7 +88,7 @@ class Check:
         return problem, {name: draw(strategy(problem)) for name, strategy in self.draws.items()}
 
     def test(self, run: CheckRun, problem: Problem, choices: Mapping[str, Any]) -> Problem:
-        """Run the body on what was drawn; returns the problem that it got. Raises DisagreementError, TooSlowError."""
+        """Run the body on what was drawn; returns the prepared problem. Raises DisagreementError, TooSlowError."""
         if problem.training:
             problem = with_bounded_gradients(problem)
         if self.prepare is not None:
@@ -121,7 +121,7 @@ class CheckList:
 
 @dataclass
 class CheckRun:
-    """One example of one check: what its body may ask of the backend, and how it says that the claim does not hold."""
+    """One example of one check: runs the backend for its body, and compares results."""
 
     executor: Executor
     capabilities: Capabilities
@@ -161,25 +161,25 @@ class CheckRun:
         )
         try:
             result = self.executor.run(program)
-        except BackendFaultError as fault:
+        except BackendFaultError as error:
             runs = [*self.runs, ProgramRun(tuple(problems), program, None)]
-            raise DisagreementError(fault.reason, runs, kind=fault.kind) from fault
+            raise DisagreementError(error.reason, runs, kind=error.kind) from error
         self.runs.append(ProgramRun(tuple(problems), program, result))
         return result
 
     def memory(self, problem: Problem, calls: int) -> tuple[dict[str, int], ...]:
-        """Memory readings while one instance makes the same call so many times: see steady.repeat."""
+        """Memory readings while one instance makes the same call `calls` times: see steady.repeat."""
         program = Program(((problem.spec, problem.weights),), ((0, problem.inputs),), repeat=calls)
         try:
             return self.executor.run(program).memory
-        except BackendFaultError as fault:
-            raise DisagreementError(f"{problem.describe()}, in {calls:,} calls: {fault.reason}", [], kind=fault.kind) from fault
+        except BackendFaultError as error:
+            raise DisagreementError(f"{problem.describe()}, in {calls:,} calls: {error.reason}", [], kind=error.kind) from error
 
     def expected(self, problem: Problem) -> Expected:
-        """What the problem's results are compared with; computed once."""
+        """The reference values of the problem; computed once."""
         if id(problem) not in self._expected:
             found = Expected(problem.spec, problem.weights, problem.inputs, activation_ulps=self.ulps)
-            self._expected[id(problem)] = (problem, found)  # the problem is kept, too, so that its id is not used again
+            self._expected[id(problem)] = (problem, found)  # with the problem, so that its id is not used again
         return self._expected[id(problem)][1]
 
     def require_equations(self, problem: Problem, results: Results) -> None:
@@ -189,16 +189,16 @@ class CheckRun:
             self.fail(judgement.reason, judgement.first_wrong)
 
     def require_same(self, problem: Problem, got: Tensors, other: Tensors, against: str) -> None:
-        """Fail unless both agree to within twice the tolerance of the problem, which both solve.
+        """Fail unless both, results of the same problem, agree to within twice its tolerance.
 
-        Tensors that only one of them has are not compared.
+        Only tensors that both have are compared.
         """
         tolerances = self.expected(problem).tolerances(self.ulps)
         for name in got.keys() & other.keys():
             self.require_close(name, got[name], other[name], 2 * tolerances[name].allowed, against)
 
     def require_close(self, name: str, got: Array, expected: Array, allowed: Array | float, against: str) -> None:
-        """Fail unless |got - expected| <= allowed everywhere; both NaN, or equal infinities, are the same."""
+        """Fail unless |got - expected| <= allowed everywhere; two NaN, or equal infinities, agree."""
         got, expected = (np.asarray(a).astype(np.float64) for a in (got, expected))
         limit = np.broadcast_to(np.asarray(allowed, np.float64), got.shape)
         ratio = error_ratio(got, expected, limit)
@@ -206,7 +206,7 @@ class CheckRun:
             return
         index = tuple(int(i) for i in np.unravel_index(int((ratio > 1).argmax()), ratio.shape))
         values = f"{float(got[index]):.9g}, but {float(expected[index]):.9g} in {against}"
-        self.fail(f"{name}{list(index)} is {values}, where a difference of {float(limit[index]):.2g} is allowed")
+        self.fail(f"{name}{list(index)} is {values}; allowed difference {float(limit[index]):.2g}")
 
     def require_same_bits(self, got: Tensors, other: Tensors, against: str) -> None:
         """Fail unless all tensors are the same bits."""
@@ -215,11 +215,11 @@ class CheckRun:
                 self.require_close(name, array, other[name], 0.0, against)
                 self.fail(f"{name} differs from {against} in the sign of a zero or the bits of a NaN")
 
-    def require(self, holds: bool, reason: str) -> None:
-        """Fail with this reason unless it holds."""
-        if not holds:
+    def require(self, condition: bool, reason: str) -> None:
+        """Fail with this reason unless the condition is true."""
+        if not condition:
             self.fail(reason)
 
     def fail(self, reason: str, spot: Spot | None = None) -> NoReturn:
-        """This example contradicts the claim."""
+        """Raise DisagreementError: this example contradicts the claim."""
         raise DisagreementError(reason, self.runs, spot=spot)

@@ -15,17 +15,17 @@ from .results import BackendResult, Options
 
 
 def check_store(path: Path | None) -> None:
-    """Make the store where there is none. Raises CallError where nothing could be written to it in the end."""
+    """Create the store if it does not exist. Raises CallError if it cannot be written to."""
     if path is not None:
         Store(path, create=True).close()
 
 
 def keep_verdicts(path: Path, results: Sequence[BackendResult], machine: dict[str, Any], options: Options) -> None:
-    """Write the verdicts; of one that was interrupted nothing, since it would stand in the place of one that was not."""
-    finished_at, which = now(), machine_id(machine)
+    """Write the verdicts, except those of interrupted runs, which would replace complete ones in the report."""
+    finished_at, identifier = now(), machine_id(machine)
     verdicts = [
         SuiteVerdict(
-            machine_id=which,
+            machine_id=identifier,
             backend=r.backend,
             verdict=r.verdict,
             checks=json.dumps(checks_as_data(r)),

@@ -1,6 +1,6 @@
-"""What a backend is asked to run in one go, what came of it, and how a failure is described.
+"""Programs for a backend, their results, and failures.
 
-A `Program` is data: it is sent to the process in which the backend runs (isolation/execute.py carries it out).
+A `Program` is data: it is sent to the process in which the backend runs (isolation/execute.py executes it).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ProgramResult:
 
     results: tuple[Results, ...]
     """Of each call, as host arrays."""
-    remarks: tuple[str, ...]
+    changes: tuple[str, ...]
     """What changed that must not change, a line each."""
     memory: tuple[dict[str, int], ...] = ()
     """Of a repeated call, instead of both: see steady.repeat."""
@@ -51,15 +51,18 @@ class Program:
     reuse: bool = False
     """A call's inputs are written into the arrays of the call before, where the shapes are the same."""
     repeat: int = 0
-    """The only call is made so many times, each with arrays of its own, and its results are dropped: see steady.py."""
+    """The only call is made this many times, each with new arrays, and its results are discarded: see steady.py."""
 
 
 class BackendFaultError(Exception):
-    """The backend gave no results. kind: "form", "raised", "ended", "hung" or "out of memory"; reason: one line."""
+    """The backend returned no results."""
 
     def __init__(self, kind: str, reason: str) -> None:
         super().__init__(reason)
-        self.kind, self.reason = kind, reason
+        self.kind = kind
+        """One of "form", "raised", "ended", "hung", "out of memory"."""
+        self.reason = reason
+        """One line."""
 
 
 class Executor(Protocol):
@@ -77,28 +80,31 @@ class ProgramRun:
     """Of its calls, in order."""
     program: Program
     result: ProgramResult | None
-    """None where the backend gave none."""
+    """None where the backend returned none."""
 
 
 class DisagreementError(Exception):
-    """A check's claim does not hold.
-
-    reason: one line. runs: the programs that show it. kind: "wrong", "leak" where memory grows, or that of a BackendFaultError.
-    spot: the element that the reason is about, in the last program's last call; None where it is about none or about two runs.
-    """
+    """A check's claim does not hold."""
 
     def __init__(self, reason: str, runs: Sequence[ProgramRun], kind: str = "wrong", spot: Spot | None = None) -> None:
         super().__init__(reason)
-        self.reason, self.runs, self.kind, self.spot = reason, list(runs), kind, spot
+        self.reason = reason
+        """One line."""
+        self.runs = list(runs)
+        """The programs that show it."""
+        self.kind = kind
+        """One of "wrong", "leak" where memory grows, or that of a BackendFaultError."""
+        self.spot = spot
+        """The element that the reason is about, in the last program's last call; None where it is about none or two runs."""
 
 
 class TooSlowError(Exception):
-    """This example can show nothing here. The message says why."""
+    """The backend is too slow for the check. The message says how slow."""
 
 
 @dataclass(frozen=True)
 class FailureLocation:
-    """A number that the equations contradict: a spot in the results of call `call` of program `program`, both from 0."""
+    """An element that the equations contradict: `spot` in the results of call `call` of program `program`, both from 0."""
 
     program: int
     call: int

@@ -18,7 +18,7 @@ DEFAULT_TIMEOUT_S = 60.0
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What became of one check on one backend."""
+    """The result of one check on one backend."""
 
     check: str
     status: Status
@@ -60,7 +60,7 @@ class Options:
     threads: int = 1
     """Of the backend."""
     file_weights: LSTMWeights | None = None
-    """A model's weights, which are then drawn, too."""
+    """A model file's weights, one more regime of values."""
     known: Mapping[str, str] = field(default_factory=dict)
     """Reasons of known failures by check."""
     folder: Path | None = None

@@ -1,7 +1,7 @@
 """Searches for an example that contradicts a check: Hypothesis draws the examples, and shrinks one that fails.
 
 Everything that an example draws is drawn before anything runs. Hypothesis repeats and varies earlier examples; those are drawn
-to the end, so that it sees the same draws, but not run.
+completely, so that the sequence of draws is the same, but not run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SHRINK_S = 10.0
 """Seconds of shrinking after the first failure."""
 
 DRAWS_PER_EXAMPLE = 3
-"""At most so many problems are run for each requested example: those that cannot show an error do not count."""
+"""Maximum number of problems run for each requested example: those that cannot show an error do not count."""
 
 CALLS_PER_EXAMPLE = 15
 """About six of seven problems that Hypothesis makes are variations of the seventh, or of the smallest. They are not run: sizes
@@ -40,23 +40,23 @@ UNSHRINKABLE = ("hung", "leak")
 
 @dataclass
 class Search:
-    """What became of one check."""
+    """The result of the search."""
 
     examples: int = 0
     """Examples that could have shown an error."""
     insensitive: dict[str, int] = field(default_factory=dict)
     """How many examples could not show an error in an operand, by operand."""
     failure: DisagreementError | None = None
-    """The smallest one."""
+    """The smallest failure."""
     first_failure: DisagreementError | None = None
     bits: list[float] = field(default_factory=list)
     """The effective bits that the precision audit has measured."""
     too_slow: str = ""
-    """Why the search was given up, "" where it was not."""
+    """Why the search ended early, "" if it did not."""
 
 
 class _Failures(ExampleDatabase):
-    """Keeps examples that failed; Hypothesis would also keep the one in which a search without a failure ends."""
+    """Saves failing examples only; Hypothesis would also save the one in which a search without a failure ends."""
 
     def __init__(self, folder: Path, search: Search) -> None:
         super().__init__()
@@ -68,16 +68,16 @@ class _Failures(ExampleDatabase):
             self._inner.save(key, value)
 
     def fetch(self, key: bytes) -> Iterable[bytes]:
-        """The kept examples."""
+        """The saved examples."""
         return self._inner.fetch(key)
 
     def delete(self, key: bytes, value: bytes) -> None:
-        """Remove one that does not fail now."""
+        """Remove one that does not fail any more."""
         self._inner.delete(key, value)
 
 
 class _EnoughError(BaseException):
-    """Ends the search; not an Exception, which Hypothesis would take for a failure of the example."""
+    """Ends the search; not an Exception, which Hypothesis would treat as a failure of the example."""
 
 
 def search(
@@ -91,7 +91,7 @@ def search(
     database: Path | None = None,
     file_weights: LSTMWeights | None = None,
 ) -> Search:
-    """Test the check on so many drawn examples, or until one fails; that one is shrunk."""
+    """Test the check on `examples` drawn examples, or until one fails; that one is shrunk."""
     found = Search()
     deadline = float("inf")
     seen: set[int] = set()

@@ -1,4 +1,4 @@
-"""One check on one backend: its status, and what is reported about a failure."""
+"""One check on one backend: its status, and the report of a failure."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def _explained(
     assert failure is not None
     assert first is not None
     where = find_location(failure, promises.activation_ulps)
-    said = hints(failure, first, where, executor, promises.activation_ulps)
+    texts = hints(failure, first, where, executor, promises.activation_ulps)
     path = None
     if options.folder is not None and failure.runs:
         path = options.folder / f"counterexample-{check.name}.py"
-        write_counterexample(path, check.name, check.claim, backend, failure, where, said)
-    return describe_failure(failure, where), None if path is None else path.name, said
+        write_counterexample(path, check.name, check.claim, backend, failure, where, texts)
+    return describe_failure(failure, where), None if path is None else path.name, texts
 
 
 def find_location(failure: DisagreementError, activation_ulps: float) -> FailureLocation | None:
@@ -76,7 +76,7 @@ def find_location(failure: DisagreementError, activation_ulps: float) -> Failure
 
 
 def describe_failure(failure: DisagreementError, where: FailureLocation | None) -> str:
-    """The smallest problem and what is wrong there, in one line."""
+    """The smallest problem and its error, in one line."""
     reason = failure.reason
     if where is not None and failure.spot is None:
         reason += f"; by the equations {where.spot}"

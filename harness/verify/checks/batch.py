@@ -38,7 +38,7 @@ def _permuted(run: CheckRun, problem: Problem, order: Sequence[int]) -> None:
     permuted = problem.take_rows(order)
     straight = run.call(problem).tensors()
     other = run.call(permuted).tensors()
-    run.require_same(permuted, other, {**straight, **of_rows(straight, order)}, "the run with the rows in their first order")
+    run.require_same(permuted, other, {**straight, **of_rows(straight, order)}, "the run with the rows in the original order")
 
 
 @checks.add("row-alone", "a row's result is the same in a batch and alone", TWO_ROWS, draws={"row": any_row})
@@ -59,7 +59,7 @@ def _padded(run: CheckRun, problem: Problem, more: int) -> None:
     larger = problem.take_rows([*rows, *[0] * more])
     small = of_rows(run.call(problem).tensors(), rows)
     large = of_rows(run.call(larger).tensors(), rows)
-    run.require_same(problem, large, small, f"the run without {more} more rows")
+    run.require_same(problem, large, small, f"the run without {more} additional rows")
 
 
 @checks.add(

@@ -15,7 +15,7 @@ from ...problems.requirements import ProblemRequirements
 from ..check import CheckList, CheckRun
 
 SATURATED = 1000.0
-"""A bias so large that sigmoid is exactly 1, or exactly 0 at its negative, in every precision."""
+"""A bias for which sigmoid is exactly 1, and exactly 0 for its negative, in every precision."""
 
 PLAIN = ProblemRequirements(training=False, lengths=False)
 
@@ -23,7 +23,7 @@ checks = CheckList()
 
 
 def _coarse_biases(problem: Problem, *_: object) -> Problem:
-    """Biases of few enough digits that their sum is exact in every precision."""
+    """Biases with so few digits that their sum is exact in every precision."""
 
     def coarse(w: DirectionWeights, *_: int) -> DirectionWeights:
         arrays = {
@@ -50,10 +50,10 @@ def _bias(run: CheckRun, problem: Problem) -> None:
     run.require_same(problem, two, one, "the run with b_hh added to b_ih")
 
 
-def holding(problem: Problem, *_: object) -> Problem:
+def preserving(problem: Problem, *_: object) -> Problem:
     """The problem with forget gates at 1 and input gates at 0, and every |c0| at least 1."""
 
-    def held(w: DirectionWeights, *_: int) -> DirectionWeights:
+    def changed(w: DirectionWeights, *_: int) -> DirectionWeights:
         arrays = {name: np.array(a) for name, a in w.items()}
         hidden = len(w.w_hh) // 4
         for name in ("w_ih", "w_hh", "b_hh"):
@@ -65,11 +65,11 @@ def holding(problem: Problem, *_: object) -> Problem:
     state = problem.inputs.state
     c = np.asarray(state.c, np.float64)
     away = np.where(c < 0, c - 1, c + 1).astype(problem.spec.dtype)
-    return problem.with_weights(held).with_inputs(state=LSTMState(state.h, away))
+    return problem.with_weights(changed).with_inputs(state=LSTMState(state.h, away))
 
 
 def drift_allowed(problem: Problem, ulps: float) -> Array:
-    """How far c [L*D, B, H] of a `holding` problem may be from c0 after T steps, and the rounding of what is returned.
+    """Allowed difference of c [L*D, B, H] from c0 after T steps of a `preserving` problem, with the rounding of c_n.
 
     With d = a u a step multiplies c by at most 1 + d and adds at most d (1 + d), so |c| + 1 + d grows by 1 + d. The drift is
     within ((1 + d)^T - 1) (|c0| + 1 + d), and |c0| >= 1: 2 a u T |c0| where a u T is small.
@@ -84,10 +84,10 @@ def drift_allowed(problem: Problem, ulps: float) -> Array:
     "memory-holds",
     "with f = 1 and i = 0, c stays within 2 a u T |c0|",
     replace(PLAIN, bias=True, peephole=False, regimes=("spread",)),
-    prepare=holding,
+    prepare=preserving,
     sensitive_to=("c0",),
 )
-def _holds(run: CheckRun, problem: Problem) -> None:
+def _preserved(run: CheckRun, problem: Problem) -> None:
     c_n = run.call(problem).c_n
     run.require_close("c_n", c_n, problem.inputs.state.c, drift_allowed(problem, run.ulps), "c0")
 
@@ -106,13 +106,13 @@ def _zero_weights(problem: Problem, *_: object) -> Problem:
 def _zero(run: CheckRun, problem: Problem) -> None:
     found = run.call(problem)
     kind, t, c0 = ROUNDOFF[problem.spec.precision], problem.steps, np.asarray(problem.inputs.state.c, np.float64)
-    gate = run.ulps * kind.arithmetic + 3 * kind.storage  # of f c' + i g: what f, the product and the sum lose
+    gate = run.ulps * kind.arithmetic + 3 * kind.storage  # of f c' + i g: errors of f, the product and the sum
     c = c0 * 0.5**t
     of_c = np.abs(c) * (np.expm1(t * np.log1p(2 * gate))) + 2 * run.ulps * kind.arithmetic + 8 * kind.tiny
-    run.require_close("c_n", found.c_n, c, of_c, "c0 / 2^T, which weights of 0 give")
+    run.require_close("c_n", found.c_n, c, of_c, "c0 / 2^T, the exact value for weights of 0")
     h = 0.5 * np.tanh(c)
     of_h = 0.5 * of_c + 2 * run.ulps * kind.arithmetic + 4 * kind.storage * np.abs(h) + 8 * kind.tiny
-    run.require_close("h_n", found.h_n, h, of_h, "tanh(c_n) / 2, which weights of 0 give")
+    run.require_close("h_n", found.h_n, h, of_h, "tanh(c_n) / 2, the exact value for weights of 0")
 
 
 @checks.add("bounded", "|h| <= 1 without projection, and |c| <= |c0| + T", replace(PLAIN, projection=False))

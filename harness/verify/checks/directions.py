@@ -68,4 +68,4 @@ def units_permuted(run: CheckRun, problem: Problem) -> None:
     order = UnitPermutation(problem)
     permuted = order.problem()
     straight, other = run.call(problem).tensors(), run.call(permuted).tensors()
-    run.require_same(permuted, other, order.tensors(straight), "the run with the units in their first order")
+    run.require_same(permuted, other, order.tensors(straight), "the run with the units in the original order")

@@ -1,4 +1,4 @@
-"""What must hold of gradients, whatever their values."""
+"""Properties of gradients that do not depend on their values."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from ...problems.regimes import draw_problem
 from ...problems.requirements import ProblemRequirements
 from ...problems.values import word_vectors
 from ..check import CheckList, CheckRun
-from .closed_forms import drift_allowed, holding
+from .closed_forms import drift_allowed, preserving
 
 BEARS = ("He", "said", ",", "Teddy", "bears", "are", "on", "sale", "!", "")
 ROOSEVELT = ("He", "said", ",", "Teddy", "Roosevelt", "was", "a", "great", "President", "!")
@@ -91,7 +91,7 @@ def _teddy_both_ways(run: CheckRun, problem: Problem) -> None:
 
 def _long_period(drawn: Problem, capabilities: Capabilities) -> Problem:
     spec = replace(drawn.spec, input_size=1, hidden_size=_hidden(capabilities, 2))
-    return holding(draw_problem(spec, LONG_PERIOD, 1, 0))
+    return preserving(draw_problem(spec, LONG_PERIOD, 1, 0))
 
 
 @checks.add(

@@ -14,10 +14,10 @@ from ..isolation import steady
 from ..program import DisagreementError, Layout, TooSlowError
 
 MANY = 16
-"""Rounds of four calls, for what goes wrong only after a while: a ring of buffers that wraps, a counter that overflows."""
+"""Rounds of four calls, for faults that show only after many calls: a ring of buffers that wraps, a counter that overflows."""
 
 MANY_ROWS = ProblemRequirements(training=False, min_batch=32, max_steps=2, small=True, regimes=("default",))
-"""Fast calls whose arrays are no smaller than their overhead; a model file's sizes would be neither."""
+"""Fast calls whose arrays are at least as large as the overhead of a call."""
 
 checks = CheckList()
 
@@ -29,10 +29,10 @@ def _deterministic(run: CheckRun, problem: Problem) -> None:
     run.require_same_bits(run.call(problem).tensors(), first, "the same call of another instance")
 
 
-@checks.add("inputs-untouched", "a call writes to nothing that it is given")
+@checks.add("inputs-untouched", "a call does not write to its arguments")
 def _untouched(run: CheckRun, problem: Problem) -> None:
-    remarks = run.calls([problem]).remarks
-    run.require(not remarks, "; ".join(remarks))
+    changes = run.calls([problem]).changes
+    run.require(not changes, "; ".join(changes))
 
 
 def _in_layout(layout: Layout) -> Callable[[CheckRun, Problem], None]:
@@ -49,8 +49,8 @@ checks.add("strided-inputs", "inputs may be strided")(_in_layout("strided"))
 
 @checks.add("outputs-kept", "returned arrays are never changed by a later call")
 def _kept(run: CheckRun, problem: Problem) -> None:
-    remarks = run.calls([problem, other_inputs(problem), problem], keep=True).remarks
-    run.require(not remarks, "; ".join(remarks))
+    changes = run.calls([problem, other_inputs(problem), problem], keep=True).changes
+    run.require(not changes, "; ".join(changes))
 
 
 drawn_rounds = {"rounds": lambda _: st.sampled_from([1] * 5 + [MANY])}
@@ -63,7 +63,7 @@ def shortened(problem: Problem, _: object, rounds: int) -> Problem:
 
 @checks.add(
     "calls-independent",
-    "a call's result does not depend on the calls before it, nor on what became of theirs",
+    "a call's result does not depend on earlier calls, nor on their arrays",
     draws=drawn_rounds,
     prepare=shortened,
 )
@@ -78,7 +78,7 @@ def calls_independent(run: CheckRun, problem: Problem, rounds: int) -> None:
         run.require_same(problems[k % 4], results.tensors(), alone[k % 4 % 3], "the first call of an instance")
 
 
-@checks.add("two-instances", "two live instances do not disturb each other")
+@checks.add("two-instances", "two instances do not affect each other")
 def _instances(run: CheckRun, problem: Problem) -> None:
     both = [problem, other_values(problem)]
     together = run.calls(both, shared=False).results
@@ -102,8 +102,8 @@ def _require_no_leak(run: CheckRun, problem: Problem) -> None:
     leaks = [growth for growth in steady.growths(readings, between, returned) if growth.leaks]
     made = len(readings) * between
     if leaks:
-        seen = "; ".join(f"{g.bytes_a_call:,.0f} bytes of {g.meter} a call, allowed {g.allowed:,.0f}" for g in leaks)
-        reason = f"{problem.describe()}: {what} leaks memory, measured over {made:,} calls: {seen}"
+        rates = "; ".join(f"{g.bytes_a_call:,.0f} bytes of {g.meter} a call, allowed {g.allowed:,.0f}" for g in leaks)
+        reason = f"{problem.describe()}: {what} leaks memory, measured over {made:,} calls: {rates}"
         raise DisagreementError(f"{reason}; it returns {returned:,} bytes", [], kind="leak")
     if made < steady.CALLS:
         raise TooSlowError(f"{what} was made {made} times in {steady.LIMIT_S:.0f} s, too few to detect a leak")

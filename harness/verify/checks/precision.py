@@ -1,8 +1,8 @@
 """The precision audit: the precision that a backend promises is measured.
 
 Each example is four or five runs: a spread problem, one step whose terms of W x cancel, one whose terms of U h0 cancel, one
-step without products, and the first of the steps with powers of two moved from x to W (not for float16, which has no room for
-them). Each may lose at most MAX_LOST bits on the promise (oracle/precision/promise.py). Projections are not audited here.
+step without products, and the second one with powers of two moved from x to W (not for float16, whose range is too small). Each
+may lose at most MAX_LOST bits (oracle/precision/promise.py). Projections are not audited.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from ...problems.requirements import ProblemRequirements
 from ..check import CheckList, CheckRun
 
 MAX_LOST = {"float64": 2.0, "float32": 2.0, "tf32": 1.0, "float16": 1.0, "bfloat16": 1.0}
-"""Bits. What right and wrong ones lose, in 100 drawn problems each (30 in float64; I 1..129, H 4..65, B 32..40, T 6..12):
+"""Bits. What right and wrong backends lose, in 100 drawn problems each (30 in float64; I 1..129, H 4..65, B 32..40, T 6..12):
 
-              highest of a right one                          lowest of a wrong one
+              maximum of the right ones                       minimum of the wrong ones
     float64    0.43  PyTorch on a CPU                         23.9   c in float32
     float32    0.20  sums reversed                             6.0   x rounded to TF32
-    tf32      -0.29  activations at the edge                   1.7   bfloat16 operands
+    tf32      -0.29  activations at their limit                1.7   bfloat16 operands
     float16   -0.01  PyTorch on a CPU (rounds z and gates)     1.9   float16 sums
     bfloat16  -0.13  PyTorch on a CPU                          2.0   bfloat16 sums
 
-Right: `numpy`, `torch-cpu` and the right mutants; wrong: the family "precision". At the smallest sizes (B = 32, H 4..16, I
-up to 128), where the fewest numbers are read, the highest of a right one is 0.70 of 5219 problems in float32 and 0.44 of 160 in
-float64; no other passes 0. The tests hold the same backends to narrower limits from both sides.
+Right: `numpy`, `torch-cpu` and the right mutants; wrong: the family "precision". At the smallest sizes (B = 32, H 4..16, I up
+to 128), with the fewest elements, the maximum of the right ones is 0.70 in 5219 problems in float32 and 0.44 in 160 in float64;
+the other precisions stay below 0. The tests require narrower limits of the same backends.
 """
 
 PROMISED = {"float64": 53, "float32": 24}
-"""Bits of mantissa, the first one included, where one number says it."""
+"""Bits of mantissa, the leading one included."""
 
 checks = CheckList()
 

@@ -1,4 +1,4 @@
-"""Time steps: outputs do not depend on later inputs, and the state carries all that went before."""
+"""Time steps: outputs do not depend on later inputs, and the state determines the rest of the sequence."""
 
 from __future__ import annotations
 
@@ -30,7 +30,12 @@ def _causal(run: CheckRun, problem: Problem, t: int) -> None:
     run.require_same(begun, {"y": other}, {"y": first}, f"the run with other values of x from step {t} on")
 
 
-@checks.add("state-handed-on", "one run equals two that hand the state on", ONE_WAY, draws={"t": _later_step})
+@checks.add(
+    "state-handed-on",
+    "one run equals two, the second of which starts from the final state of the first",
+    ONE_WAY,
+    draws={"t": _later_step},
+)
 def _handed_on(run: CheckRun, problem: Problem, t: int) -> None:
     x = problem.inputs.x
     whole = run.call(problem)

@@ -60,7 +60,7 @@ for _precision in STORAGE:
 
 @checks.add(
     "changing-shapes",
-    "one instance takes any sequence length and batch size, whatever it was called with before",
+    "one instance takes any sequence length and batch size, whatever those of earlier calls",
     ProblemRequirements(min_steps=2),
 )
 def _changing_shapes(run: CheckRun, problem: Problem) -> None:
@@ -69,4 +69,4 @@ def _changing_shapes(run: CheckRun, problem: Problem) -> None:
     problems = [short, fewer_rows, problem, short]
     for one, results in zip(problems, run.calls(problems).results, strict=True):
         alone = run.call(one).tensors()
-        run.require_same(one, results.tensors(), alone, "the run of an instance that was called with nothing else")
+        run.require_same(one, results.tensors(), alone, "the only call of an instance")

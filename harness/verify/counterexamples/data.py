@@ -1,4 +1,4 @@
-"""The arrays, weights and specs of a counterexample as literals, or as names of arrays in a file beside it."""
+"""The arrays, weights and specs of a counterexample, as literals or as names of arrays in a separate file."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .literals import array_source
 
 
 def numbers(program: Program) -> int:
-    """How many numbers a program is made of."""
+    """How many numbers the arrays of a program have."""
     found = [a for _, weights in program.instances for _, a in weights.items()]
     found += [a for _, inputs in program.calls for a in arguments(inputs).values()]
     return sum(a.size for a in {id(a): a for a in found}.values())
 
 
 def arguments(inputs: Inputs) -> dict[str, Array]:
-    """What a call gets, by the names of the script."""
+    """The arguments of a call, by their names in the script."""
     found = {"x": inputs.x, "h0": inputs.state.h, "c0": inputs.state.c}
     if inputs.lengths is not None:
         found["lengths"] = inputs.lengths
@@ -41,10 +41,10 @@ class Data:
     path: Path
     """Of the script."""
     in_file: bool
-    """Whether the arrays go to a file beside the script."""
+    """Whether the arrays are written to a separate file."""
     lines: list[str] = field(default_factory=list)
     stored: dict[str, Array] = field(default_factory=dict)
-    """What goes to the file."""
+    """The arrays for the file."""
     _known: dict[tuple[Any, ...], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -52,7 +52,7 @@ class Data:
             self.lines.append('ARRAYS = np.load(Path(__file__).with_suffix(".npz"))')
 
     def program(self, program: Program) -> str:
-        """The call of `run` in the script that carries the program out."""
+        """The call of `run` in the script that executes the program."""
         instances = ", ".join(f"({self.spec(spec)}, {self.weights(weights)})" for spec, weights in program.instances)
         lines = ["    run(", f"        [{instances}],", "        ["]
         for which, inputs in program.calls:
@@ -99,7 +99,7 @@ class Data:
     def _source(self, name: str, array: Array, indent: int) -> str:
         if not self.in_file:
             return array_source(array, indent)
-        is_bfloat16 = array.dtype.name == "bfloat16"  # NumPy's files do not know it
+        is_bfloat16 = array.dtype.name == "bfloat16"  # which NumPy's files do not support
         self.stored[name] = array.view(np.uint16) if is_bfloat16 else array
         return f'ARRAYS["{name}"]' + ".view(ml_dtypes.bfloat16)" * is_bfloat16
 

@@ -1,4 +1,4 @@
-"""Arrays as Python source that gives the same bits again, laid out to be read."""
+"""Arrays as readable Python source that evaluates to the same bits."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _in_line(array: Array) -> str:
 
 
 def _block(array: Array, indent: int) -> str:
-    """The nested list, all lines indented; one element of the first axis a line where that fits."""
+    """The nested list, all lines indented; one element of the first axis a line, where that fits."""
     space, line = " " * indent, _in_line(array)
     if array.ndim > 0 and array.size and indent + len(line) < COLUMNS and array.ndim < 3:
         return space + line

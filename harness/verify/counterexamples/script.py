@@ -19,10 +19,10 @@ from .data import Data, arguments, numbers
 from .literals import COLUMNS, array_source, number_source
 
 MAX_NUMBERS = 20_000
-"""Above so many, the arrays go to a file beside the script."""
+"""Above this, the arrays are written to a separate file."""
 
 HANG_S = 60
-"""Seconds after which the script gives up a call that hung."""
+"""Seconds after which the script ends a call that hung."""
 
 
 def write_counterexample(
@@ -34,11 +34,11 @@ def write_counterexample(
     where: FailureLocation | None,
     hints: Sequence[str],
 ) -> None:
-    """Write the script to `path` (and its arrays beside it, ending in .npz, where they are large).
+    """Write the script to `path` (and large arrays to a file of the same name ending in .npz).
 
-    The script makes the calls of the failure, prints what came out and what should have, and exits 1 while that is wrong, 0
-    once the backend is fixed. where: the element that is compared; without one, the script shows what the failure is about:
-    the exception, the form, what was written to. Raises ValueError for a failure without a program.
+    The script makes the calls of the failure, prints the results and the expected ones, and exits 1 while they differ, 0 once
+    the backend is fixed. where: the element that is compared; without one, the script shows the subject of the failure: the
+    exception, the form, the array that was written to. Raises ValueError for a failure without a program.
     """
     if not failure.runs:
         raise ValueError("no program was run, so there is nothing to reproduce")
@@ -97,14 +97,14 @@ def _ending(
     if len({_key(p) for run in runs for p in run.problems}) == 1 < sum(len(run.problems) for run in runs):
         return "same_bits", {"reason": _quoted(failure.reason)}
     assert runs[-1].result is not None
-    seen = runs[-1].result.results[-1].tensors()
-    lines = [f'    "{n}": {array_source(a, 4)},' for n, a in seen.items() if n in ("y", "h_n", "c_n")]
-    return "seen", {"reason": _quoted(failure.reason), "seen": "\n".join(lines)}
+    tensors = runs[-1].result.results[-1].tensors()
+    lines = [f'    "{n}": {array_source(tensors[n], 4)},' for n in ("y", "h_n", "c_n")]
+    return "recorded", {"reason": _quoted(failure.reason), "recorded": "\n".join(lines)}
 
 
 def _changed(runs: Sequence[ProgramRun]) -> bool:
     """Whether the last program changed what it must not change."""
-    return runs[-1].result is not None and bool(runs[-1].result.remarks)
+    return runs[-1].result is not None and bool(runs[-1].result.changes)
 
 
 def _form(problem: Problem) -> dict[str, Any]:
@@ -148,10 +148,10 @@ def _summary(
         lines.append(f"By the equations: {where.spot}")
     lines += [f"Hint: {hint}" for hint in hints]
     if in_file:
-        lines.append(f"Its arrays are in {path.with_suffix('.npz').name}, beside it.")
+        lines.append(f"Its arrays are in {path.with_suffix('.npz').name}, in the same folder.")
     if backend_name.startswith(by_value.PREFIX):
         lines.append(f"{backend_name.removeprefix(by_value.PREFIX)} is in no file: define or import it here, above NAME.")
-    lines.append(f"Run it: python {path.name}. It exits 1 while this is wrong, and 0 once the backend is fixed.")
+    lines.append(f"Run it: python {path.name}. It exits 1 while the backend is wrong, and 0 once it is fixed.")
     wrapped = ["\n".join(textwrap.wrap(_escaped(line), COLUMNS, subsequent_indent="    ")) for line in lines]
     return wrapped[0] + "\n\n" + "\n".join(wrapped[1:]) + "\n"
 

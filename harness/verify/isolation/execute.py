@@ -1,4 +1,4 @@
-"""Carries out a program on a backend class: constructs instances, makes calls, and notices whatever changed."""
+"""Executes a program on a backend class: constructs instances, makes calls, and detects changed arrays."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from .steady import repeat
 
 
 def execute(backend: type[LSTMBackend], program: Program) -> ProgramResult:
-    """Carry the program out. Raises FormError for results of the wrong form, and whatever the backend raises."""
+    """Execute the program. Raises FormError for results of the wrong form, and whatever the backend raises."""
     if program.repeat:
         return _repeat(backend, program)
     given = [(spec, _copied(weights)) for spec, weights in program.instances]
     instances = [backend(spec, weights) for spec, weights in given]
-    remarks: list[str] = []
+    changes: list[str] = []
     results: list[Results] = []
     kept: list[tuple[HostReader, Output, int, int]] = []
     try:
-        held: dict[tuple[Any, ...], Any] = {}
-        begun = (_Call(instances[which], program, number, held) for number, (which, _) in enumerate(program.calls))
+        reused: dict[tuple[Any, ...], Any] = {}
+        begun = (_Call(instances[which], program, number, reused) for number, (which, _) in enumerate(program.calls))
         for number, one in enumerate(list(begun) if program.interleaved else begun, 1):
             results.append(one.finish())
-            remarks += [f"call {number} wrote to {name}" for name in one.written_to()]
+            changes += [f"call {number} wrote to {name}" for name in one.written_to()]
             if program.keep:
                 kept.append((one.reader, one.output, one.steps, one.batch))
             else:
@@ -39,18 +39,18 @@ def execute(backend: type[LSTMBackend], program: Program) -> ProgramResult:
         for number, (then, (reader, output, steps, batch)) in enumerate(zip(results, kept, strict=False), 1):
             old, new = then.tensors(), _read(reader, output, steps, batch).tensors()
             changed = [name for name in old if old[name].tobytes() != new[name].tobytes()]
-            remarks += [f"{name} of call {number} was changed by a later call" for name in changed]
+            changes += [f"{name} of call {number} was changed by a later call" for name in changed]
         for (_, original), (_, weights) in zip(program.instances, given, strict=True):
             pairs = zip(original.items(), weights.items(), strict=True)
-            remarks += [f"{path} was written to" for (path, a), (_, b) in pairs if a.tobytes() != b.tobytes()]
+            changes += [f"{path} was written to" for (path, a), (_, b) in pairs if a.tobytes() != b.tobytes()]
     finally:
         for instance in instances:
             instance.close()
-    return ProgramResult(tuple(results), tuple(remarks))
+    return ProgramResult(tuple(results), tuple(changes))
 
 
 def _repeat(backend: type[LSTMBackend], program: Program) -> ProgramResult:
-    """Nothing is kept here between calls, so that any growth is the backend's."""
+    """Repeat the call. Nothing is kept here between calls, so that any growth is the backend's."""
     ((_, inputs),) = program.calls
     instance = backend(*program.instances[0])
     put = _put(instance, program.layout)
@@ -68,8 +68,8 @@ def _repeat(backend: type[LSTMBackend], program: Program) -> ProgramResult:
 class _Call:
     """One call of a program: its forward is done when it is constructed, its backward in `finish`."""
 
-    def __init__(self, instance: LSTMBackend, program: Program, number: int, held: dict[tuple[Any, ...], Any]) -> None:
-        """held: arrays of earlier calls that may be overwritten."""
+    def __init__(self, instance: LSTMBackend, program: Program, number: int, reused: dict[tuple[Any, ...], Any]) -> None:
+        """reused: arrays of earlier calls that may be overwritten."""
         which, inputs = program.calls[number]
         self.steps, self.batch = inputs.x.shape[:2]
         self.reader = HostReader(instance, program.instances[which][0])
@@ -77,7 +77,7 @@ class _Call:
         lengths = None if inputs.lengths is None else inputs.lengths.copy()
         put = _put(instance, program.layout)
         if program.reuse:
-            put = _overwriting(put, held)
+            put = _overwriting(put, reused)
         self._arguments = upload(instance, replace(inputs, lengths=lengths), put)
         self._before = _bits_given(instance, self._arguments)
         self.output = call_forward(instance, self._arguments, self._training)
@@ -88,7 +88,7 @@ class _Call:
             self.output = call_backward(self._instance, self._arguments, self.output)
         self._instance.synchronize()
         self._after = _bits_given(self._instance, self._arguments)
-        fill_with_nan(self._arguments[0])  # x is the caller's again, and nothing may still depend on it
+        fill_with_nan(self._arguments[0])  # the caller may change x now, so nothing may still depend on it
         return _read(self.reader, self.output, self.steps, self.batch)
 
     def written_to(self) -> list[str]:
@@ -111,7 +111,7 @@ def _read(reader: HostReader, output: Output, steps: int, batch: int) -> Results
 
 
 def _put(instance: LSTMBackend, layout: Layout) -> Callable[[Array], Any]:
-    """Makes the backend's array from a host array, in that layout."""
+    """A function that makes the backend's array from a host array, in that layout."""
 
     def strided(array: Array) -> Any:
         larger = np.full(tuple(2 * n for n in array.shape), np.nan, array.dtype)
@@ -120,7 +120,7 @@ def _put(instance: LSTMBackend, layout: Layout) -> Callable[[Array], Any]:
         swapped = np.ascontiguousarray(larger.swapaxes(0, 1))
         try:
             return instance.to_device(swapped)[every_other].swapaxes(0, 1)
-        except (TypeError, AttributeError):  # the array type has no such views: make it from a strided host array
+        except (TypeError, AttributeError):  # the array type has no such views: start from a strided host array
             return instance.to_device(swapped[every_other].swapaxes(0, 1))
 
     def plain(array: Array) -> Any:
@@ -131,27 +131,25 @@ def _put(instance: LSTMBackend, layout: Layout) -> Callable[[Array], Any]:
     return strided if layout == "strided" else plain
 
 
-def _overwriting(put: Callable[[Array], Any], held: dict[tuple[Any, ...], Any]) -> Callable[[Array], Any]:
-    """Writes each array of a call into the last one of the same position and shape."""
+def _overwriting(put: Callable[[Array], Any], reused: dict[tuple[Any, ...], Any]) -> Callable[[Array], Any]:
+    """`put` that writes each array of a call into the previous one of the same position and shape."""
     count = 0
 
-    def over(array: Array) -> Any:
+    def overwrite(array: Array) -> Any:
         nonlocal count
         count += 1
-        new, place = put(array), (count, array.shape)
-        if place not in held:
-            held[place] = new
+        new, key = put(array), (count, array.shape)
         try:
-            held[place][...] = new
+            reused.setdefault(key, new)[...] = new
         except (TypeError, ValueError, RuntimeError):  # an array that cannot be written to
-            held[place] = new
-        return held[place]
+            reused[key] = new
+        return reused[key]
 
-    return over
+    return overwrite
 
 
 def _bits_given(instance: LSTMBackend, arguments: tuple[Any, ...]) -> dict[str, bytes]:
-    """Every array that a call gets, by name and by value."""
+    """The bytes of every array passed to a call, by name."""
     x, state, lengths, *back = arguments
     arrays = {"x": x, "state.h": state.h, "state.c": state.c}
     if back:

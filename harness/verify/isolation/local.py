@@ -1,4 +1,4 @@
-"""Runs programs in this process, for backends that are trusted not to end it."""
+"""Runs programs in this process, for backends that do not crash it."""
 
 from __future__ import annotations
 

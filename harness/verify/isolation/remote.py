@@ -1,7 +1,8 @@
-"""Runs programs in the backend's own process, which may crash, hang or end without ending the suite."""
+"""Runs programs in a separate process for the backend, which may crash or hang without ending the suite."""
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 from ...worker.client import WorkerClient, WorkerError
@@ -15,7 +16,7 @@ IMPORT_S = 60.0
 
 
 class NotThereError(Exception):
-    """The backend cannot be imported or found, or not run on this machine. The message says why."""
+    """The backend cannot be found or imported, or cannot run on this machine. The message says why."""
 
 
 class RemoteExecutor:
@@ -26,7 +27,7 @@ class RemoteExecutor:
         self._client: WorkerClient | None = None
 
     def describe(self) -> Description:
-        """What the backend promises. Raises NotThereError, or BackendFaultError for a class that is no backend."""
+        """What the backend promises. Raises NotThereError, or BackendFaultError for a class that is not a backend."""
         try:
             found: Description = self._ask(Describe(), self._timeout_s + IMPORT_S)
         except WorkerError as error:
@@ -45,25 +46,21 @@ class RemoteExecutor:
     def run(self, program: Program) -> ProgramResult:
         """See program.Executor.
 
-        A repeated call runs in a fresh process, whose memory no other program has used, with one thread: so small a call gains
-        nothing by more.
+        A repeated call runs in a new process, whose memory no other program has used, with one thread, since the call is small.
         """
         if not program.repeat:
             return self._run(program)
-        alone = RemoteExecutor(self._backend, 1, self._timeout_s + LIMIT_S)
-        try:
-            return alone._run(program)
-        finally:
-            alone.close()
+        with closing(RemoteExecutor(self._backend, 1, self._timeout_s + LIMIT_S)) as new:
+            return new._run(program)
 
     def _run(self, program: Program) -> ProgramResult:
         try:
             if not self._alive:
                 self._ask(Describe(), self._timeout_s + IMPORT_S)
-            ran: ProgramResult = self._ask(program, self._timeout_s)
+            result: ProgramResult = self._ask(program, self._timeout_s)
         except WorkerError as error:
             raise self._fault(error) from error
-        return ran
+        return result
 
     def close(self) -> None:
         """End the process."""
@@ -78,7 +75,7 @@ class RemoteExecutor:
     def _ask(self, message: Any, limit_s: float) -> Any:
         if not self._alive:
             self.close()
-            # the same alignment of arrays each time, so that what a seed draws rounds alike
+            # the same alignment of arrays each time, so that the problems of a seed are rounded in the same way
             self._client = WorkerClient(VerifyServer, self._backend, self._threads, layout=0)
         assert self._client is not None
         return self._client.ask(message, limit_s)

@@ -9,10 +9,10 @@ from ...worker.server import Server
 
 
 class VerifyServer(Server):
-    """Carries out programs (execute.py)."""
+    """Executes programs (execute.py)."""
 
     def handlers(self) -> dict[type, Callable[[Any], Any]]:
-        """Programs, in addition to what every worker answers."""
+        """Programs, in addition to the messages of every worker."""
         from ..program import Program
         from .execute import execute
 

@@ -1,4 +1,4 @@
-"""Many calls of one instance, and whether the memory that the process holds grows with them."""
+"""Many calls of one instance, and whether the memory in use by the process grows with them."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from ...machine.memory_usage import DEVICE, MALLOC, PYTHON, RESIDENT, meters
 
 CALLS = 1000
 READINGS = 10
-"""So often the meters are read meanwhile, after as many calls each time."""
+"""How often the meters are read, at equal intervals."""
 LIMIT_S = 30.0
-"""After so long no further call is made."""
+"""Seconds after which no further call is made."""
 PARTS = 5
-"""The calls fall into so many parts. The first is for what is made once and kept: caches, pools, threads. In each of the others
-a leak grows alike, where an allocator that takes a large piece at once grows in one."""
-SMALLEST_LEAK = 256
-"""Bytes a call: a quarter of the smallest object that must not go unseen, one of 1 KiB, which may stay one call in three."""
-PAGE_LEAK = 1024
-"""The same for what is counted in pages of 4 KiB, some of which are touched later than they are taken."""
+"""Number of parts of the calls. The first is for what is allocated once: caches, pools, threads. In each of the others a leak
+grows at the same rate, whereas an allocator that takes a large block at once grows in one of them."""
+MAX_GROWTH = 256
+"""Bytes a call that are no leak. An object of 1 KiB must be found, even if only one call in three leaks one."""
+MAX_PAGE_GROWTH = 1024
+"""The same for meters in pages of 4 KiB, some of which are touched later than they are allocated."""
 
 
 @dataclass(frozen=True)
 class Growth:
-    """How fast one meter grows: bytes a call, in the part of the calls in which it grew least."""
+    """How fast one meter grows, in the part of the calls in which it grew least."""
 
     meter: str
     bytes_a_call: float
@@ -32,17 +32,17 @@ class Growth:
 
     @property
     def leaks(self) -> bool:
-        """Whether it is more than what a call may leave behind."""
+        """Whether it grows more than is allowed."""
         return self.bytes_a_call > self.allowed
 
 
 def between(calls: int) -> int:
-    """How many calls there are from one reading to the next."""
+    """How many calls are made from one reading to the next."""
     return calls // READINGS
 
 
 def repeat(call: Callable[[], None], calls: int) -> tuple[dict[str, int], ...]:
-    """What every meter read, READINGS times over so many calls; less often where they take longer than LIMIT_S seconds."""
+    """The values of every meter, READINGS times during `calls` calls; fewer where these take longer than LIMIT_S seconds."""
     readings: list[dict[str, int]] = []
     start = monotonic()
     with meters() as read:
@@ -58,14 +58,14 @@ def repeat(call: Callable[[], None], calls: int) -> tuple[dict[str, int], ...]:
 def growths(readings: Sequence[dict[str, int]], every: int, returned: int) -> list[Growth]:
     """How each meter grew.
 
-    every: calls from one reading to the next. returned: bytes that a call returns, of which it may leave a quarter behind.
-    Empty where there are too few readings for a part each.
+    every: calls from one reading to the next. returned: bytes that a call returns; a quarter of it may remain, up to
+    MAX_GROWTH. Empty if there are fewer readings than parts.
     """
     if len(readings) < PARTS:
         return []
     marks = [len(readings) * part // PARTS - 1 for part in range(1, PARTS + 1)]
-    fine = min(SMALLEST_LEAK, returned / 4)
-    allowed = {PYTHON: fine, MALLOC: fine, DEVICE: fine, RESIDENT: max(PAGE_LEAK, fine)}
+    fine = min(MAX_GROWTH, returned / 4)
+    allowed = {PYTHON: fine, MALLOC: fine, DEVICE: fine, RESIDENT: max(MAX_PAGE_GROWTH, fine)}
     found = []
     for meter in readings[0]:
         values = [readings[mark].get(meter, 0) for mark in marks]

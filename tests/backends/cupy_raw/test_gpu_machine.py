@@ -78,7 +78,7 @@ def test_calls_that_repeat_agree(gpu, backend, case, precision):
     inputs = calls_of(problem, 4)
     program = Program(((problem.spec, problem.weights),), tuple((0, one) for one in inputs), layout="strided")
     ran = execute(backend, program)
-    assert not ran.remarks
+    assert not ran.changes
     for one, results in zip(inputs, ran.results, strict=True):
         assert_agrees(problem, one, results)
     replayed = [graph for graph in gpu.graphs if graph.launches == 3]
@@ -110,7 +110,7 @@ def test_property_suite(make_gpu, backend, check, holds):
 def test_what_is_returned_stays_as_it_is(gpu, backend):
     problem = draw({"num_layers": 2}, RAGGED, True)
     calls = tuple((0, one) for one in calls_of(problem, 4))
-    assert not execute(backend, Program(((problem.spec, problem.weights),), calls, keep=True)).remarks
+    assert not execute(backend, Program(((problem.spec, problem.weights),), calls, keep=True)).changes
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -129,7 +129,7 @@ def test_calls_of_changing_sizes_agree(gpu, backend):
     drawn = [draw_problem(first.spec, *size, seed, training=seed % 3 > 0) for seed, size in enumerate(sizes)]
     calls = tuple((0, problem.inputs) for problem in drawn)
     ran = execute(backend, Program(((first.spec, first.weights),), calls))
-    assert not ran.remarks
+    assert not ran.changes
     for problem, results in zip(drawn, ran.results, strict=True):
         assert_agrees(first, problem.inputs, results)
 

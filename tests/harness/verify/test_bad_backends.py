@@ -114,9 +114,9 @@ os.unlink(__file__)
 """
 
 
-def verify(bench, names, *words):
-    """The exit code, what was printed as one line, and the verdicts by name."""
-    done = bench.run("verify", *names, "--seed", 1, "--json", "r.json", *words)
+def verify(bench, names, *options):
+    """The finished process, and the verdicts by name."""
+    done = bench.run("verify", *names, "--seed", 1, "--json", "r.json", *options)
     assert "Traceback" not in done.stdout + done.stderr, done.stdout + done.stderr
     found = {b["backend"]: b for b in json.loads((bench.folder / "r.json").read_text())["backends"]}
     assert list(found) == list(names)
@@ -124,7 +124,7 @@ def verify(bench, names, *words):
 
 
 def form_of(bench, name):
-    """The status of the check `form`, and its reason, of a backend in a process of its own: no command and no judge."""
+    """The status of the check `form`, and its reason in a process of the backend, without the command and judging processes."""
     executor = RemoteExecutor(f"{bench.folder}/{name}", 1, 1.0)
     try:
         promises = executor.describe().capabilities
@@ -143,16 +143,16 @@ def reasons(found):
 def test_what_a_backend_returns_or_does_in_a_call_is_reported_with_what_was_expected(bench):
     bodies = [f"class {name}(Base):\n    def changed(self, x, y, state): {body}" for name, (body, _) in CHANGED.items()]
     bench.file("given.py", PREAMBLE + "\n".join([*bodies, *(text for text, _ in CLASSES.values())]))
-    expected = {f"given.py:{name}": words for name, (_, words) in (CHANGED | CLASSES).items()}
+    expected = {f"given.py:{name}": text for name, (_, text) in (CHANGED | CLASSES).items()}
     by_command = ["given.py:NoCapabilities", "given.py:Quits", "given.py:Hangs"]
     done, found = verify(bench, by_command, "--only", "form", "--examples", 10, "--timeout", 1)
     assert done.returncode == 1, done.stderr
-    said = {name: (result["verdict"], reasons(result)) for name, result in found.items()}
-    said |= {name: form_of(bench, name) for name in expected if name not in said}
-    for name, words in expected.items():
-        verdict, reason = said[name]
+    results = {name: (result["verdict"], reasons(result)) for name, result in found.items()}
+    results |= {name: form_of(bench, name) for name in expected if name not in results}
+    for name, text in expected.items():
+        verdict, reason = results[name]
         assert verdict == "FAIL", (name, reason)
-        assert words in reason, (name, reason)
+        assert text in reason, (name, reason)
         assert "\n" not in reason
 
 
@@ -161,9 +161,9 @@ def test_what_cannot_be_imported_is_unverified(bench):
         bench.file(file, text)
     done, found = verify(bench, [f"{file}:A" for file in IMPORTS], "--only", "form")
     assert done.returncode == 2
-    for file, (_, words) in IMPORTS.items():
+    for file, (_, text) in IMPORTS.items():
         assert found[f"{file}:A"]["verdict"] == "UNVERIFIED", (file, done.stdout)
-        assert words in reasons(found[f"{file}:A"]), (file, reasons(found[f"{file}:A"]))
+        assert text in reasons(found[f"{file}:A"]), (file, reasons(found[f"{file}:A"]))
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_backend_that_can_be_imported_only_once_fails(bench):
     assert "could be imported once and then not again" in reasons(found["once.py:A"])
 
 
-def test_words_on_standard_output_and_a_change_of_directory_do_no_harm(bench):
+def test_output_a_closed_stream_and_a_change_of_directory_are_harmless(bench):
     bodies = {"Talks": "print('word ' * 100_000)", "Moves": "os.chdir(os.sep)", "Closes": "sys.stdout.close()"}
     classes = [
         f"class {n}(Base):\n    def changed(self, x, y, state):\n        {b}\n        return y, state"

@@ -1,4 +1,4 @@
-"""Counterexamples: scripts that fail while the backend is wrong, pass once it is fixed, and hold the exact bits that failed."""
+"""Counterexamples: scripts that fail while the backend is wrong, pass once it is fixed, and contain the exact inputs."""
 
 import os
 import subprocess
@@ -18,8 +18,9 @@ from lstm_parity.harness.verify.counterexamples.literals import COLUMNS, array_s
 from lstm_parity.harness.verify.counterexamples.script import equations_source, write_counterexample
 from lstm_parity.harness.verify.hints.hints import find_hints
 from lstm_parity.harness.verify.isolation.local import LocalExecutor
-from lstm_parity.harness.verify.program import DisagreementError, FailureLocation, Program, ProgramRun, locate
+from lstm_parity.harness.verify.program import DisagreementError, Program, ProgramRun
 from lstm_parity.harness.verify.search import search
+from lstm_parity.harness.verify.suite import find_location
 
 pytestmark = pytest.mark.deep
 
@@ -103,7 +104,7 @@ WRONG = {
         return y, last
 """,
     ),
-    "an answer handed out twice": (
+    "a cached result": (
         "calls-independent",
         "",
         """\
@@ -115,7 +116,7 @@ WRONG = {
         return self.answers[key]
 """,
     ),
-    "an answer kept by address": (
+    "a result cached by address": (
         "calls-independent",
         "",
         """\
@@ -247,14 +248,19 @@ def failure_of(path, check_name):
     executor = LocalExecutor(backend)
     found = search(check, executor, backend.capabilities, examples=20, seed_value=5)
     assert found.failure is not None, f"{check_name} does not fail"
-    finding = locate(found.failure, backend.capabilities.activation_ulps)
-    if finding is None and found.failure.spot is not None:
-        last = len(found.failure.runs) - 1
-        finding = FailureLocation(last, len(found.failure.runs[last].problems) - 1, found.failure.spot)
-    said = []
-    if finding is not None and found.failure.kind == "wrong":
-        said = find_hints(found.failure, found.first_failure, finding, executor, backend.capabilities.activation_ulps)
-    return check, found.failure, finding, said
+    ulps = backend.capabilities.activation_ulps
+    where = find_location(found.failure, ulps)
+    texts = []
+    if where is not None and found.failure.kind == "wrong":
+        texts = find_hints(found.failure, found.first_failure, where, executor, ulps)
+    return check, found.failure, where, texts
+
+
+def script_of(path, check_name, script, name=None):
+    """Write the counterexample of the check's failure; returns (check, failure, location, hints)."""
+    check, failure, where, texts = found = failure_of(path, check_name)
+    write_counterexample(script, check.name, check.claim, name or f"{path}:Mine", failure, where, texts)
+    return found
 
 
 def run_script(path):
@@ -268,18 +274,18 @@ def run_script(path):
 def test_the_script_fails_until_the_backend_is_fixed(name, tmp_path):
     check_name, promises, body = WRONG[name]
     mine = backend_file(tmp_path, promises, body)
-    check, failure, finding, said = failure_of(mine, check_name)
     script = tmp_path / "elsewhere" / f"counterexample-{check_name}.py"
-    write_counterexample(script, check.name, check.claim, f"{mine}:Mine", failure, finding, said)
+    _, _, where, texts = script_of(mine, check_name, script)
     text = script.read_text()
     assert "harness" not in text.replace(str(tmp_path), "")
     assert max(map(len, text.replace(str(tmp_path), "").splitlines())) <= 128
-    assert all(" ".join(hint.split()) in " ".join(text.split()) for hint in said)
+    assert all(" ".join(hint.split()) in " ".join(text.split()) for hint in texts)
 
     wrong = run_script(script)
     assert wrong.returncode == 1, wrong.stdout + wrong.stderr
-    if finding is not None:
-        assert f"{finding.spot.ratio:.2g}"[0] in wrong.stdout, wrong.stdout
+    if where is not None:
+        times = "nan" if np.isnan(where.spot.got) else f"{where.spot.ratio:.3g}"
+        assert f" {times} times the allowed error" in wrong.stdout, (where.spot, wrong.stdout)
         assert "WRONG" in wrong.stdout, wrong.stdout + wrong.stderr
     backend_file(tmp_path, promises, "")
     fixed = run_script(script)
@@ -287,7 +293,7 @@ def test_the_script_fails_until_the_backend_is_fixed(name, tmp_path):
     assert "WRONG" not in fixed.stdout
 
 
-def test_a_call_that_hung_is_given_up(tmp_path, monkeypatch):
+def test_a_script_whose_call_hangs_ends(tmp_path, monkeypatch):
     monkeypatch.setattr("lstm_parity.harness.verify.counterexamples.script.HANG_S", 1)
     mine = backend_file(tmp_path, "", "    def forward(self, *a, **k):\n        while True:\n            pass\n")
     problem = draw_problem(LSTMSpec(2, 3), 2, 1, 0)
@@ -304,12 +310,11 @@ def test_a_call_that_hung_is_given_up(tmp_path, monkeypatch):
 
 def test_the_docstring_says_what_is_wrong(tmp_path):
     check_name, promises, body = WRONG["gates swapped"]
-    check, failure, finding, said = failure_of(backend_file(tmp_path, promises, body), check_name)
     script = tmp_path / "c.py"
-    write_counterexample(script, check.name, check.claim, "numpy", failure, finding, said)
+    check, failure, _, _ = script_of(backend_file(tmp_path, promises, body), check_name, script, "numpy")
     head = " ".join(script.read_text().split('"""')[1].split())
-    for words in (check.claim, failure.runs[0].problems[0].describe(), failure.reason, "gates i and f are swapped"):
-        assert words in head
+    for text in (check.claim, failure.runs[0].problems[0].describe(), failure.reason, "gates i and f are swapped"):
+        assert text in head
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
@@ -365,13 +370,12 @@ def test_the_equations_in_the_script_are_the_reference(features, ragged):
         np.testing.assert_allclose(got, expected, rtol=1e-13, atol=1e-15)
 
 
-def test_many_numbers_go_to_a_file_beside_the_script(tmp_path, monkeypatch):
+def test_many_numbers_are_written_to_a_separate_file(tmp_path, monkeypatch):
     monkeypatch.setattr("lstm_parity.harness.verify.counterexamples.script.MAX_NUMBERS", 10)
     check_name, promises, body = WRONG["h0 ignored"]
     mine = backend_file(tmp_path, promises, body)
-    check, failure, finding, said = failure_of(mine, check_name)
     script = tmp_path / f"counterexample-{check_name}.py"
-    write_counterexample(script, check.name, check.claim, f"{mine}:Mine", failure, finding, said)
+    script_of(mine, check_name, script)
     assert script.with_suffix(".npz").is_file()
     assert script.with_suffix(".npz").name in script.read_text()
     assert run_script(script).returncode == 1

@@ -1,4 +1,4 @@
-"""`memory-steady`: what grows with every call is found, by whichever meter sees it, and what grows once is not."""
+"""`memory-steady`: growth with every call is found by one of the meters, and memory that is allocated once is no leak."""
 
 import ctypes
 import mmap
@@ -11,8 +11,7 @@ import pytest
 
 from lstm_parity.backends import Capabilities, LSTMSpec
 from lstm_parity.backends.numpy_lstm import NumpyLSTM
-from lstm_parity.harness.machine import memory_usage as held
-from lstm_parity.harness.machine.memory_usage import DEVICE, MALLOC, PYTHON, RESIDENT
+from lstm_parity.harness.machine.memory_usage import DEVICE, MALLOC, PYTHON, RESIDENT, meters
 from lstm_parity.harness.problems.regimes import draw_problem
 from lstm_parity.harness.verify.check import Check
 from lstm_parity.harness.verify.checks import CHECKS, memory
@@ -27,7 +26,7 @@ from lstm_parity.harness.verify.suite import run_check
 
 CHECK: Check = next(check for check in CHECKS if check.name == "memory-steady")
 pytestmark = pytest.mark.deep
-linux = pytest.mark.skipif(sys.platform != "linux", reason="malloc and the system are asked as on Linux")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="malloc and resident memory are read as on Linux")
 
 
 class Base(NumpyLSTM):
@@ -44,7 +43,7 @@ class Base(NumpyLSTM):
         return y, last
 
     def left_behind(self, x, y, last):
-        """What stays after a call."""
+        """Leave something in memory after a call."""
 
 
 def leaving(left_behind, **changes):
@@ -105,7 +104,7 @@ KEPT = {
 }
 
 
-def looked_at(backend, **options):
+def searched(backend, **options):
     return search(CHECK, LocalExecutor(backend), backend.capabilities, examples=1, seed_value=3, shrink=False, **options)
 
 
@@ -113,7 +112,7 @@ def looked_at(backend, **options):
     ("backend", "meter"), [x if hasattr(x, "marks") else pytest.param(*x, id=name) for name, x in LEAKS.items()]
 )
 def test_memory_that_every_call_leaks_is_found(backend, meter):
-    found = looked_at(backend)
+    found = searched(backend)
     assert found.failure is not None
     assert found.failure.kind == "leak"
     assert meter in found.failure.reason, found.failure.reason
@@ -123,7 +122,7 @@ def test_memory_that_every_call_leaks_is_found(backend, meter):
 
 @pytest.mark.parametrize("backend", KEPT.values(), ids=KEPT.keys())
 def test_what_does_not_grow_with_every_call_is_no_leak(backend):
-    found = looked_at(backend)
+    found = searched(backend)
     assert found.failure is None
     assert found.examples == 1
 
@@ -138,7 +137,7 @@ class Counting(LocalExecutor):
         return super().run(program)
 
 
-def test_a_leak_is_reported_without_a_script(tmp_path):
+def test_a_leak_is_reported_without_a_counterexample(tmp_path):
     backend, _ = LEAKS["every x"]
     counting = Counting(backend)
     result = run_check(CHECK, "mine", counting, backend.capabilities, Options(folder=tmp_path))
@@ -147,19 +146,19 @@ def test_a_leak_is_reported_without_a_script(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_backend_that_is_too_slow_shows_nothing(monkeypatch):
+def test_a_backend_that_is_too_slow_is_unverified(monkeypatch):
     monkeypatch.setattr(steady, "LIMIT_S", 0.0)
     result = run_check(CHECK, "mine", LocalExecutor(Base), Base.capabilities, Options())
     assert result.status == "UNVERIFIED"
     assert "a call was made 0 times in 0 s, too few to detect a leak" in result.reason
 
 
-def test_a_backend_that_fails_in_one_of_many_calls_is_reported(monkeypatch):
+def test_a_backend_that_fails_in_one_of_many_calls_is_reported():
     def fails(self, *_):
         if self.calls == 40:
             raise RuntimeError("out of handles")
 
-    found = looked_at(leaving(fails))
+    found = searched(leaving(fails))
     assert found.failure is not None
     assert found.failure.kind == "raised"
     assert "in 300 calls: the backend raised RuntimeError: out of handles" in found.failure.reason
@@ -202,12 +201,12 @@ def test_the_part_in_which_it_grows_least_counts(values, grows):
     assert found.bytes_a_call == pytest.approx(grows, abs=0.02)
 
 
-def test_what_may_stay_is_a_quarter_of_what_is_returned_but_never_much():
+def test_allowed_growth_is_a_quarter_of_what_is_returned_up_to_a_maximum():
     for meter, returned, allowed in [
         (PYTHON, 400, 100),
         (MALLOC, 400, 100),
-        (DEVICE, 10**6, steady.SMALLEST_LEAK),
-        (RESIDENT, 400, steady.PAGE_LEAK),
+        (DEVICE, 10**6, steady.MAX_GROWTH),
+        (RESIDENT, 400, steady.MAX_PAGE_GROWTH),
     ]:
         (found,) = growths(readings(*range(10), meter=meter), 1, returned)
         assert found.allowed == allowed
@@ -227,11 +226,11 @@ def test_a_kibibyte_in_every_third_call_is_a_leak_however_much_is_returned():
     assert found.leaks
 
 
-def test_meters_read_what_is_there_and_leave_no_trace(monkeypatch):
+def test_meters_read_memory_usage_and_end_tracing():
     import tracemalloc
 
     assert not tracemalloc.is_tracing()
-    with held.meters() as read:
+    with meters() as read:
         before, array, pages = read(), np.ones(10**6), mmap.mmap(-1, 10**7)
         pages.write(bytes(10**7))
         after = read()
@@ -245,19 +244,19 @@ def test_meters_read_what_is_there_and_leave_no_trace(monkeypatch):
         assert after[RESIDENT] - before[RESIDENT] > 9e6
     tracemalloc.start()
     try:
-        with held.meters():
+        with meters():
             pass
-        assert tracemalloc.is_tracing()  # who traces already goes on
+        assert tracemalloc.is_tracing()  # tracing that was on stays on
     finally:
         tracemalloc.stop()
 
 
-def test_what_the_pools_of_both_libraries_have_handed_out_is_read(monkeypatch):
+def test_memory_of_the_pools_of_both_libraries_is_read(monkeypatch):
     pool = types.SimpleNamespace(used_bytes=lambda: 70)
     cuda = types.SimpleNamespace(is_initialized=lambda: True, memory_allocated=lambda: 7)
     monkeypatch.setitem(sys.modules, "cupy", types.SimpleNamespace(get_default_memory_pool=lambda: pool))
     monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(cuda=cuda))
-    with held.meters() as read:
+    with meters() as read:
         assert read()[DEVICE] == 77
         cuda.is_initialized = lambda: False
         assert read()[DEVICE] == 70
@@ -265,7 +264,7 @@ def test_what_the_pools_of_both_libraries_have_handed_out_is_read(monkeypatch):
         assert DEVICE not in read()
 
 
-def test_the_problems_are_quick_and_their_arrays_no_smaller_than_what_is_around_them():
+def test_the_problems_have_two_steps_and_32_rows_in_inference_and_training():
     counting = Counting(NumpyLSTM)
     assert memory.MANY_ROWS.max_steps <= 2
     search(CHECK, counting, NumpyLSTM.capabilities, examples=1, seed_value=1, shrink=False)

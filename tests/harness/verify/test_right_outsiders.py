@@ -1,4 +1,4 @@
-"""Right backends as an outsider might write them: they must pass every check."""
+"""Right backends of other designs: they must pass every check."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def logistic(z):
 
 
 class Directions(LSTMBackend):
-    """One layer, written for one direction; the other one reads x backwards."""
+    """One layer; the reverse direction is the forward one on reversed x."""
 
     capabilities = Capabilities(bidirectional=True)
     sigmoid = staticmethod(logistic)
@@ -61,13 +61,13 @@ class Directions(LSTMBackend):
 
 
 class Handle:
-    """An array of a device that has no views: all one can do with it is to copy it back."""
+    """An array of a device that has no views and can only be copied back."""
 
     def __init__(self, array):
         self.array = np.array(array, order="C")
 
 
-class OnItsOwnDevice(Directions):
+class WithDeviceArrays(Directions):
     def to_device(self, array):
         return Handle(array)
 
@@ -84,7 +84,8 @@ class OfOneUnit(Directions):
 
 
 class Guarded(Directions):
-    """Sums are clamped before the exponential, NaN to 0 and infinities to large numbers: a row of NaN gives numbers."""
+    """Sums are clamped before the exponential, NaN to 0 and infinities to large numbers: the result of a row of NaN is
+    finite."""
 
     def sums(self, w, x, h):
         finite = [np.nan_to_num(a, posinf=1e30, neginf=-1e30) for a in (x, h)]
@@ -92,7 +93,7 @@ class Guarded(Directions):
 
 
 class FlushingToZero(Directions):
-    """What is below the normal numbers is 0, among operands, products and sums."""
+    """Subnormal operands, products and sums are 0."""
 
     @staticmethod
     def flushed(array):
@@ -108,7 +109,7 @@ class FlushingToZero(Directions):
 
 
 class Tabled(Directions):
-    """tanh from a table, 0.006 off where it is worst; sigmoid from that."""
+    """tanh from a table with a maximum error of 0.006; sigmoid from tanh."""
 
     capabilities = Capabilities(bidirectional=True, activation_ulps=1e5)
     table = np.linspace(-6, 6, 81)
@@ -123,7 +124,7 @@ class Tabled(Directions):
 
 
 class Overshooting(Directions):
-    """Every activation is too large by nearly all that it may be: a shut cell grows exponentially."""
+    """Every activation has nearly the maximum allowed positive error: c grows exponentially with f = 1 and i = 0."""
 
     capabilities = Capabilities(activation_ulps=1e4)
 
@@ -136,21 +137,21 @@ class Overshooting(Directions):
         return np.tanh(np.asarray(z, np.float64)) + 9.9e3 * 2.0**-24
 
 
-@pytest.mark.parametrize("backend", [OnItsOwnDevice, OfOneUnit, Guarded, FlushingToZero, Tabled, Overshooting])
+@pytest.mark.parametrize("backend", [WithDeviceArrays, OfOneUnit, Guarded, FlushingToZero, Tabled, Overshooting])
 def test_right_ones_pass_every_check(backend):
     assert verdict(backend) == ("PASS", [])
 
 
-class ReverseReadsAhead(Directions):
-    """Its reverse direction goes forward."""
+class ReverseReadsForward(Directions):
+    """Its reverse direction reads forward."""
 
     def forward(self, x, state, lengths=None, training=False):
         y, h, c = zip(*(self.one_way(w, x, state.h[d], state.c[d]) for d, w in enumerate(self.directions)), strict=True)
         return np.concatenate(y, axis=2), LSTMState(np.stack(h), np.stack(c))
 
 
-class Leaking(Directions):
-    """The forget gate is at most 1 - 2e-6: what is in the cell is lost in time."""
+class Forgetting(Directions):
+    """The forget gate is at most 1 - 2e-6, so c decays."""
 
     @staticmethod
     def sigmoid(z):
@@ -158,9 +159,9 @@ class Leaking(Directions):
 
 
 @pytest.mark.parametrize(
-    ("backend", "name"), [(ReverseReadsAhead, "lecture-teddy-both-ways"), (Leaking, "lecture-long-periods")]
+    ("backend", "name"), [(ReverseReadsForward, "lecture-teddy-both-ways"), (Forgetting, "lecture-long-periods")]
 )
-def test_the_lectures_examples_still_find_what_they_are_about(backend, name):
+def test_the_lectures_examples_find_their_faults(backend, name):
     check = next(check for check in CHECKS if check.name == name)
     executor = LocalExecutor(backend)
     found = search(check, executor, backend.capabilities, examples=1, seed_value=SEED, shrink=False)
@@ -216,7 +217,7 @@ class InOnnxRuntime(LSTMBackend):
     def forward(self, x, state, lengths=None, training=False):
         steps, batch, _ = x.shape
         count = np.full(batch, steps) if lengths is None else lengths
-        # it multiplies what stands in the padding, too
+        # the operator also multiplies the padding
         y = np.where((np.arange(steps)[:, None] < count)[..., None], x, np.float32(0))
         h_n, c_n = [], []
         for l, layer in enumerate(self.layers):

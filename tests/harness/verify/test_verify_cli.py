@@ -22,9 +22,9 @@ SWAPPED = PLAIN.replace('gates = "ifgo"', 'gates = "figo"')
 assert SWAPPED != PLAIN
 
 
-def refused(words, capfd):
+def refused(arguments, capfd):
     try:
-        code = main(words)
+        code = main(arguments)
     except SystemExit as error:
         code = error.code
     err = capfd.readouterr().err
@@ -40,7 +40,7 @@ def in_folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["verify"], "name a backend to verify"),
         (["verify", "numpy", "--only", "foward-float32"], "did you mean forward-float32?"),
@@ -55,23 +55,23 @@ def in_folder(tmp_path, monkeypatch):
         (["mutants", "--json", "nowhere/out.json"], "there is no folder nowhere"),
     ],
 )
-def test_calls_that_cannot_be_carried_out(words, said, in_folder, capfd):
-    assert said in refused(words, capfd)
+def test_wrong_arguments_are_refused(arguments, message, in_folder, capfd):
+    assert message in refused(arguments, capfd)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[numpy]\nforward-float = 'x'\n", "there is no check 'forward-float'"),
-        ("[nunpy]\nform = 'x'\n", "'nunpy' is neither asked for"),
+        ("[nunpy]\nform = 'x'\n", "'nunpy' is neither verified here"),
         ("[numpy]\nform = ''\n", "expected a table"),
         ("numpy = 1\n", "expected a table"),
-        ("[numpy\n", "no TOML"),
+        ("[numpy\n", "not valid TOML"),
     ],
 )
-def test_known_failures_that_match_nothing(text, said, in_folder, capfd):
+def test_known_failures_that_match_nothing(text, message, in_folder, capfd):
     Path("known.toml").write_text(text)
-    assert said in refused(["verify", "numpy", "--known-failures", "known.toml"], capfd)
+    assert message in refused(["verify", "numpy", "--known-failures", "known.toml"], capfd)
 
 
 def test_one_file_of_known_failures_serves_several_calls(in_folder):
@@ -86,23 +86,17 @@ def test_list_checks(capsys):
     assert [line.split()[0] for line in lines] == [check.name for check in CHECKS]
 
 
+def python(bench, *arguments):
+    """Python in the bench's folder, finished."""
+    command, environment = [sys.executable, *arguments], bench.environment()
+    return subprocess.run(command, cwd=bench.folder, env=environment, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.deep
 def test_swapped_gates_from_the_command_line(bench):
     bench.file("mine.py", SWAPPED)
-    words = (
-        "mine.py:Plain",
-        "--only",
-        "forward-float32",
-        "--only",
-        "bounded",
-        "--json",
-        "v.json",
-        "--seed",
-        "3",
-        "--examples",
-        "5",
-    )
-    done = bench.run("verify", *words)
+    arguments = ["mine.py:Plain", "--only", "forward-float32", "--only", "bounded", "--json", "v.json", "--seed", "3"]
+    done = bench.run("verify", *arguments, "--examples", "5")
     assert done.returncode == 1, done.stderr
     assert "mine.py:Plain: FAIL (1 FAIL, 1 PASS" in done.stdout
     assert "hint: matches exactly if gates i and f are swapped" in done.stdout
@@ -114,31 +108,19 @@ def test_swapped_gates_from_the_command_line(bench):
     (backend,) = found["backends"]
     assert (backend["backend"], backend["verdict"], backend["effective_bits"]) == ("mine.py:Plain", "FAIL", {})
     forward, bounded = backend["checks"]
-    assert (forward["check"], forward["status"], forward["counterexample"]) == (
-        "forward-float32",
-        "FAIL",
-        "counterexample-forward-float32.py",
-    )
+    script = "counterexample-forward-float32.py"
+    assert (forward["check"], forward["status"], forward["counterexample"]) == ("forward-float32", "FAIL", script)
     assert (bounded["status"], bounded["examples"], bounded["counterexample"]) == ("PASS", 5, None)
-    script = subprocess.run(
-        [sys.executable, str(bench.folder / "counterexample-forward-float32.py")],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=bench.environment(),
-    )
-    assert script.returncode == 1, script.stderr
+    wrong = python(bench, str(bench.folder / script))
+    assert wrong.returncode == 1, wrong.stderr
     bench.file("mine.py", PLAIN)
-    mended = subprocess.run(
-        [sys.executable, "counterexample-forward-float32.py"], cwd=bench.folder, env=bench.environment(), check=False
-    )
-    assert mended.returncode == 0
-    again = bench.run("verify", *words)
+    assert python(bench, script).returncode == 0
+    again = bench.run("verify", *arguments, "--examples", "5")
     assert again.returncode == 0
     assert "mine.py:Plain: PASS (2 PASS; 25 examples)" in again.stdout
 
 
-def test_several_backends_are_all_tried_and_the_worst_decides(bench):
+def test_all_backends_are_verified_and_the_worst_verdict_is_the_exit_code(bench):
     bench.file("mine.py", PLAIN)
     done = bench.run("verify", "nowhere.py:Thing", "mine.py:Plain", "--only", "form", "--examples", "1", "--json", "v.json")
     assert done.returncode == 2
@@ -149,7 +131,7 @@ def test_several_backends_are_all_tried_and_the_worst_decides(bench):
     assert {check["status"] for check in missing["checks"]} == {"UNVERIFIED"}
 
 
-def test_weights_of_a_file_are_one_more_regime(bench):
+def test_weights_of_a_file_are_another_regime(bench):
     pytest.importorskip("safetensors", reason="safetensors is an extra")
     import numpy as np
     from safetensors.numpy import save_file
@@ -173,8 +155,12 @@ def test_weights_of_a_file_are_one_more_regime(bench):
     assert "I=3 H=5, float32, file values" in used.stdout
 
 
+def pytest_in(bench, *options):
+    return python(bench, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py", *options)
+
+
 @pytest.mark.deep
-def test_one_line_in_an_outsiders_tests(bench):
+def test_parity_tests_are_one_test_for_each_check(bench):
     bench.file("mine.py", SWAPPED)
     bench.file(
         "test_mine.py",
@@ -182,35 +168,23 @@ def test_one_line_in_an_outsiders_tests(bench):
         'known = dict.fromkeys(["memory-holds", "lecture-long-periods"], "its gates come in another order")\n'
         'test_parity = parity_tests("mine.py:Plain", examples=1, known_failures=known)\n',
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py", "-k", "float32 or holds or periods"],
-        cwd=bench.folder,
-        env=bench.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    collected = pytest_in(bench, "--collect-only")
+    expected = [f"test_mine.py::test_parity[{check.name}]" for check in CHECKS]
+    assert [line for line in collected.stdout.splitlines() if "::" in line] == expected, collected.stdout
+    assert len(expected) == 57
+    done = pytest_in(bench, "-k", "float32 or holds or periods")
     assert done.returncode == 1, done.stdout
     assert "test_parity[forward-float32]" in done.stdout
     assert "hint: matches exactly if gates i and f are swapped" in done.stdout
     assert "2 failed" in done.stdout, done.stdout
     assert "2 xfailed" in done.stdout
-    (bench.folder / "test_mine.py").write_text(
-        'from lstm_parity.testing import parity_tests\ntest_parity = parity_tests("nowhere.py:Thing")\n'
-    )
-    absent = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "test_mine.py"],
-        cwd=bench.folder,
-        env=bench.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    bench.file("test_mine.py", 'from lstm_parity.testing import parity_tests\ntest_parity = parity_tests("nowhere.py:Thing")\n')
+    absent = pytest_in(bench, "-rs")
     assert "UNVERIFIED: no such file" in absent.stdout
     assert " passed" not in absent.stdout
 
 
-def test_a_known_failure_that_is_no_check():
+def test_a_known_failure_must_name_a_check():
     with pytest.raises(Exception, match="there is no check 'fom'"):
         parity_tests("numpy", known_failures={"fom": "x"})
 
@@ -237,7 +211,7 @@ def children_of(pid):
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGKILL])
 def test_interrupted(bench, signal_number):
-    """Ctrl-C keeps what is finished; after a kill nothing of it goes on running."""
+    """Ctrl-C keeps finished results; after a kill no process is left."""
     bench.file("mine.py", SLOW)
     running = bench.start("verify", "mine.py:Plain", "--json", "v.json", "--examples", "200")
     deadline = time.monotonic() + 60
@@ -259,8 +233,8 @@ def test_interrupted(bench, signal_number):
 
 
 @pytest.mark.deep
-def test_a_judge_that_is_ended_from_outside(plain, tmp_path):
-    """Its check is UNVERIFIED, and the others are judged by those that are left."""
+def test_a_judging_process_that_is_killed(plain, tmp_path):
+    """Its check is UNVERIFIED, and the remaining processes run the others."""
     path = tmp_path / "mine.py"
     path.write_text(SLOW)
     checks = [check for check in CHECKS if check.name in ("forward-float32", "bounded", "memory-holds")]
@@ -273,5 +247,5 @@ def test_a_judge_that_is_ended_from_outside(plain, tmp_path):
     assert set(found) == {check.name for check in checks}
     lost = [result for result in found.values() if result.status == "UNVERIFIED"]
     assert len(lost) == 1
-    assert lost[0].reason == "the process that judged it was ended from outside"
+    assert lost[0].reason == "its judging process was ended from outside"
     assert sum(result.status == "PASS" for result in found.values()) == 2
