@@ -39,13 +39,22 @@ class FormError(ValueError):
     """Results of the wrong form. The message says in one line what was returned and what was expected."""
 
 
+def expected_shapes(spec: LSTMSpec, weights: LSTMWeights, inputs: Inputs) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor by name, in the order y, h_n, c_n, gradients."""
+    h_shape, c_shape = inputs.state.h.shape, inputs.state.c.shape
+    shapes: dict[str, tuple[int, ...]] = {"y": (*inputs.x.shape[:2], spec.output_size), "h_n": h_shape, "c_n": c_shape}
+    if inputs.grad_y is None:
+        return shapes
+    shapes |= {"gradient of x": inputs.x.shape, "gradient of h0": h_shape, "gradient of c0": c_shape}
+    return shapes | {f"gradient of {path}": array.shape for path, array in weights.items()}
+
+
 def named_tensors(spec: LSTMSpec, weights: LSTMWeights, inputs: Inputs, results: Results) -> dict[str, Array]:
     """The results by name, in the order y, h_n, c_n, gradients. inputs: those of the checked rows.
 
     Raises FormError for an array that is missing, not a plain NumPy array, of the wrong shape or dtype, or unexpected.
     """
-    h_shape, c_shape = inputs.state.h.shape, inputs.state.c.shape
-    shapes: dict[str, tuple[int, ...]] = {"y": (*inputs.x.shape[:2], spec.output_size), "h_n": h_shape, "c_n": c_shape}
+    shapes = expected_shapes(spec, weights, inputs)
     tensors: dict[str, Any] = {"y": results.y, "h_n": results.h_n, "c_n": results.c_n}
     dtypes: dict[str, np.dtype[Any]] = {}
     if inputs.grad_y is None and results.gradients is not None:
@@ -53,17 +62,15 @@ def named_tensors(spec: LSTMSpec, weights: LSTMWeights, inputs: Inputs, results:
     if inputs.grad_y is not None:
         if results.gradients is None:
             raise FormError("gradients are missing, expected LSTMGradients: the problem is a training step")
-        shapes |= {"gradient of x": inputs.x.shape, "gradient of h0": h_shape, "gradient of c0": c_shape}
-        of_weights = {f"gradient of {path}": array.shape for path, array in weights.items()}
         if results.projections is None:
-            shapes |= of_weights
             tensors |= gradient_tensors(results.gradients)
         else:
             tensors |= gradient_tensors(replace(results.gradients, weights=LSTMWeights(())))
-            if len(results.projections) != len(of_weights):
-                raise FormError(f"there are {len(results.projections)} projected gradients, expected {len(of_weights)}")
-            for (name, shape), array in zip(of_weights.items(), results.projections, strict=True):
-                projected = f"projected {name}"
+            names = [f"gradient of {path}" for path, _ in weights.items()]
+            if len(results.projections) != len(names):
+                raise FormError(f"there are {len(results.projections)} projected gradients, expected {len(names)}")
+            for name, array in zip(names, results.projections, strict=True):
+                projected, shape = f"projected {name}", shapes.pop(name)
                 tensors[projected], dtypes[projected] = array, np.dtype(np.float64)
                 shapes[projected] = shape[:1] if len(shape) > 1 else (1,)
     for name, shape in shapes.items():

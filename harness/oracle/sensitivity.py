@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
-from lstm_parity.backends import DirectionWeights, LSTMState
+from lstm_parity.backends import LSTMState
 from lstm_parity.backends.numpy_reference import Trace, backward, forward
-from lstm_parity.backends.problem import Array
 
 from ..problems.problem import Problem
 from .agreement import Expected
@@ -59,9 +56,4 @@ def _replaced(problem: Problem, operand: str) -> Problem:
         case "c0":
             return problem.with_inputs(state=LSTMState(i.state.h, -i.state.c))
     names = {"W": ("w_ih",), "U": ("w_hh",), "b": ("b_ih", "b_hh")}[operand]
-
-    def negated(w: DirectionWeights, *_: int) -> DirectionWeights:
-        found: dict[str, Array] = {name: np.negative(getattr(w, name)) for name in names}
-        return replace(w, **found)
-
-    return problem.with_weights(negated)
+    return problem.map_weights(lambda name, a: -a if name in names else a)

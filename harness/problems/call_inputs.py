@@ -15,16 +15,16 @@ small that sign patterns could recur by chance are drawn again as a whole.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
 from hashlib import sha256
 from math import ceil, prod
 
 import numpy as np
 
-from lstm_parity.backends import LSTMState, LSTMWeights
+from lstm_parity.backends import LSTMWeights
 from lstm_parity.backends.problem import Array, LSTMSpec
 
 from ..records import Cell
+from .rows import take_rows
 from .values import Inputs, spread_inputs, spread_weights
 
 MIN_DRAWN = 1024
@@ -49,7 +49,7 @@ def draw_weights(spec: LSTMSpec, seed: int) -> LSTMWeights:
 
 
 def _shapes(cell: Cell) -> list[tuple[int, int]]:
-    """(steps or states, width) of one batch row of each array, in the order of `_arrays`."""
+    """(steps or states, width) of one batch row of each array, in the order of Inputs.arrays."""
     spec = cell.spec
     states = spec.num_layers * spec.num_directions
     shapes = [(cell.sequence_length, spec.input_size), (states, spec.state_size), (states, spec.hidden_size)]
@@ -113,21 +113,6 @@ def _signs(cell: Cell, key: int, turn: int) -> list[Array]:
     return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
-def _arrays(inputs: Inputs) -> Iterator[Array]:
-    """Every floating-point array of a call's inputs; each has the batch as its second axis."""
-    yield from (inputs.x, inputs.state.h, inputs.state.c)
-    if inputs.grad_y is not None and inputs.grad_state is not None:
-        yield from (inputs.grad_y, inputs.grad_state.h, inputs.grad_state.c)
-
-
-def _like(inputs: Inputs, arrays: list[Array], lengths: Array | None) -> Inputs:
-    """Inputs of the same kind with other arrays, in the order of `_arrays`."""
-    x, h, c, *back = arrays
-    if inputs.grad_y is None:
-        return Inputs(x, LSTMState(h, c), lengths)
-    return Inputs(x, LSTMState(h, c), lengths, back[0], LSTMState(back[1], back[2]))
-
-
 def _flipped(array: Array, signs: Array) -> Array:
     """A new array: `array` [n, B, k] with the masks [period, B, k] applied periodically."""
     steps, period = len(array), len(signs)
@@ -139,16 +124,9 @@ def _flipped(array: Array, signs: Array) -> Array:
 
 def _join(parts: list[Inputs]) -> Inputs:
     """Several batches as one."""
-    arrays = [np.concatenate(found, axis=1) for found in zip(*map(_arrays, parts), strict=True)]
+    arrays = [np.concatenate(found, axis=1) for found in zip(*(part.arrays() for part in parts), strict=True)]
     lengths = [part.lengths for part in parts if part.lengths is not None]
-    return _like(parts[0], arrays, np.concatenate(lengths) if lengths else None)
-
-
-def _row_of(inputs: Inputs, row: int) -> Inputs:
-    """One row, as a batch of one."""
-    part = slice(row, row + 1)
-    arrays = [array[:, part] for array in _arrays(inputs)]
-    return _like(inputs, arrays, None if inputs.lengths is None else inputs.lengths[part])
+    return parts[0].with_arrays(arrays, np.concatenate(lengths) if lengths else None)
 
 
 def draw_rows(cell: Cell, seed: int, size: int, call: int, rows: Array) -> Inputs:
@@ -161,15 +139,15 @@ def draw_rows(cell: Cell, seed: int, size: int, call: int, rows: Array) -> Input
     drawn_for = [(int(row), _last_drawn(cell, int(row), turn)) for row in rows]
     fresh = {t: _draw_fresh(cell, key(t), t) for _, t in drawn_for if t > 0}
     parts = [
-        _row_of(fresh[t], row - int(fresh_rows(cell, t)[0])) if t > 0 else _draw_first(cell, key(0), row)
+        take_rows(fresh[t], np.array([row - fresh_rows(cell, t)[0]])) if t > 0 else _draw_first(cell, key(0), row)
         for row, t in drawn_for
     ]
     drawn = _join(parts)
     signs = _signs(cell, key(turn), turn)
     if not signs:
         return drawn
-    arrays = [_flipped(array, sign[:, rows]) for array, sign in zip(_arrays(drawn), signs, strict=True)]
-    return _like(drawn, arrays, drawn.lengths)
+    arrays = [_flipped(array, sign[:, rows]) for array, sign in zip(drawn.arrays(), signs, strict=True)]
+    return drawn.with_arrays(arrays, drawn.lengths)
 
 
 def draw_batch(cell: Cell, seed: int, size: int, call: int, rows: Array) -> Inputs:
@@ -182,7 +160,7 @@ def draw_batch(cell: Cell, seed: int, size: int, call: int, rows: Array) -> Inpu
 
     drawn = draw_rows(cell, seed, size, call, rows)
     lengths = None if drawn.lengths is None else spread(drawn.lengths, 0)
-    return _like(drawn, [spread(array) for array in _arrays(drawn)], lengths)
+    return drawn.with_arrays(map(spread, drawn.arrays()), lengths)
 
 
 class InputRing:
@@ -218,12 +196,12 @@ class InputRing:
         if len(rows) < self._cell.batch_size:
             signs, before = _signs(self._cell, key, turn), self._signs[which]
             changes = [s ^ b for s, b in zip(signs, before, strict=True)] if before else signs
-            arrays = [_flipped(a, change) for a, change in zip(_arrays(old), changes, strict=True)]
-            for target, source, sign in zip(arrays, _arrays(new), signs, strict=True):
+            arrays = [_flipped(a, change) for a, change in zip(old.arrays(), changes, strict=True)]
+            for target, source, sign in zip(arrays, new.arrays(), signs, strict=True):
                 target[:, rows] = _flipped(source, sign[:, rows])
             lengths = None
             if old.lengths is not None and new.lengths is not None:
                 lengths = old.lengths.copy()
                 lengths[rows] = new.lengths
-            new, self._signs[which] = _like(old, arrays, lengths), signs
+            new, self._signs[which] = old.with_arrays(arrays, lengths), signs
         self._sets[which] = new

@@ -8,8 +8,6 @@ the terms; errors after the sum do not.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from lstm_parity.backends import LSTMState
@@ -31,7 +29,7 @@ def first_step(problem: Problem) -> Problem:
 
 def without_products(problem: Problem) -> Problem:
     """One step without products: x, h0 and b are 0, every gate is 1/2 exactly, and c is c0 / 2."""
-    found = first_step(problem).with_weights(lambda w, *_: replace(w, **{n: 0 * a for n, a in w.items() if n[0] == "b"}))
+    found = first_step(problem).map_weights(lambda name, a: 0 * a if name.startswith("b_") else a)
     s = found.inputs.state
     return found.with_inputs(x=0 * found.inputs.x, state=LSTMState(0 * s.h, s.c))
 
@@ -51,10 +49,10 @@ def cancelling(problem: Problem, name: str, seed: int) -> Problem:
     first = rng.uniform(0.5, 1.0, (*read.shape[:2], half)) * rng.choice([-0.9, 0.9], (*read.shape[:2], half))
     read[..., :half], read[..., half : 2 * half] = first, -near(first)
     size = LARGER / max(1, half) ** 0.5
-    matrix = np.array(getattr(one.weights.layers[0][0], field), np.float64)
-    factors = rng.uniform(0.5, 1.0, (len(matrix), half)) * rng.choice([-1.0, 1.0], (len(matrix), half))
-    matrix[:, :half], matrix[:, half : 2 * half] = size * factors, size * near(factors)
-    found = one.with_weights(lambda w, *_: replace(w, **{field: matrix.astype(dtype)}))
+    gates = 4 * problem.spec.hidden_size
+    factors = rng.uniform(0.5, 1.0, (gates, half)) * rng.choice([-1.0, 1.0], (gates, half))
+    pairs = np.concatenate([size * factors, size * near(factors)], axis=1)
+    found = one.map_weights(lambda n, a: np.concatenate([pairs, a[:, 2 * half :]], axis=1) if n == field else a)
     if name == "W":
         return found.with_inputs(x=read.astype(dtype))
     return found.with_inputs(state=LSTMState(read.astype(dtype), state.c))
@@ -64,6 +62,4 @@ def scaled(problem: Problem) -> Problem:
     """The same with x divided and W multiplied by 2^SHIFT, which changes no product that has the exponents of float32."""
     x = np.ldexp(np.asarray(problem.inputs.x, np.float64), -SHIFT).astype(problem.spec.dtype)
     found = problem.with_inputs(x=x)
-    return found.with_weights(
-        lambda w, *_: replace(w, w_ih=np.ldexp(np.asarray(w.w_ih, np.float64), SHIFT).astype(w.w_ih.dtype))
-    )
+    return found.map_weights(lambda name, a: np.ldexp(a, SHIFT) if name == "w_ih" else a)

@@ -85,6 +85,15 @@ class Problem:
         layers = tuple(tuple(change(w, l, d) for d, w in enumerate(layer)) for l, layer in enumerate(self.weights.layers))
         return replace(self, weights=LSTMWeights(layers))
 
+    def map_weights(self, change: Callable[[str, Array], Array]) -> Problem:
+        """The same with change(name, float64 array) in place of each weight, in the storage dtype."""
+        dtype = self.spec.dtype
+
+        def changed(w: DirectionWeights, *_: int) -> DirectionWeights:
+            return replace(w, **{n: change(n, np.asarray(a, np.float64)).astype(dtype) for n, a in w.items()})
+
+        return self.with_weights(changed)
+
     def one_layer(self, layer: int, x: Array) -> Problem:
         """Layer `layer` alone, reading x [T, B, *]; forward only."""
         spec = replace(self.spec, num_layers=1, input_size=x.shape[2])

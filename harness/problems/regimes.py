@@ -7,8 +7,6 @@ treated as a missing value, a sum that is not compensated.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -16,12 +14,10 @@ from lstm_parity.backends import LSTMSpec, LSTMState, LSTMWeights
 from lstm_parity.backends.problem import Array
 
 from .problem import Problem
-from .values import Inputs, spread_inputs, spread_weights
+from .values import spread_inputs, spread_weights
 
 DIGITS = 3
 """Spread values are rounded to this many significant digits: they print short, and their binary digits are as random."""
-
-Change = Callable[[Array], Array]
 
 
 def _rounded(array: Array) -> Array:
@@ -32,28 +28,17 @@ def _rounded(array: Array) -> Array:
     return np.asarray(np.round(wide * scale) / scale)
 
 
-def _map_weights(weights: LSTMWeights, dtype: Any, change: Callable[[str, Array], Array]) -> LSTMWeights:
-    layers = tuple(
-        tuple(replace(w, **{n: change(n, np.asarray(a, np.float64)).astype(dtype) for n, a in w.items()}) for w in layer)
-        for layer in weights.layers
-    )
-    return LSTMWeights(layers)
-
-
-def _map_inputs(inputs: Inputs, dtype: Any, change: Change) -> Inputs:
+def _map_inputs(p: Problem, change: Callable[[Array], Array]) -> Problem:
     """x, h0 and c0 changed; grad_y and grad_state unchanged."""
-
-    def of(array: Any) -> Array:
-        return np.asarray(change(np.asarray(array, np.float64))).astype(dtype)
-
-    return replace(inputs, x=of(inputs.x), state=LSTMState(of(inputs.state.h), of(inputs.state.c)))
+    x, h, c = (np.asarray(change(np.asarray(a, np.float64))).astype(p.spec.dtype) for a in p.inputs.arrays()[:3])
+    return p.with_inputs(x=x, state=LSTMState(h, c))
 
 
 def _default(p: Problem, rng: np.random.Generator) -> Problem:
     """The initialization of nn.LSTM: weights and biases uniform within 1 / sqrt(H), zero state."""
     bound = p.spec.hidden_size**-0.5
-    weights = _map_weights(p.weights, p.spec.dtype, lambda _, a: _rounded(rng.uniform(-bound, bound, a.shape)))
-    return replace(p, weights=weights).with_inputs(state=LSTMState.zeros(p.spec, p.batch))
+    found = p.map_weights(lambda _, a: _rounded(rng.uniform(-bound, bound, a.shape)))
+    return found.with_inputs(state=LSTMState.zeros(p.spec, p.batch))
 
 
 def _saturated(p: Problem, rng: np.random.Generator) -> Problem:
@@ -65,7 +50,7 @@ def _saturated(p: Problem, rng: np.random.Generator) -> Problem:
         far = rng.choice([-40.0, -7.0, 0.0, 0.0, 7.0, 40.0], len(a)).reshape(-1, *(1,) * (a.ndim - 1))
         return np.asarray(a + far)
 
-    return replace(p, weights=_map_weights(p.weights, p.spec.dtype, change))
+    return p.map_weights(change)
 
 
 def _tiny(p: Problem, rng: np.random.Generator) -> Problem:
@@ -78,8 +63,7 @@ def _tiny(p: Problem, rng: np.random.Generator) -> Problem:
     def vanish(a: Array) -> Array:
         return np.ldexp(a, least + rng.integers(-6, 6, a.shape))
 
-    weights = _map_weights(p.weights, p.spec.dtype, lambda name, a: shrink(a) if name.startswith("w_") else vanish(a))
-    return replace(p, weights=weights, inputs=_map_inputs(p.inputs, p.spec.dtype, vanish))
+    return _map_inputs(p.map_weights(lambda name, a: shrink(a) if name.startswith("w_") else vanish(a)), vanish)
 
 
 def _sparse(p: Problem, rng: np.random.Generator) -> Problem:
@@ -88,13 +72,12 @@ def _sparse(p: Problem, rng: np.random.Generator) -> Problem:
     def thin(a: Array) -> Array:
         return np.where(rng.random(a.shape) < 0.8, rng.choice([0.0, -0.0], a.shape), a)
 
-    weights = _map_weights(p.weights, p.spec.dtype, lambda _, a: thin(a))
-    return replace(p, weights=weights, inputs=_map_inputs(p.inputs, p.spec.dtype, thin))
+    return _map_inputs(p.map_weights(lambda _, a: thin(a)), thin)
 
 
 def _large(p: Problem, rng: np.random.Generator) -> Problem:
     """Weights times 1000: every gate saturates."""
-    return replace(p, weights=_map_weights(p.weights, p.spec.dtype, lambda n, a: a * 1000 if n in ("w_ih", "w_hh") else a))
+    return p.map_weights(lambda name, a: a * 1000 if name in ("w_ih", "w_hh") else a)
 
 
 def _outlier(p: Problem, rng: np.random.Generator) -> Problem:
@@ -108,7 +91,7 @@ def _outlier(p: Problem, rng: np.random.Generator) -> Problem:
 
 def _mixed(p: Problem, rng: np.random.Generator) -> Problem:
     """Inputs of all magnitudes from 1e-6 up."""
-    return replace(p, inputs=_map_inputs(p.inputs, p.spec.dtype, lambda a: _rounded(a * 10.0 ** rng.uniform(-6, 0, a.shape))))
+    return _map_inputs(p, lambda a: _rounded(a * 10.0 ** rng.uniform(-6, 0, a.shape)))
 
 
 FORWARD_ONLY = ("tiny", "large")
@@ -140,9 +123,8 @@ def draw_problem(
     """The problem of these sizes that the seed draws. weights: instead of drawn ones."""
     rng = np.random.default_rng(seed)
     drawn = spread_weights(spec, rng) if weights is None else weights
-    inputs = spread_inputs(spec, steps, batch, rng, training=training)
+    problem = Problem(spec, drawn, spread_inputs(spec, steps, batch, rng, training=training), regime)
     if weights is None:
-        drawn = _map_weights(drawn, spec.dtype, lambda _, a: _rounded(a))
-    inputs = replace(_map_inputs(inputs, spec.dtype, _rounded), lengths=lengths)
-    problem = Problem(spec, drawn, inputs, regime)
+        problem = problem.map_weights(lambda _, a: _rounded(a))
+    problem = _map_inputs(problem, _rounded).with_inputs(lengths=lengths)
     return REGIMES[regime](problem, rng) if regime in REGIMES else problem

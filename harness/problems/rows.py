@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lstm_parity.backends import LSTMSpec, LSTMState
+from lstm_parity.backends import LSTMSpec
 from lstm_parity.backends.problem import Array
 
 from .values import Inputs
@@ -12,20 +12,8 @@ from .values import Inputs
 
 def take_rows(inputs: Inputs, rows: Array) -> Inputs:
     """The inputs of these rows [r] of the batch, in this order."""
-
-    def take(array: Array) -> Array:
-        return np.asarray(array)[:, rows]
-
-    def state(whole: LSTMState) -> LSTMState:
-        return LSTMState(take(whole.h), take(whole.c))
-
-    return Inputs(
-        take(inputs.x),
-        state(inputs.state),
-        None if inputs.lengths is None else inputs.lengths[rows],
-        None if inputs.grad_y is None else take(inputs.grad_y),
-        None if inputs.grad_state is None else state(inputs.grad_state),
-    )
+    lengths = None if inputs.lengths is None else inputs.lengths[rows]
+    return inputs.with_arrays((np.asarray(array)[:, rows] for array in inputs.arrays()), lengths)
 
 
 def last_outputs(spec: LSTMSpec, inputs: Inputs, y: Array) -> Array:

@@ -8,7 +8,7 @@ W_hr ~ N(0, 1.5 / sqrt(fan-in)); b ~ N(0, 0.5); peepholes ~ N(0, 0.5); h0 ~ U(-0
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,18 @@ class Inputs:
     """[T, B, D*R]; for training, as grad_state."""
     grad_state: LSTMState | None = None
     """Shaped like the state."""
+
+    def arrays(self) -> list[Array]:
+        """x, h0, c0 and, for training, grad_y and the gradients of h_n and c_n: the batch is the second axis of each."""
+        states = [self.state] if self.grad_state is None else [self.state, self.grad_state]
+        outer = [self.x] if self.grad_y is None else [self.x, self.grad_y]
+        return [array for first, state in zip(outer, states, strict=True) for array in (first, state.h, state.c)]
+
+    def with_arrays(self, arrays: Iterable[Array], lengths: Array | None) -> Inputs:
+        """The same kind of inputs with other arrays, in the order of `arrays`."""
+        x, h, c, *back = arrays
+        grad_y, grad_state = (back[0], LSTMState(*back[1:])) if back else (None, None)
+        return Inputs(x, LSTMState(h, c), lengths, grad_y, grad_state)
 
 
 def spread_weights(spec: LSTMSpec, rng: np.random.Generator) -> LSTMWeights:

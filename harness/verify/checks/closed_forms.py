@@ -24,14 +24,7 @@ checks = CheckList()
 
 def _coarse_biases(problem: Problem, *_: object) -> Problem:
     """Biases with so few digits that their sum is exact in every precision."""
-
-    def coarse(w: DirectionWeights, *_: int) -> DirectionWeights:
-        arrays = {
-            n: np.clip(np.round(np.asarray(a, np.float64) * 16), -32, 32) / 16 for n, a in w.items() if n.startswith("b_")
-        }
-        return replace(w, **{n: a.astype(problem.spec.dtype) for n, a in arrays.items()})
-
-    return problem.with_weights(coarse)
+    return problem.map_weights(lambda name, a: np.clip(np.round(a * 16), -32, 32) / 16 if name.startswith("b_") else a)
 
 
 @checks.add(
@@ -53,19 +46,17 @@ def _bias(run: CheckRun, problem: Problem) -> None:
 def preserving(problem: Problem, *_: object) -> Problem:
     """The problem with forget gates at 1 and input gates at 0, and every |c0| at least 1."""
 
-    def changed(w: DirectionWeights, *_: int) -> DirectionWeights:
-        arrays = {name: np.array(a) for name, a in w.items()}
-        hidden = len(w.w_hh) // 4
-        for name in ("w_ih", "w_hh", "b_hh"):
-            arrays[name][: 2 * hidden] = 0
-        arrays["b_ih"][:hidden] = -SATURATED
-        arrays["b_ih"][hidden : 2 * hidden] = SATURATED
-        return replace(w, **arrays)
+    def changed(name: str, a: Array) -> Array:
+        if name == "w_hr":
+            return a
+        _, _, g, o = np.split(a, 4)
+        biases = (-SATURATED, SATURATED) if name == "b_ih" else (0.0, 0.0)
+        return np.concatenate([*(np.full_like(g, bias) for bias in biases), g, o])
 
     state = problem.inputs.state
     c = np.asarray(state.c, np.float64)
     away = np.where(c < 0, c - 1, c + 1).astype(problem.spec.dtype)
-    return problem.with_weights(changed).with_inputs(state=LSTMState(state.h, away))
+    return problem.map_weights(changed).with_inputs(state=LSTMState(state.h, away))
 
 
 def drift_allowed(problem: Problem, ulps: float) -> Array:
@@ -93,7 +84,7 @@ def _preserved(run: CheckRun, problem: Problem) -> None:
 
 
 def _zero_weights(problem: Problem, *_: object) -> Problem:
-    return problem.with_weights(lambda w, *_: replace(w, **{n: np.zeros_like(a) for n, a in w.items()}))
+    return problem.map_weights(lambda _, a: np.zeros_like(a))
 
 
 @checks.add(

@@ -15,7 +15,7 @@ COLUMNS = 110
 
 def array_source(array: Array, indent: int = 0) -> str:
     """np.array([...], dtype=...) for an array of floats or integers; a NaN's payload is lost. indent: of its first line."""
-    dtype = _dtype_source(array.dtype)
+    dtype = dtype_source(array.dtype)
     if array.size == 0:
         return f"np.zeros({array.shape}, dtype={dtype})"
     line = f"np.array({_in_line(array)}, dtype={dtype})"
@@ -42,7 +42,8 @@ def number_source(value: Any) -> str:
     return text if any(c in text for c in ".e") else f"{text}.0"
 
 
-def _dtype_source(dtype: np.dtype[Any]) -> str:
+def dtype_source(dtype: np.dtype[Any]) -> str:
+    """np.float32 and the like, ml_dtypes.bfloat16."""
     return f"ml_dtypes.{dtype}" if dtype.name == "bfloat16" else f"np.{dtype}"
 
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from ...oracle.results import expected_shapes
 from ...problems.problem import Problem
 from ...worker import by_value
 from ..program import DisagreementError, FailureLocation, ProgramRun
 from .data import Data, arguments, numbers
-from .literals import COLUMNS, array_source, number_source
+from .literals import COLUMNS, array_source, dtype_source, number_source
 
 MAX_NUMBERS = 20_000
 """Above this, the arrays are written to a separate file."""
@@ -108,15 +109,9 @@ def _changed(runs: Sequence[ProgramRun]) -> bool:
 
 
 def _form(problem: Problem) -> dict[str, Any]:
-    spec, inputs = problem.spec, problem.inputs
-    states = {"h_n": inputs.state.h.shape, "c_n": inputs.state.c.shape}
-    shapes = {"y": (*inputs.x.shape[:2], spec.output_size)} | states
-    if inputs.grad_y is not None:
-        shapes |= {"gradient of x": inputs.x.shape, "gradient of h0": states["h_n"], "gradient of c0": states["c_n"]}
-        shapes |= {f"gradient of {path}": array.shape for path, array in problem.weights.items()}
+    shapes = expected_shapes(problem.spec, problem.weights, problem.inputs)
     lines = "".join(f"    {_quoted(name)}: {shape},\n" for name, shape in shapes.items())
-    prefix = "ml_dtypes" if spec.dtype.name == "bfloat16" else "np"
-    return {"shapes": f"{{\n{lines}}}", "dtype": f"{prefix}.{spec.dtype.name}"}
+    return {"shapes": f"{{\n{lines}}}", "dtype": dtype_source(problem.spec.dtype)}
 
 
 def _key(problem: Problem) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""The facade: stacks, gradients, rows, projections, and what is said of results that do not agree."""
+"""`Expected.judge`: stacks, gradients, rows, projections, and the reasons for results that do not agree."""
 
 from dataclasses import replace
 
@@ -13,6 +13,8 @@ from lstm_parity.harness.oracle.agreement import Expected, Results, project
 from lstm_parity.harness.oracle.simulated import Arithmetic, backward, forward
 from lstm_parity.harness.problems.rows import take_rows
 from lstm_parity.harness.problems.values import Inputs, spread_inputs, spread_weights
+from lstm_parity.harness.verify.isolation.local import LocalExecutor
+from lstm_parity.harness.verify.program import Program
 
 
 def stack(precision, steps=7, batch=5, seed=0, *, training=True, ragged=False, **options):
@@ -26,24 +28,12 @@ def judge(spec, weights, inputs, results, **options):
 
 
 def train(name, spec, weights, inputs):
-    b = load_backend(name)(spec, weights)
-
-    def there(state):
-        return LSTMState(b.to_device(state.h), b.to_device(state.c))
-
-    training = inputs.grad_y is not None
-    y, last = b.forward(b.to_device(inputs.x), there(inputs.state), inputs.lengths, training=training)
-    results = Results(*(np.array(b.to_host(a)) for a in (y, last.h, last.c)))
-    if not training:
-        return results
-    g = b.backward(b.to_device(inputs.grad_y), there(inputs.grad_state))
-    layers = [[{n: np.array(b.to_host(a)) for n, a in d.items()} for d in layer] for layer in g.weights.layers]
-    of_weights = LSTMWeights(tuple(tuple(DirectionWeights(**d) for d in layer) for layer in layers))
-    return replace(results, gradients=LSTMGradients(*(np.array(b.to_host(a)) for a in (g.x, g.h0, g.c0)), of_weights))
+    program = Program(((spec, weights),), ((0, inputs),))
+    return LocalExecutor(load_backend(name)).run(program).results[0]
 
 
 def of_rows(results, rows, seed):
-    """The results as a worker sends them when only some rows are asked for."""
+    """The results as a worker sends them when only some rows are requested."""
     g = results.gradients
     projected = None if g is None else project(g.weights, seed)
     kept = None if g is None else LSTMGradients(g.x[:, rows], g.h0[:, rows], g.c0[:, rows], LSTMWeights(()))
@@ -137,8 +127,13 @@ def gates_swapped(weights, first, second, layer=0, direction=0):
         parts[first], parts[second] = parts[second], parts[first]
         return np.concatenate(parts)
 
+    return changed(weights, lambda w: DirectionWeights(**{n: swap(n, a) for n, a in w.items()}), layer, direction)
+
+
+def changed(weights, change, layer=0, direction=0):
+    """The weights with `change` applied to those of one direction."""
     layers = [list(layer) for layer in weights.layers]
-    layers[layer][direction] = DirectionWeights(**{n: swap(n, a) for n, a in layers[layer][direction].items()})
+    layers[layer][direction] = change(layers[layer][direction])
     return LSTMWeights(tuple(map(tuple, layers)))
 
 
@@ -168,9 +163,8 @@ def edit(results, name, change):
     g = results.gradients
     if name in ("x", "h0", "c0"):
         return replace(results, gradients=replace(g, **{name: change(getattr(g, name).copy())}))
-    layers = [list(layer) for layer in g.weights.layers]
-    layers[0][0] = replace(layers[0][0], **{name: change(getattr(layers[0][0], name).copy())})
-    return replace(results, gradients=replace(g, weights=LSTMWeights(tuple(map(tuple, layers)))))
+    weights = changed(g.weights, lambda w: replace(w, **{name: change(np.copy(getattr(w, name)))}))
+    return replace(results, gradients=replace(g, weights=weights))
 
 
 def one_gate_missing(k):
@@ -246,7 +240,7 @@ def test_a_batch_in_parts_has_the_gradients_of_the_whole(monkeypatch):
     assert judge(spec, weights, inputs, of_rows(train("numpy", spec, weights, inputs), rows, 0), rows=rows).agrees
 
 
-def test_rows_are_those_asked_for():
+def test_the_requested_rows_are_checked():
     spec, weights, inputs = stack("float32", num_layers=1, bidirectional=False, training=False)
     results = train("numpy", spec, weights, inputs)
     rows = np.array([4, 2])
@@ -302,16 +296,9 @@ FORMS = {
     "gradient of x has shape (6, 5, 9)": lambda r: edit(r, "x", lambda a: a[1:]),
     "gradient of layers[0][0].w_hh has dtype float64": lambda r: edit(r, "w_hh", lambda a: a.astype(np.float64)),
     "gradient of layers[0][0].b_ih is missing": lambda r: edit(r, "b_ih", lambda a: None),
-    "gradient of layers[0][0].w_hr is there": lambda r: edit(replace_none(r), "w_hr", lambda a: a),
+    "gradient of layers[0][0].w_hr is there": lambda r: edit(r, "w_hr", lambda a: np.zeros(3, np.float32)),
     "there are 1 projected gradients, expected 16": lambda r: replace(r, projections=[np.zeros(1)]),
 }
-
-
-def replace_none(results):
-    g = results.gradients
-    layers = [list(layer) for layer in g.weights.layers]
-    layers[0][0] = replace(layers[0][0], w_hr=np.zeros(3, np.float32))
-    return replace(results, gradients=replace(g, weights=LSTMWeights(tuple(map(tuple, layers)))))
 
 
 @pytest.mark.parametrize("reason", FORMS)
@@ -324,11 +311,11 @@ def test_results_of_the_wrong_form_fail_with_one_line(reason):
     assert found.max_error == found.error_bound_ratio == np.inf
 
 
-def test_gradients_of_an_inference_problem_are_one_thing_too_many():
+def test_gradients_of_an_inference_problem_are_refused():
     spec, weights, inputs = stack("float32")
     results = train("numpy", spec, weights, inputs)
-    asked = Inputs(inputs.x, inputs.state, inputs.lengths)
-    assert judge(spec, weights, asked, results).reason.startswith("gradients are there, expected None")
+    inference = Inputs(inputs.x, inputs.state, inputs.lengths)
+    assert judge(spec, weights, inference, results).reason.startswith("gradients are there, expected None")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -359,7 +346,7 @@ def test_nan_in_one_row_hides_nothing_in_the_others():
     assert "step 2, row 3, unit 0" in found.reason
 
 
-def test_several_backends_share_what_is_expected(monkeypatch):
+def test_several_results_share_the_reference(monkeypatch):
     calls = []
     original = agreement.measure
     monkeypatch.setattr(agreement, "measure", lambda *a: calls.append(a) or original(*a))

@@ -1,6 +1,6 @@
-"""The certificate against right implementations that differ in what must not matter, and wrong ones that it must catch.
+"""The certificate with right implementations of every kind, and wrong ones that it must find.
 
-Long, because all of them are built from the one plain LSTM at its head.
+Long, because all of them are variants of the LSTM at the top.
 """
 
 import itertools
@@ -14,7 +14,7 @@ from lstm_parity.backends import LSTMSpec, LSTMState, LSTMWeights, load_backend
 from lstm_parity.backends.problem import STORAGE, DirectionWeights
 from lstm_parity.harness.oracle.certificate import NUMPY_ACTIVATION_ULPS, _rise, _sigmoid, _tanh, certify
 from lstm_parity.harness.oracle.simulated import Arithmetic, forward
-from lstm_parity.harness.problems.values import spread_inputs, spread_weights
+from lstm_parity.harness.problems.values import Inputs, spread_inputs, spread_weights
 
 TF32 = "tf32"
 
@@ -22,8 +22,8 @@ TF32 = "tf32"
 def dot_lstm(spec, w, inputs, dot=np.matmul, cell=lambda c: c, skip=(), carry=lambda h, before: h, cast=None, wide=False):
     """One layer, one direction, plain: y [T, B, H], h_n, c_n in the spec's dtype.
 
-    dot: the matrix product. cell: what becomes of a new c. skip: steps that are not run. carry: what the next step sees as h.
-    cast: dtype of every intermediate; the arithmetic's own if None. wide: the next step sees h as it was before it was stored.
+    dot: the matrix product. cell: applied to a new c. skip: steps that are not run. carry: the h that the next step reads.
+    cast: dtype of every intermediate; the arithmetic's own if None. wide: the next step reads h before storage.
     """
     compute = np.float64 if spec.precision == "float64" else np.float32
     cast = cast or compute
@@ -119,7 +119,7 @@ def draw(seed, precision, *, ragged=True, **fixed):
 
 
 def plain(precision, hidden=13, inputs=9, steps=7, batch=5, seed=0, **options):
-    """The sizes that numerics found telling: odd and unequal."""
+    """Odd and unequal sizes, by default."""
     spec = LSTMSpec(inputs, hidden, precision=precision, **options)
     rng = np.random.default_rng(seed)
     return spec, spread_weights(spec, rng), spread_inputs(spec, steps, batch, rng)
@@ -142,7 +142,7 @@ def test_right_backends_agree(backend, precision):
 
 @pytest.mark.parametrize("precision", STORAGE)
 @pytest.mark.parametrize("dot", SUMS)
-def test_the_order_of_summation_does_not_matter(dot, precision):
+def test_any_order_of_summation_agrees(dot, precision):
     for seed in range(12):
         spec, weights, inputs = draw(seed, precision, ragged=False, bidirectional=False, proj_size=0, bias=True, peephole=False)
         found = check(spec, weights, inputs, dot_lstm(spec, weights, inputs, dot))
@@ -275,7 +275,7 @@ def copied(result):
 @pytest.mark.parametrize("what", ["h_n", "c_n", "padding", "h_n of an empty row", "c_n of an empty row"])
 def test_states_and_padding_are_checked(what, precision):
     spec, weights, inputs = plain(precision, bidirectional=True)
-    inputs = type(inputs)(inputs.x, inputs.state, np.array([3, 7, 0, 5, 1]))
+    inputs = Inputs(inputs.x, inputs.state, np.array([3, 7, 0, 5, 1]))
     y, last = copied(run("numpy", spec, weights, inputs))
     assert check(spec, weights, inputs, (y, last)).agrees
     if what == "h_n":
@@ -296,7 +296,7 @@ def test_states_and_padding_are_checked(what, precision):
 
 def test_ignored_lengths_fail():
     spec, weights, inputs = plain("float32")
-    ragged = type(inputs)(inputs.x, inputs.state, np.array([3, 7, 6, 5, 1]))
+    ragged = Inputs(inputs.x, inputs.state, np.array([3, 7, 6, 5, 1]))
     y, last = copied(run("numpy", spec, weights, inputs))
     assert not check(spec, weights, ragged, (y, last)).agrees
     for row, length in enumerate(ragged.lengths):
@@ -313,7 +313,7 @@ def test_a_reverse_direction_that_runs_forward_fails(precision):
     one = LSTMSpec(9, 13, precision=precision)
     result = []
     for d in range(2):
-        part = type(inputs)(inputs.x, LSTMState(inputs.state.h[d : d + 1], inputs.state.c[d : d + 1]))
+        part = Inputs(inputs.x, LSTMState(inputs.state.h[d : d + 1], inputs.state.c[d : d + 1]))
         result.append(run("numpy", one, LSTMWeights(((weights.layers[0][d],),)), part))
     last = LSTMState(*(np.concatenate([getattr(s, n) for _, s in result]) for n in ("h", "c")))
     found = check(spec, weights, inputs, (np.concatenate([y for y, _ in result], axis=2), last))
@@ -322,10 +322,10 @@ def test_a_reverse_direction_that_runs_forward_fails(precision):
 
 
 def test_the_reverse_direction_reads_from_the_last_valid_step():
-    """As if the padding belonged to the sequence: what onnxruntime once did."""
+    """Not from the last step of the batch, as if the padding belonged to the sequence."""
     spec, weights, inputs = plain("float32", bidirectional=True)
     lengths = np.array([3, 7, 6, 5, 1])
-    ragged = type(inputs)(inputs.x, inputs.state, lengths)
+    ragged = Inputs(inputs.x, inputs.state, lengths)
     y, last = copied(run("numpy", spec, weights, ragged))
     whole, _ = run("numpy", spec, weights, inputs)
     y[:3, 0, 13:] = whole[:3, 0, 13:]
@@ -346,7 +346,7 @@ def test_not_finite_where_the_equations_are_fails(bad):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_in_a_row_is_expected_there(value):
+def test_values_that_are_not_finite_in_a_row_are_expected_there(value):
     spec, weights, inputs = plain("float32")
     inputs.x[3, 1, 2] = value
     inputs.state.c[0, 4, 0] = np.inf
@@ -364,7 +364,7 @@ def test_what_is_not_finite_in_a_row_is_expected_there(value):
 
 def test_nan_in_the_padding_is_not_read():
     spec, weights, inputs = plain("float32", bidirectional=True)
-    ragged = type(inputs)(inputs.x.copy(), inputs.state, np.array([3, 7, 0, 5, 1]))
+    ragged = Inputs(inputs.x.copy(), inputs.state, np.array([3, 7, 0, 5, 1]))
     ragged.x[3:, 0] = ragged.x[:, 2] = np.nan
     assert check(spec, weights, ragged, run("numpy", spec, weights, ragged)).agrees
 
@@ -391,7 +391,7 @@ def test_the_bound_stays_sharp_over_10000_steps():
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 def test_h_may_be_kept_wider_than_it_is_stored(precision):
-    """Two units that differ by little, read with weights that cancel: z is small, but what storage took from h is not."""
+    """Two units that differ by little, with weights that cancel: z is small, but the storage rounding of h is not."""
     spec = LSTMSpec(1, 2, precision=precision)
     rng = np.random.default_rng(9)
     w_ih, w_hh = np.zeros((8, 1), spec.dtype), np.tile([[30, -30]], (8, 1)).astype(spec.dtype)
@@ -430,7 +430,7 @@ SIZES = [
 
 @pytest.mark.parametrize(("steps", "batch", "width", "hidden", "options"), SIZES)
 @pytest.mark.parametrize(("precision", "bits"), [("float32", 24), ("float64", 53)])
-def test_numpy_has_the_bits_it_promises(precision, bits, steps, batch, width, hidden, options):
+def test_numpy_has_the_promised_bits(precision, bits, steps, batch, width, hidden, options):
     spec, weights, inputs = plain(precision, hidden, width, steps, batch, **options)
     assert abs(check(spec, weights, inputs, run("numpy", spec, weights, inputs)).effective_bits - bits) < 1
 
@@ -476,7 +476,7 @@ def test_a_stack_is_refused():
 
 
 def test_adding_the_two_biases_first_in_16_bits_is_right():
-    """What oneDNN does in bfloat16. W x nearly cancels the biases, so that only the rounding of their sum is large."""
+    """As oneDNN does in bfloat16. W x nearly cancels the biases, so that only the rounding of their sum is large."""
     spec = LSTMSpec(1, 1, precision="bfloat16")
     dtype = spec.dtype
     w, b_ih, b_hh = 15.9375, -16.0, -0.06640625

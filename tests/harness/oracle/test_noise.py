@@ -1,4 +1,4 @@
-"""Monte Carlo arithmetic: its errors have the size that the precision's have."""
+"""Monte Carlo arithmetic: its errors have the size of the precision's roundoff."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def noisy(precision, **options):
 
 
 @pytest.mark.parametrize("precision", ROUNDOFF)
-def test_one_rounding_errs_by_at_most_the_roundoff_and_comes_near_it(precision):
+def test_the_maximum_error_of_one_rounding_is_the_roundoff(precision):
     kind = ROUNDOFF[precision]
     for hook, roundoff in (("rounded", max(kind.arithmetic, kind.inside)), ("stored", kind.storage)):
         error = (getattr(noisy(precision), hook)(VALUES) - VALUES) / VALUES
@@ -24,19 +24,19 @@ def test_one_rounding_errs_by_at_most_the_roundoff_and_comes_near_it(precision):
         assert abs(error[large].mean()) < 0.05 * roundoff + own
 
 
-def test_an_activation_errs_absolutely():
+def test_the_error_of_an_activation_is_absolute():
     error = noisy("float32", activation=1e-3).activated(np.zeros((100, 100)))
     assert 0.95e-3 < np.abs(error).max() < 1.01e-3
 
 
 @pytest.mark.parametrize("precision", ROUNDOFF)
-def test_a_product_errs_by_its_terms(precision):
+def test_the_error_of_a_product_depends_on_its_terms(precision):
     kind, b = ROUNDOFF[precision], VALUES.T @ np.diag(np.linspace(0.1, 1, 200))
     error = noisy(precision).product(VALUES, b) - VALUES @ b
     size = np.sqrt(np.square(VALUES) @ np.square(b))
     blur = kind.arithmetic * np.sqrt(300) + np.sqrt(2) * kind.operands
     most = blur * size + kind.inside * np.abs(VALUES @ b)
-    own = 1 if precision == "float64" else 0  # float64's real errors come on top of the drawn ones, no larger than they are
+    own = 1 if precision == "float64" else 0  # float64's own errors are added to the drawn ones, and no larger
     assert 0.9 < (np.abs(error) / most).max() < 1.1 + own
 
 
@@ -49,7 +49,7 @@ def test_truncated_operands_pull_every_product_towards_zero():
     assert np.abs(noisy("float32", one_way=True).product(a, b) / exact - 1).max() < 2.0**-18
 
 
-def test_squares_kept_for_one_operand_are_not_used_for_another():
+def test_cached_squares_of_one_operand_are_not_used_for_another():
     arithmetic = noisy("float64")
     for seed in range(5):
         a = np.random.default_rng(seed).normal(0, 10.0**seed, (20, 30))
@@ -67,7 +67,7 @@ def test_truncation_keeps_the_ten_bits_of_tf32():
     assert np.array_equal(truncated(a.astype(np.float64)), cut)
 
 
-def test_activations_may_err_the_same_way_at_every_step():
+def test_errors_of_activations_may_have_the_same_sign_at_every_step():
     one_way = noisy("float32", one_way=True, activation=4 * 2.0**-24)
     zero = np.zeros((3, 4))
     first, second = ([one_way.activated(zero) for _ in range(5)] for _ in range(2))

@@ -1,8 +1,9 @@
-"""Inputs of a cell's calls: any row drawn alone is the row of the ring, and no call gets what an earlier one had."""
+"""Inputs of a cell's calls: a row drawn separately is that of the ring, and no call repeats the inputs of an earlier one."""
 
 import numpy as np
 import pytest
 
+from lstm_parity.harness.problems import call_inputs
 from lstm_parity.harness.problems.call_inputs import (
     InputRing,
     call_key,
@@ -22,6 +23,13 @@ KINDS = {
     "bfloat16": {"precision": "bfloat16", "mode": "training"},
     "float64": {"precision": "float64"},
 }
+
+
+@pytest.fixture(params=["all rows", "one row"])
+def rows_per_turn(request, monkeypatch):
+    """How many rows are drawn for each turn; of the others only the signs change."""
+    if request.param == "one row":
+        monkeypatch.setattr(call_inputs, "MIN_DRAWN", 1)
 
 
 def cell(kind, batch=3):
@@ -47,6 +55,7 @@ def arrays(inputs):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("batch", "size", "seed"), [(1, 2, 0), (3, 2, 1), (4, 3, 2), (2, 5, 3)])
+@pytest.mark.usefixtures("rows_per_turn")
 def test_a_row_drawn_alone_is_the_row_of_the_ring(kind, batch, size, seed):
     problem = cell(kind, batch)
     ring = filled(problem, seed, size)
@@ -66,6 +75,7 @@ def test_a_row_drawn_alone_is_the_row_of_the_ring(kind, batch, size, seed):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("batch", "size"), [(1, 2), (3, 2), (2, 4)])
+@pytest.mark.usefixtures("rows_per_turn")
 def test_every_call_differs_from_all_before_it_in_its_fresh_row(kind, batch, size):
     problem = cell(kind, batch)
     ring = filled(problem, 7, size)
@@ -80,7 +90,7 @@ def test_every_call_differs_from_all_before_it_in_its_fresh_row(kind, batch, siz
         ring.draw(call_key(7, ring.drawn))
 
 
-def test_what_was_taken_is_left_alone_and_what_is_not_there_cannot_be_taken():
+def test_taken_inputs_do_not_change_and_only_the_last_ones_can_be_taken():
     ring = filled(cell("training"), 3, 2)
     inputs = arrays(ring.take(0))
     taken = {name: array.copy() for name, array in inputs.items()}
@@ -92,7 +102,7 @@ def test_what_was_taken_is_left_alone_and_what_is_not_there_cannot_be_taken():
             ring.take(call)
 
 
-def test_a_batch_holds_the_rows_asked_for_and_zeros():
+def test_a_batch_has_the_requested_rows_and_zeros():
     problem = cell("everything", 5)
     rows = np.array([1, 4])
     whole, alone = draw_batch(problem, 9, 2, 7, rows), draw_rows(problem, 9, 2, 7, rows)
@@ -116,7 +126,7 @@ def test_weights_and_inputs_are_a_function_of_the_seed():
     assert len({secret_seed() for _ in range(9)}) == 9
 
 
-def test_ragged_lengths_lie_between_1_and_the_number_of_steps():
+def test_ragged_lengths_are_between_1_and_the_number_of_steps():
     lengths = draw_rows(cell("ragged", 200), 5, 1, 0, np.arange(200)).lengths
     assert lengths.dtype == np.int64
     assert set(lengths) == {1, 2, 3, 4, 5, 6}

@@ -1,4 +1,4 @@
-"""Hints: a fault is named for programs that have it, none for what no fault explains, and where a result is wrong is said."""
+"""Hints: the fault of a program is named, none where no fault explains the result, and the wrong part is named."""
 
 import re
 from dataclasses import replace
@@ -38,7 +38,7 @@ PLAIN = LSTMSpec(3, 3, precision="float64")
 
 
 def faulty(precision="float32", **promises):
-    """A decorator's part: NumpyLSTM that promises this and no more."""
+    """NumpyLSTM with these promises."""
     return type("Faulty", (NumpyLSTM,), {"capabilities": Capabilities(precisions=frozenset({precision}), **promises)})
 
 
@@ -83,8 +83,8 @@ def hints_for(backend, check_name, seed=2):
     executor, ulps = LocalExecutor(backend), backend.capabilities.activation_ulps
     found = search(check, executor, backend.capabilities, examples=30, seed_value=seed)
     assert found.failure is not None, f"{check_name} does not fail with seed {seed}"
-    finding = locate(found.failure, ulps)
-    return find_hints(found.failure, found.first_failure, finding, executor, ulps)
+    where = locate(found.failure, ulps)
+    return find_hints(found.failure, found.first_failure, where, executor, ulps)
 
 
 KEEP_TAIL = {"keep": 4}
@@ -150,33 +150,33 @@ def test_products_in_tf32_are_named():
     ]
 
 
-@pytest.mark.parametrize("words", ["the gradients of h_n and c_n are ignored", "all gradients are doubled"])
-def test_a_wrong_backward_is_named(words):
+@pytest.mark.parametrize("sentence", ["the gradients of h_n and c_n are ignored", "all gradients are doubled"])
+def test_a_wrong_backward_is_named(sentence):
     class Wrong(faulty(gradients=True)):
         def backward(self, grad_y, grad_state):
-            if "ignored" in words:
+            if "ignored" in sentence:
                 return super().backward(grad_y, LSTMState(grad_state.h * 0, grad_state.c * 0))
             return super().backward(grad_y * 2, LSTMState(grad_state.h * 2, grad_state.c * 2))
 
-    assert hints_for(Wrong, "gradients-float32") == [f"matches exactly if {words}"]
+    assert hints_for(Wrong, "gradients-float32") == [f"matches exactly if {sentence}"]
 
 
-def test_what_is_kept_from_the_call_before_is_named():
+def test_state_of_the_call_before_is_named():
     class Wrong(faulty()):
         def forward(self, x, state, lengths=None, training=False):
             y, last = super().forward(x, getattr(self, "last", state), lengths, training)
             self.last = LSTMState(last.h.copy(), last.c.copy())
             return y, last
 
-    said = hints_for(Wrong, "calls-independent")
-    assert len(said) == 1
-    assert "starts from the final h and c of call 1" in said[0]
+    texts = hints_for(Wrong, "calls-independent")
+    assert len(texts) == 1
+    assert "starts from the final h and c of call 1" in texts[0]
 
 
 def test_a_fault_of_the_tail_is_placed():
-    said = hints_for(with_forward(tail_kept), "forward-float32")
-    assert any("units 4 and above" in one or "unit 4 of 0..4" in one for one in said), said
-    assert not any("matches exactly" in one for one in said), said
+    texts = hints_for(with_forward(tail_kept), "forward-float32")
+    assert any("units 4 and above" in text or "unit 4 of 0..4" in text for text in texts), texts
+    assert not any("matches exactly" in text for text in texts), texts
 
 
 def test_a_fault_of_one_size_is_placed():
@@ -187,11 +187,11 @@ def test_a_fault_of_one_size_is_placed():
                 y = y * np.float32(1.01)
             return y, last
 
-    said = hints_for(Wrong, "forward-float32")
-    assert any("B=6 on, and right at 5" in one for one in said), said
+    texts = hints_for(Wrong, "forward-float32")
+    assert any("B=6 on, and right at 5" in text for text in texts), texts
 
 
-def test_what_no_fault_explains_is_explained_by_one_gate():
+def test_an_error_that_no_fault_explains_is_explained_by_one_gate():
     problem = draw_problem(LSTMSpec(4, 5), 3, 2, 9)
     case = solved(LocalExecutor(faulty()), problem, 4)
     got = np.array(case.results.y)
@@ -205,9 +205,9 @@ def test_what_no_fault_explains_is_explained_by_one_gate():
     i, f, g, o = np.split(w.w_ih @ problem.inputs.x[1, 1] + w.w_hh @ h + w.b_ih + w.b_hh, 4)
     i, f, o, g = 1 / (1 + np.exp(-i)), 1 / (1 + np.exp(-f)), 1 / (1 + np.exp(-o)), np.tanh(g)
     gates = {"i": i[2], "f": f[2], "g": g[2], "o": o[2]}
-    said = re.findall(r"gate (.) alone: got ([-.e0-9]+), expected ([-.e0-9]+)", gate_hint(case, spot))
-    assert len(said) == 2
-    for gate, needed, now in said:
+    texts = re.findall(r"gate (.) alone: got ([-.e0-9]+), expected ([-.e0-9]+)", gate_hint(case, spot))
+    assert len(texts) == 2
+    for gate, needed, now in texts:
         assert float(now) == pytest.approx(gates[gate], rel=1e-4)
         v = gates | {gate: float(needed)}
         assert v["o"] * np.tanh(v["f"] * c[2] + v["i"] * v["g"]) == pytest.approx(got[1, 1, 2], rel=1e-4)
@@ -232,11 +232,11 @@ def test_hints_never_raise():
     program = Program(((problem.spec, problem.weights),), ((0, problem.inputs),))
     ran = LocalExecutor(with_weights(packed((1, 0, 2, 3)))).run(program)
     failure = DisagreementError("wrong", [ProgramRun((problem,), program, ran)])
-    finding = locate(failure, 4)
-    assert isinstance(hints(failure, failure, finding, Hostile(), 4), list)
+    where = locate(failure, 4)
+    assert isinstance(hints(failure, failure, where, Hostile(), 4), list)
     assert hints(failure, failure, None, Hostile(), 4) == []
     nothing = DisagreementError("raised", [ProgramRun((problem,), program, None)], kind="raised")
-    assert hints(nothing, nothing, finding, Hostile(), 4) == []
+    assert hints(nothing, nothing, where, Hostile(), 4) == []
     ran.results[0].y[...] = np.nan
     assert isinstance(hints(failure, failure, locate(failure, 4), Hostile(), 4), list)
 

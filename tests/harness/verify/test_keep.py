@@ -1,4 +1,4 @@
-"""`verify --store` and `mutants --store`: what the report will find, and what keeps the call from being carried out."""
+"""`verify --store` and `mutants --store`: what is stored for the report, and which stores are refused."""
 
 import json
 from pathlib import Path
@@ -30,9 +30,9 @@ def frames(name="s.sqlite"):
         return store.frames()
 
 
-def refused(words, capsys):
+def refused(arguments, capsys):
     try:
-        code = main(words)
+        code = main(arguments)
     except SystemExit as error:
         code = error.code
     err = capsys.readouterr().err
@@ -41,7 +41,7 @@ def refused(words, capsys):
     return err
 
 
-def say_that(monkeypatch, *results):
+def set_results(monkeypatch, *results):
     def verified(*_):
         for result in results:
             yield result
@@ -51,19 +51,19 @@ def say_that(monkeypatch, *results):
     monkeypatch.setattr("lstm_parity.harness.commands.verify.verify_all", verified)
 
 
-def test_a_verdict_is_kept_whole(in_folder, monkeypatch):
-    say_that(monkeypatch, FAIL)
+def test_all_of_a_verdict_is_stored(in_folder, monkeypatch):
+    set_results(monkeypatch, FAIL)
     for seed in ("7", "8"):
-        words = ["verify", "mine.py:Mine", "--examples", "3", "--seed", seed, "--store", "s.sqlite", "--json", "v.json"]
-        assert main(words) == 1
+        arguments = ["verify", "mine.py:Mine", "--examples", "3", "--seed", seed, "--store", "s.sqlite", "--json", "v.json"]
+        assert main(arguments) == 1
     first, second = frames().verdicts.to_dict("records")
     assert (first["seed"], second["seed"]) == (7, 8)
     assert first["finished_at"] <= second["finished_at"]
     assert (first["backend"], first["verdict"], first["examples"]) == ("mine.py:Mine", "FAIL", 3)
     assert first["machine_id"] == machine_id(fingerprint())
-    (said,) = json.loads(Path("v.json").read_text())["backends"]
-    assert json.loads(first["checks"]) == said["checks"]
-    assert said["checks"][1] == {
+    (written,) = json.loads(Path("v.json").read_text())["backends"]
+    assert json.loads(first["checks"]) == written["checks"]
+    assert written["checks"][1] == {
         "check": "causal",
         "status": "FAIL",
         "reason": "why",
@@ -71,17 +71,17 @@ def test_a_verdict_is_kept_whole(in_folder, monkeypatch):
         "examples": 3,
         "counterexample": "counterexample-causal.py",
     }
-    assert json.loads(first["effective_bits"]) == said["effective_bits"] == {"float32": 23.99}
+    assert json.loads(first["effective_bits"]) == written["effective_bits"] == {"float32": 23.99}
 
 
-def test_what_was_interrupted_is_no_verdict(in_folder, monkeypatch):
-    say_that(monkeypatch, FAIL, INTERRUPTED)
+def test_an_interrupted_run_is_not_stored(in_folder, monkeypatch):
+    set_results(monkeypatch, FAIL, INTERRUPTED)
     assert main(["verify", "mine.py:Mine", "other.py:Other", "--store", "s.sqlite", "--json", "v.json"]) == 130
     assert frames().verdicts["backend"].tolist() == ["mine.py:Mine"]
     assert len(json.loads(Path("v.json").read_text())["backends"]) == 2
 
 
-def test_a_backend_that_is_not_there_is_unverified_there_too(in_folder):
+def test_a_missing_backend_is_stored_as_unverified(in_folder):
     assert main(["verify", "nowhere.py:Thing", "--store", "s.sqlite"]) == 2
     (verdict,) = frames().verdicts.to_dict("records")
     assert (verdict["backend"], verdict["verdict"]) == ("nowhere.py:Thing", "UNVERIFIED")
@@ -90,14 +90,14 @@ def test_a_backend_that_is_not_there_is_unverified_there_too(in_folder):
     assert all("no such file" in check["reason"] for check in checks)
 
 
-def test_nothing_is_kept_unless_asked_for(in_folder, monkeypatch):
-    say_that(monkeypatch, FAIL)
+def test_nothing_is_stored_without_the_option(in_folder, monkeypatch):
+    set_results(monkeypatch, FAIL)
     assert main(["verify", "mine.py:Mine"]) == 1
     assert not list(in_folder.glob("*.sqlite"))
 
 
 @pytest.mark.parametrize("command", [["verify", "numpy"], ["mutants"]])
-def test_a_store_that_cannot_be_one_is_refused_before_anything_runs(in_folder, capsys, command, monkeypatch):
+def test_what_is_no_store_is_refused_before_anything_runs(in_folder, capsys, command, monkeypatch):
     ran = []
     monkeypatch.setattr("lstm_parity.harness.commands.verify.verify_all", lambda *_: ran.append(1) or [])
     monkeypatch.setattr("lstm_parity.harness.commands.mutation_score.measure_score", lambda: ran.append(1))
@@ -108,12 +108,12 @@ def test_a_store_that_cannot_be_one_is_refused_before_anything_runs(in_folder, c
     assert not ran
 
 
-def test_a_part_of_the_checks_is_no_verdict_for_a_report(in_folder, capsys):
+def test_some_of_the_checks_are_no_verdict(in_folder, capsys):
     assert "leave --only out" in refused(["verify", "numpy", "--only", "form", "--store", "s.sqlite"], capsys)
     assert not Path("s.sqlite").exists()
 
 
-def test_a_score_is_kept(in_folder, monkeypatch, capsys):
+def test_a_score_is_stored(in_folder, monkeypatch, capsys):
     killed = FaultResult("a", "gates", "What a does.", "", ("form",), ("form",), "form: why")
     survivor = FaultResult("b", "gates", "What b does.", "", (), ("form",), "")
     alarm = FaultResult("c", "right", "What c does.", "", ("form",), ("form",), "form: why")

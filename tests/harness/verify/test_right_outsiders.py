@@ -234,3 +234,7 @@ def test_onnx_runtime_passes():
     pytest.importorskip("onnx", reason="onnx is not installed")
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     assert verdict(InOnnxRuntime) == ("PASS", [])
+    audit = next(check for check in CHECKS if check.name == "precision-float32")
+    found = search(audit, LocalExecutor(InOnnxRuntime), InOnnxRuntime.capabilities, examples=6, seed_value=7, shrink=False)
+    assert found.failure is None, found.failure.reason
+    assert found.examples == 6

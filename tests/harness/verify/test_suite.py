@@ -43,7 +43,7 @@ def test_verdict(statuses, verdict):
     assert verdict_of([CheckResult("a", status) for status in statuses]) == verdict
 
 
-def test_right_passes_and_counts_its_examples(plain):
+def test_a_right_backend_passes_and_its_examples_are_counted(plain):
     found = result_of(FORWARD, plain, examples=3)
     assert (found.status, found.examples, found.reason) == ("PASS", 12, "")
 
@@ -56,7 +56,7 @@ def test_swapped_gates_fail_on_the_smallest_problem(plain):
     assert found.hints == ("matches exactly if gates i and f are swapped",)
 
 
-def test_what_is_not_promised_is_skipped_with_its_reason(plain):
+def test_missing_promises_are_skipped_with_a_reason(plain):
     for name, reason in (
         ("gradients-float32", "gradients"),
         ("forward-float16", "precision float16"),
@@ -74,7 +74,7 @@ def test_known_failure(plain):
     assert "it passes: remove it from the list" in cured.reason
 
 
-def test_a_check_that_could_show_nothing_is_unverified(plain):
+def test_a_check_whose_examples_are_insensitive_is_unverified(plain):
     zeros = Check(
         "zeros",
         "zeros stay zeros",
@@ -88,12 +88,12 @@ def test_a_check_that_could_show_nothing_is_unverified(plain):
 
 
 def _all_zero(problem, _):
-    zeros = problem.with_weights(lambda w, *_: replace(w, **{n: np.zeros_like(a) for n, a in w.items()}))
+    zeros = problem.map_weights(lambda _, a: np.zeros_like(a))
     state = problem.inputs.state
     return zeros.with_inputs(x=np.zeros_like(problem.inputs.x), state=LSTMState(np.zeros_like(state.h), np.zeros_like(state.c)))
 
 
-def test_spread_values_show_every_operand():
+def test_spread_values_are_sensitive_to_every_operand():
     for precision in ("float64", "float32", "tf32", "float16", "bfloat16"):
         for options in ({}, {"num_layers": 2}, {"bidirectional": True}):
             problem = draw_problem(LSTMSpec(9, 13, precision=precision, **options), 7, 5, seed=0)
@@ -113,7 +113,7 @@ def test_spread_values_show_every_operand():
 def test_insensitive_operands_are_found(changed, insensitive):
     problem = draw_problem(LSTMSpec(3, 4, precision="float32"), 1, 2, seed=0)
     weights = {name: value for name, value in changed.items() if "_" in name}
-    problem = problem.with_weights(lambda w, *_: replace(w, **{n: np.full_like(getattr(w, n), v) for n, v in weights.items()}))
+    problem = problem.map_weights(lambda name, a: np.full_like(a, weights[name]) if name in weights else a)
     state = problem.inputs.state
     fill = {name: value for name, value in changed.items() if name not in weights}
     arrays = {"x": problem.inputs.x, "h0": state.h, "c0": state.c}
@@ -123,7 +123,7 @@ def test_insensitive_operands_are_found(changed, insensitive):
 
 
 def test_drawn_sizes_reach_tile_boundaries(plain):
-    """T=1, B=1, H=1, sizes at tile boundaries and beyond them, long T: all in one default run of the suite's forward checks."""
+    """T=1, B=1, H=1, sizes at tile boundaries and beyond them, long T."""
     seen = []
     drawing = replace(
         FORWARD, body=lambda _, p: seen.append((p.steps, p.batch, p.spec.input_size, p.spec.hidden_size)), sensitive_to=()
@@ -143,15 +143,10 @@ def test_regimes_are_finite_and_pure(regime, precision):
     spec = LSTMSpec(3, 5, bidirectional=True, proj_size=2, peephole=True, precision=precision)
     first, second = (draw_problem(spec, 4, 3, seed=7, regime=regime, training=True) for _ in range(2))
     first.weights.validate(spec)
-    for a, b in zip(_arrays(first), _arrays(second), strict=True):
+    for a, b in zip(*([*p.inputs.arrays(), *(a for _, a in p.weights.items())] for p in (first, second)), strict=True):
         assert a.dtype == spec.dtype
         assert np.isfinite(a.astype(np.float64)).all()
         assert a.tobytes() == b.tobytes()
-
-
-def _arrays(problem):
-    i = problem.inputs
-    return [i.x, i.state.h, i.state.c, i.grad_y, i.grad_state.h, i.grad_state.c, *(a for _, a in problem.weights.items())]
 
 
 def test_the_same_seed_draws_the_same_problems(plain):
@@ -178,7 +173,7 @@ def test_names_are_unique_and_claims_are_sentences():
         assert "\n" not in check.claim
 
 
-def test_only_failures_are_kept_for_the_next_time(plain, tmp_path):
+def test_only_failing_examples_are_saved(plain, tmp_path):
     search(FORWARD, LocalExecutor(plain), plain.capabilities, examples=5, seed_value=0, database=tmp_path)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     backend = swapped(plain)
