@@ -63,7 +63,7 @@ def _explained(
     path = None
     if options.folder is not None and failure.runs:
         path = options.folder / f"counterexample-{check.name}.py"
-        write_counterexample(path, check.name, check.claim, backend, failure, where, texts)
+        write_counterexample(path, check, backend, failure, where, texts)
     return describe_failure(failure, where), None if path is None else path.name, texts
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from ...oracle.results import expected_shapes
 from ...problems.problem import Problem
 from ...worker import by_value
+from ..check import Check
 from ..program import DisagreementError, FailureLocation, ProgramRun
 from .data import Data, arguments, numbers
 from .literals import COLUMNS, array_source, dtype_source, number_source
@@ -28,8 +29,7 @@ HANG_S = 60
 
 def write_counterexample(
     path: Path,
-    check_name: str,
-    claim: str,
+    check: Check,
     backend_name: str,
     failure: DisagreementError,
     where: FailureLocation | None,
@@ -51,7 +51,7 @@ def write_counterexample(
     programs = "\n".join(data.program(run.program) for run in runs)
     name, fields = _ending(runs, failure, where, problem)
     text = _template("script").substitute(
-        summary=_summary(path, check_name, claim, backend_name, failure, where, problem, hints, data.in_file),
+        summary=_summary(data, check, backend_name, failure, where, problem, hints),
         name=_quoted(_absolute(backend_name)),
         data="\n".join(data.lines),
         limit=HANG_S if failure.kind == "hung" else None,
@@ -126,27 +126,25 @@ def _absolute(backend_name: str) -> str:
 
 
 def _summary(
-    path: Path,
-    check_name: str,
-    claim: str,
+    data: Data,
+    check: Check,
     backend_name: str,
     failure: DisagreementError,
     where: FailureLocation | None,
     problem: Problem,
     hints: Sequence[str],
-    in_file: bool,
 ) -> str:
     """The script's docstring."""
-    lines = [f"Counterexample to {check_name}.", f"Claim: {claim}", f"Backend: {backend_name}"]
+    lines = [f"Counterexample to {check.name}.", f"Claim: {check.claim}", f"Backend: {backend_name}"]
     lines += [f"Smallest problem: {problem.describe()}", f"What is wrong: {failure.reason}"]
     if where is not None and str(where.spot) != failure.reason:
         lines.append(f"By the equations: {where.spot}")
     lines += [f"Hint: {hint}" for hint in hints]
-    if in_file:
-        lines.append(f"Its arrays are in {path.with_suffix('.npz').name}, in the same folder.")
+    if data.in_file:
+        lines.append(f"Its arrays are in {data.path.with_suffix('.npz').name}, in the same folder.")
     if backend_name.startswith(by_value.PREFIX):
         lines.append(f"{backend_name.removeprefix(by_value.PREFIX)} is in no file: define or import it here, above NAME.")
-    lines.append(f"Run it: python {path.name}. It exits 1 while the backend is wrong, and 0 once it is fixed.")
+    lines.append(f"Run it: python {data.path.name}. It exits 1 while the backend is wrong, and 0 once it is fixed.")
     wrapped = ["\n".join(textwrap.wrap(_escaped(line), COLUMNS, subsequent_indent="    ")) for line in lines]
     return wrapped[0] + "\n\n" + "\n".join(wrapped[1:]) + "\n"
 

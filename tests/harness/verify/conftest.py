@@ -1,35 +1,38 @@
-"""Backends small enough to be changed in one place."""
+"""A small backend, and commands in an empty folder."""
 
-import numpy as np
+from pathlib import Path
+
 import pytest
 
-from lstm_parity.backends import Capabilities, LSTMBackend, LSTMState
-
-
-class Plain(LSTMBackend):
-    """One layer, one direction, float32; `gates` is the order in which it takes the packed gates."""
-
-    capabilities = Capabilities()
-    gates = "ifgo"
-
-    def __init__(self, spec, weights):
-        self.w = weights.layers[0][0]
-
-    def initial(self, state):
-        return state.h[0], state.c[0]
-
-    def forward(self, x, state, lengths=None, training=False):
-        (h, c), y = self.initial(state), np.empty((*x.shape[:2], len(self.w.w_hh) // 4), x.dtype)
-        for t in range(len(x)):
-            z = x[t] @ self.w.w_ih.T + self.w.b_ih + h @ self.w.w_hh.T + self.w.b_hh
-            gate = dict(zip(self.gates, np.split(z, 4, axis=1), strict=True))
-            i, f, o = (0.5 + 0.5 * np.tanh(0.5 * gate[name]) for name in "ifo")
-            c = f * c + i * np.tanh(gate["g"])
-            h = o * np.tanh(c)
-            y[t] = h
-        return y, LSTMState(h[None].copy(), c[None].copy())
+from lstm_parity.backends import load_backend
+from lstm_parity.harness.cli import main
 
 
 @pytest.fixture
 def plain():
-    return Plain
+    """The class in plain_backend.py."""
+    return load_backend(f"{Path(__file__).parent / 'plain_backend.py'}:Plain")
+
+
+@pytest.fixture
+def in_folder(tmp_path, monkeypatch):
+    """An empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def refused(capfd):
+    """Runs a command that must be refused with one line, which it returns."""
+
+    def run(arguments):
+        try:
+            code = main(arguments)
+        except SystemExit as error:
+            code = error.code
+        err = capfd.readouterr().err
+        assert code == 2
+        assert len(err.strip().splitlines()) == 1, err
+        return err
+
+    return run

@@ -259,7 +259,7 @@ def failure_of(path, check_name):
 def script_of(path, check_name, script, name=None):
     """Write the counterexample of the check's failure; returns (check, failure, location, hints)."""
     check, failure, where, texts = found = failure_of(path, check_name)
-    write_counterexample(script, check.name, check.claim, name or f"{path}:Mine", failure, where, texts)
+    write_counterexample(script, check, name or f"{path}:Mine", failure, where, texts)
     return found
 
 
@@ -300,7 +300,7 @@ def test_a_script_whose_call_hangs_ends(tmp_path, monkeypatch):
     program = Program(((problem.spec, problem.weights),), ((0, problem.inputs),))
     failure = DisagreementError("no result within 60 s", [ProgramRun((problem,), program, None)], kind="hung")
     script = tmp_path / "counterexample-form.py"
-    write_counterexample(script, "form", "it returns", f"{mine}:Mine", failure, None, [])
+    write_counterexample(script, CHECKS[0], f"{mine}:Mine", failure, None, [])
     hung = run_script(script)
     assert hung.returncode == 1
     assert "in forward" in hung.stderr

@@ -19,26 +19,9 @@ FAIL = BackendResult("mine.py:Mine", "FAIL", "", {"float32": 23.987}, CHECKS)
 INTERRUPTED = BackendResult("other.py:Other", "UNVERIFIED", "", {}, CHECKS[:1], interrupted=True)
 
 
-@pytest.fixture
-def in_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def frames(name="s.sqlite"):
     with Store(Path(name)) as store:
         return store.frames()
-
-
-def refused(arguments, capsys):
-    try:
-        code = main(arguments)
-    except SystemExit as error:
-        code = error.code
-    err = capsys.readouterr().err
-    assert code == 2
-    assert len(err.strip().splitlines()) == 1, err
-    return err
 
 
 def set_results(monkeypatch, *results):
@@ -97,23 +80,23 @@ def test_nothing_is_stored_without_the_option(in_folder, monkeypatch):
 
 
 @pytest.mark.parametrize("command", [["verify", "numpy"], ["mutants"]])
-def test_what_is_no_store_is_refused_before_anything_runs(in_folder, capsys, command, monkeypatch):
+def test_what_is_no_store_is_refused_before_anything_runs(in_folder, refused, command, monkeypatch):
     ran = []
     monkeypatch.setattr("lstm_parity.harness.commands.verify.verify_all", lambda *_: ran.append(1) or [])
     monkeypatch.setattr("lstm_parity.harness.commands.mutation_score.measure_score", lambda: ran.append(1))
     Path("text").write_text("this is a diary, not a database, and it is long enough to be read as one\n" * 20)
-    assert "is no SQLite file" in refused([*command, "--store", "text"], capsys)
-    assert "does its folder exist" in refused([*command, "--store", "nowhere/s.sqlite"], capsys)
-    assert "is a folder" in refused([*command, "--store", "."], capsys)
+    assert "is no SQLite file" in refused([*command, "--store", "text"])
+    assert "does its folder exist" in refused([*command, "--store", "nowhere/s.sqlite"])
+    assert "is a folder" in refused([*command, "--store", "."])
     assert not ran
 
 
-def test_some_of_the_checks_are_no_verdict(in_folder, capsys):
-    assert "leave --only out" in refused(["verify", "numpy", "--only", "form", "--store", "s.sqlite"], capsys)
+def test_some_of_the_checks_are_no_verdict(in_folder, refused):
+    assert "leave --only out" in refused(["verify", "numpy", "--only", "form", "--store", "s.sqlite"])
     assert not Path("s.sqlite").exists()
 
 
-def test_a_score_is_stored(in_folder, monkeypatch, capsys):
+def test_a_score_is_stored(in_folder, monkeypatch):
     killed = FaultResult("a", "gates", "What a does.", "", ("form",), ("form",), "form: why")
     survivor = FaultResult("b", "gates", "What b does.", "", (), ("form",), "")
     alarm = FaultResult("c", "right", "What c does.", "", ("form",), ("form",), "form: why")

@@ -17,26 +17,11 @@ from lstm_parity.harness.verify.known_failures import load_known_failures
 from lstm_parity.harness.verify.results import Options
 from lstm_parity.testing import parity_tests
 
-PLAIN = (Path(__file__).parent / "conftest.py").read_text()
+PLAIN = (Path(__file__).parent / "plain_backend.py").read_text()
 SWAPPED = PLAIN.replace('gates = "ifgo"', 'gates = "figo"')
-assert SWAPPED != PLAIN
-
-
-def refused(arguments, capfd):
-    try:
-        code = main(arguments)
-    except SystemExit as error:
-        code = error.code
-    err = capfd.readouterr().err
-    assert code == 2
-    assert len(err.strip().splitlines()) == 1, err
-    return err
-
-
-@pytest.fixture
-def in_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+START = "    def initial(self, state):\n"
+SLOW = PLAIN.replace(START, START + "        __import__('time').sleep(0.05)\n")
+assert PLAIN not in (SWAPPED, SLOW)
 
 
 @pytest.mark.parametrize(
@@ -55,8 +40,8 @@ def in_folder(tmp_path, monkeypatch):
         (["mutants", "--json", "nowhere/out.json"], "there is no folder nowhere"),
     ],
 )
-def test_wrong_arguments_are_refused(arguments, message, in_folder, capfd):
-    assert message in refused(arguments, capfd)
+def test_wrong_arguments_are_refused(arguments, message, in_folder, refused):
+    assert message in refused(arguments)
 
 
 @pytest.mark.parametrize(
@@ -69,9 +54,9 @@ def test_wrong_arguments_are_refused(arguments, message, in_folder, capfd):
         ("[numpy\n", "not valid TOML"),
     ],
 )
-def test_known_failures_that_match_nothing(text, message, in_folder, capfd):
+def test_known_failures_that_match_nothing(text, message, in_folder, refused):
     Path("known.toml").write_text(text)
-    assert message in refused(["verify", "numpy", "--known-failures", "known.toml"], capfd)
+    assert message in refused(["verify", "numpy", "--known-failures", "known.toml"])
 
 
 def test_one_file_of_known_failures_serves_several_calls(in_folder):
@@ -147,9 +132,7 @@ def test_weights_of_a_file_are_another_regime(bench):
     refused = bench.run("verify", "mine.py:Plain", "--only", "form", "--weights", "both.safetensors")
     assert refused.returncode == 2
     assert "both.safetensors: mine.py:Plain: not promised: bidirectional" in refused.stderr
-    start = "    def initial(self, state):\n"
-    assert start in PLAIN
-    bench.file("mine.py", PLAIN.replace(start, start + "        assert self.w.w_ih.shape != (20, 3)\n"))
+    bench.file("mine.py", PLAIN.replace(START, START + "        assert self.w.w_ih.shape != (20, 3)\n"))
     used = bench.run("verify", "mine.py:Plain", "--only", "forward-float32", "--weights", "one.safetensors", "--seed", "1")
     assert used.returncode == 1
     assert "I=3 H=5, float32, file values" in used.stdout
@@ -187,11 +170,6 @@ def test_parity_tests_are_one_test_for_each_check(bench):
 def test_a_known_failure_must_name_a_check():
     with pytest.raises(Exception, match="there is no check 'fom'"):
         parity_tests("numpy", known_failures={"fom": "x"})
-
-
-START = "    def initial(self, state):\n"
-SLOW = PLAIN.replace(START, START + "        __import__('time').sleep(0.05)\n")
-assert SLOW != PLAIN
 
 
 def children_of(pid):
