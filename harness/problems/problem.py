@@ -96,15 +96,15 @@ class Problem:
 
     def one_layer(self, layer: int, x: Array) -> Problem:
         """Layer `layer` alone, reading x [T, B, *]; forward only."""
-        spec = replace(self.spec, num_layers=1, input_size=x.shape[2])
-        d, state = self.spec.num_directions, self.inputs.state
-        part = slice(layer * d, (layer + 1) * d)
-        inputs = Inputs(x, LSTMState(state.h[part], state.c[part]), self.inputs.lengths)
-        return replace(self, spec=spec, weights=LSTMWeights((self.weights.layers[layer],)), inputs=inputs)
+        return self._part(self.weights.layers[layer], layer * self.spec.num_directions, x)
 
     def one_direction(self, direction: int) -> Problem:
         """One direction of a single layer as a forward LSTM on unchanged x; forward only."""
-        state, part = self.inputs.state, slice(direction, direction + 1)
-        inputs = Inputs(self.inputs.x, LSTMState(state.h[part], state.c[part]), self.inputs.lengths)
-        weights = LSTMWeights(((self.weights.layers[0][direction],),))
-        return replace(self, spec=replace(self.spec, bidirectional=False), weights=weights, inputs=inputs)
+        return self._part((self.weights.layers[0][direction],), direction, self.inputs.x)
+
+    def _part(self, layer: tuple[DirectionWeights, ...], first: int, x: Array) -> Problem:
+        """One layer of these weights, with the states from index `first` on."""
+        state, part = self.inputs.state, slice(first, first + len(layer))
+        spec = replace(self.spec, num_layers=1, input_size=x.shape[2], bidirectional=len(layer) > 1)
+        inputs = Inputs(x, LSTMState(state.h[part], state.c[part]), self.inputs.lengths)
+        return replace(self, spec=spec, weights=LSTMWeights((layer,)), inputs=inputs)

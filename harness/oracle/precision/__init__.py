@@ -1,1 +1,1 @@
-"""The precision audit: is what is computed inside as precise as promised?"""
+"""The precision audit: whether the internal precision is the promised one."""

@@ -1,1 +1,1 @@
-"""A backend run in a process of its own, or in this one."""
+"""Runs a backend in a separate process, or in this one."""
