@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .harness.api.verify import verify as verify
     from .harness.errors import CallError as CallError
     from .harness.store import Store as Store
-    from .harness.sweep.summary import SweepResult as SweepResult
+    from .harness.sweep.run import SweepResult as SweepResult
 
 _HOME = {
     "CallError": "harness.errors",
@@ -43,7 +43,7 @@ _HOME = {
     "LSTMState": "backends.problem",
     "LSTMWeights": "backends.problem",
     "Store": "harness.store",
-    "SweepResult": "harness.sweep.summary",
+    "SweepResult": "harness.sweep.run",
     "UnavailableError": "backends.interface",
     "UnsupportedError": "backends.interface",
     "VerifyResult": "harness.api.verify",

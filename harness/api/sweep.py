@@ -23,8 +23,7 @@ from ..sweep.grid import (
     load_sweep,
     with_weights,
 )
-from ..sweep.run import refuse_too_large, run_sweep
-from ..sweep.summary import SweepResult
+from ..sweep.run import SweepResult, refuse_too_large, run_sweep
 from ..text import show_progress
 from ..worker import by_value
 from .naming import Backend, names_of

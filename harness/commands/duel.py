@@ -8,9 +8,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .cells import add_cells, axes_of
-from .comparison import add_comparison, check_files, output
+from .compare import add_comparison, check_files, output
 from .options import as_command
+from .sweep import add_cells, axes_of
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -25,7 +25,7 @@ from ..verify.checks import CHECKS
 from ..verify.isolation.local import LocalExecutor
 from ..verify.search import search
 from ..worker.pool import run_in_parallel
-from .mutation_score import log_progress
+from .mutants import log_progress
 
 TOTAL = 100_000
 EXAMPLES = 60

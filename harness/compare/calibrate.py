@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from itertools import product
+from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import perf_counter
 
 from ..errors import CallError
 from ..machine.host import cpu_count, fingerprint, machine_id
@@ -26,10 +29,10 @@ from ..sweep.peaks import Peaks
 from ..sweep.run import run_sweep
 from ..sweep.workers import WorkerSpec
 from ..text import Progress
+from ..worker.spawn import end, spawn
 from .decide import Decided, decide
 from .duel import DUEL_BUDGET_S, duel_threads, run_duel
 from .finished import compare_runs
-from .load import competing_load
 
 THRESHOLD = 0.02
 SAME, SLOWED = "lstm_parity.harness.compare.planted:Same", "lstm_parity.harness.compare.planted:Slowed"
@@ -37,6 +40,8 @@ CELLS = tuple(
     Cell.of(sequence_length=t, batch_size=b, input_size=64, hidden_size=h)
     for t, b, h in product((50, 75, 100), (1, 4, 8), (64, 128))
 )
+BURST_S = (0.05, 1.0)
+"""Shortest and longest burst and pause of the competing load, in seconds."""
 MAX_FALSE, MIN_FOUND = 0.01, 0.95
 """The promised rates: verdicts SLOWER or FASTER of identical code, and slowdowns found by `duel`."""
 
@@ -184,3 +189,26 @@ def rates_met(records: Sequence[Record]) -> bool:
             if command == "duel" and sum(r.verdict == "SLOWER" for r in slowed) < MIN_FOUND * len(slowed):
                 return False
     return True
+
+
+@contextmanager
+def competing_load() -> Iterator[None]:
+    """Within, another process keeps one core busy for about half of the time, in bursts and pauses of random length."""
+    process, ours = spawn(_compute, 1)
+    try:
+        yield
+    finally:
+        ours.close()
+        end(process)
+
+
+def _compute(pipe: Connection) -> None:
+    import numpy as np
+
+    a = np.random.default_rng(0).standard_normal((256, 256))
+    while True:
+        until = perf_counter() + random.uniform(*BURST_S)
+        while perf_counter() < until:
+            np.tanh(a @ a)
+        if pipe.poll(random.uniform(*BURST_S)):
+            return

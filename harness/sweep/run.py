@@ -4,28 +4,80 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lstm_parity.backends import Capabilities, LSTMWeights
 
 from ..errors import CallError
 from ..machine.host import fingerprint, machine_id, memory_bytes
 from ..problems.call_inputs import secret_seed
-from ..records import Cell, Run, now
+from ..records import BAD, Cell, Row, Run, now
 from ..store import Store
-from ..text import Progress, describe_commit
+from ..text import Progress, describe_commit, duration
 from . import cost
 from .control import CONTROLS
 from .grid import Definition
 from .measure import CellContext, drawn_weights, measure_cell
 from .peaks import Peaks, measure_peaks
 from .phase_timer import PhaseTimer
-from .row_status import floor
-from .summary import SweepResult, cell_line
+from .row_status import UNSTABLE, floor
 from .workers import Workers, WorkerSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_REASON = 160
+"""Characters of a reason that a line shows; the store and the report have all of it."""
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """How a sweep ended."""
+
+    run_id: str
+    store: Path
+    statuses: Mapping[str, int]
+    """How many rows have each status."""
+    summary: Mapping[str, float]
+    """Seconds by phase, see PhaseTimer.summary."""
+    interrupted: bool = False
+    nothing_to_do: bool = False
+    """Whether the run was finished before."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether no row is bad."""
+        return not any(self.statuses.get(status) for status in BAD)
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """The rows of the run, as `Store.rows` has them."""
+        with Store(self.store) as store:
+            return store.rows_of(self.run_id)
+
+    def __str__(self) -> str:
+        """Counts of statuses, the run, the share of the time inside samples, and what the rest was spent on."""
+        counts = ", ".join(f"{count} {status}" for status, count in sorted(self.statuses.items())) or "no rows"
+        if self.nothing_to_do:
+            return f"nothing left to measure: run {self.run_id} is finished ({counts})"
+        wall = max(self.summary["wall_s"], 1e-9)
+        rest = ", ".join(
+            f"{name.removesuffix('_s')} {seconds / wall:.0%}"
+            for name, seconds in self.summary.items()
+            if name not in ("wall_s", "in_samples_s")
+        )
+        lines = [
+            f"{counts}; run {self.run_id} in {self.store}",
+            f"{wall:.1f} s, {self.summary['in_samples_s'] / wall:.0%} of it inside samples; the rest: {rest}",
+        ]
+        if self.interrupted:
+            lines.append("interrupted: every finished cell is stored; the same command with --resume continues")
+        return "\n".join(lines)
 
 
 def refuse_too_large(cells: tuple[Cell, ...]) -> None:
@@ -167,3 +219,24 @@ def _weights_loader(weights: LSTMWeights | None) -> Callable[[Cell, int], LSTMWe
     if weights is None:
         return drawn_weights
     return lambda cell, _: weights.astype(cell.spec.dtype)
+
+
+def cell_line(cell: Cell, rows: Sequence[Row]) -> str:
+    """A finished cell: each backend's time, or why it has none."""
+    return f"{cell}: {', '.join(map(_row_text, rows))}"
+
+
+def _row_text(row: Row) -> str:
+    parts, reason = [row.backend], row.reason
+    if row.median_s is not None:
+        parts.append(duration(row.median_s))
+        if row.status == "UNSTABLE" and row.ci_low_s is not None and row.ci_high_s is not None:
+            half_width = (row.ci_high_s - row.ci_low_s) / 2 / row.median_s
+            if half_width > UNSTABLE:
+                parts.append(f"±{half_width:.0%}")
+                reason = None
+    if row.status != "PASSED":
+        parts.append(row.status)
+    if reason and row.status not in ("PASSED", "UNAVAILABLE", "UNSUPPORTED"):
+        parts.append(f"({reason[:MAX_REASON]})")
+    return " ".join(parts)

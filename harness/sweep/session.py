@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import signal
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -16,13 +19,14 @@ from ..problems.call_inputs import InputRing, draw_weights
 from ..problems.values import Inputs
 from ..worker.calls import FormError, HostReader, Output, call, poison, upload
 from .device import Index, Stopwatch, Values, stopwatch
-from .hooks import Hooks
 from .messages import Checked, CheckRequest, Fetch, MemoryUsed, Open, Opened, Prepare, Ready, Sample
 
 MAX_REMARK = 300
 """Characters kept of a backend's remark on how it computed."""
 PROBES = 64
 """Values of each returned array that are read right after the call, and compared with those that are fetched later."""
+_TIMERS = [getattr(signal, name) for name in ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF") if hasattr(signal, name)]
+_OFF = (0.0, 0.0)
 
 
 class Session:
@@ -192,3 +196,35 @@ def _weights(message: Open) -> LSTMWeights:
     from lstm_parity.backends.weights import load_weights
 
     return load_weights(message.weights_file).weights_for(message.cell.spec.precision)
+
+
+class Hooks:
+    """No callback of Python's runs while inputs are drawn: no profiler, tracer, timer or garbage collection of the main thread.
+
+    A backend that is called back then could do the work of the next call before the clock starts. A collection at that moment
+    would also take time between samples at random.
+    """
+
+    def __init__(self) -> None:
+        self._profile: Any = None
+        self._trace: Any = None
+        self._timers: list[tuple[float, float]] = []
+        self._collects = False
+
+    def disarm(self) -> None:
+        """Take them away."""
+        self._profile, self._trace, self._collects = sys.getprofile(), sys.gettrace(), gc.isenabled()
+        sys.setprofile(None)
+        sys.settrace(None)
+        gc.disable()
+        self._timers = [signal.setitimer(timer, 0.0) for timer in _TIMERS]
+
+    def arm(self) -> None:
+        """Restore them."""
+        if self._collects:
+            gc.enable()
+        for timer, (seconds, interval) in zip(_TIMERS, self._timers, strict=False):
+            if (seconds, interval) != _OFF:
+                signal.setitimer(timer, seconds or interval, interval)
+        sys.settrace(self._trace)
+        sys.setprofile(self._profile)

@@ -9,7 +9,7 @@ import pytest
 
 from lstm_parity.harness import text
 from lstm_parity.harness.records import Cell, Row
-from lstm_parity.harness.sweep.summary import SweepResult, cell_line
+from lstm_parity.harness.sweep.run import SweepResult, cell_line
 
 
 @pytest.mark.parametrize(

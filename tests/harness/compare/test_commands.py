@@ -14,7 +14,7 @@ import pytest
 import lstm_parity
 import lstm_parity.harness.compare.duel
 from lstm_parity.harness.cli import main
-from lstm_parity.harness.commands.comparison import output
+from lstm_parity.harness.commands.compare import output
 from lstm_parity.harness.compare.decide import Change, Pair, Side, decide
 from lstm_parity.harness.compare.duel import duel_threads
 from lstm_parity.harness.compare.formatting import About, as_json, as_markdown, as_text

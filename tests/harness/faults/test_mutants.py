@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from lstm_parity.harness.commands.mutation_score import try_mutant
+from lstm_parity.harness.commands.mutants import try_mutant
 from lstm_parity.harness.faults.mutants import right, wrong
 from lstm_parity.harness.faults.score import FaultResult, Score, as_json, as_markdown
 from lstm_parity.harness.verify.checks import CHECKS

@@ -15,10 +15,18 @@ from lstm_parity.backends.cupy_raw.emulator.schedule import KINDS, Schedule
 from lstm_parity.backends.cupy_raw.plan.device import EMULATED
 from lstm_parity.backends.cupy_raw.source import gpu_source
 from lstm_parity.harness.records import MIN_IS_BEST
-from lstm_parity.harness.sweep import exchange as module
 from lstm_parity.harness.sweep import peaks
-from lstm_parity.harness.sweep.exchange import FEW, KIND, MANY, ExchangeError, assembled, exchange, exchange_launch, latency
-from lstm_parity.harness.sweep.peaks import keep_best
+from lstm_parity.harness.sweep.peaks import (
+    FEW,
+    KIND,
+    MANY,
+    ExchangeError,
+    assembled,
+    exchange,
+    exchange_launch,
+    keep_best,
+    latency,
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,18 +61,18 @@ FAULTS = {
 def test_the_emulator_finds_what_is_wrong_with_it(kernels, tmp_path, fault):
     old, new, said = FAULTS[fault]
     copy = shutil.copytree(kernels, tmp_path / "copy")
-    text = (copy / module.SOURCE.name).read_text()
+    text = (copy / peaks.SOURCE.name).read_text()
     assert old in text
-    (copy / module.SOURCE.name).write_text(text.replace(old, new))
+    (copy / peaks.SOURCE.name).write_text(text.replace(old, new))
     with pytest.raises(EmulationError, match=said):
         exchange(EmulatedMachine("float32", copy, schedule=Schedule("random", 1)), 5, EMULATED.multiprocessors, checked=True)
 
 
 def test_a_gpu_s_compiler_finds_all_of_it_in_one_text(tmp_path):
-    text = gpu_source(module.SOURCE.stem, assembled(tmp_path))
+    text = gpu_source(peaks.SOURCE.stem, assembled(tmp_path))
     assert "struct Exchange" in text
     assert '#include "' not in text
-    assert not (module.KERNELS / module.SOURCE.name).exists()
+    assert not (peaks.KERNELS / peaks.SOURCE.name).exists()
 
 
 class Double:
@@ -94,8 +102,8 @@ class Double:
 def test_what_a_launch_costs_besides_is_not_in_the_latency():
     double = Double()
     assert latency(double, double.timed, np.asarray) == pytest.approx(0.5e-6, rel=1e-9)  # between two of its three blocks
-    assert double.launches[0] == (module.CHECKED, 1)
-    assert set(double.launches) == {(module.CHECKED, 1), (FEW, 0), (MANY, 0)}
+    assert double.launches[0] == (peaks.CHECKED, 1)
+    assert set(double.launches) == {(peaks.CHECKED, 1), (FEW, 0), (MANY, 0)}
 
 
 def test_a_device_whose_blocks_miss_something_has_no_latency():
@@ -158,7 +166,7 @@ def test_what_was_measured_before_the_process_failed_is_kept(monkeypatch, hangs)
 
 def test_a_machine_without_cupy_has_no_exchange(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
-    assert module.cuda_latency() == {}
+    assert peaks.cuda_latency() == {}
 
 
 @pytest.mark.parametrize("arch", ["sm_80", "sm_90a", "sm_100"])
@@ -167,7 +175,7 @@ def test_it_compiles_for_a_gpu_and_keeps_nothing_in_local_memory(tmp_path, arch)
     from lstm_parity.backends.cupy_raw.gpu.compile_report import compile_kernels
 
     try:
-        compiled = compile_kernels(module.SOURCE.stem, "float32", {"threads": 256}, arch, assembled(tmp_path))
+        compiled = compile_kernels(peaks.SOURCE.stem, "float32", {"threads": 256}, arch, assembled(tmp_path))
     except UnavailableError as error:
         pytest.skip(f"UNVERIFIED: {error}")
     report = compiled.reports["exchange_latency"]

@@ -83,7 +83,7 @@ def test_nothing_is_stored_without_the_option(in_folder, monkeypatch):
 def test_what_is_no_store_is_refused_before_anything_runs(in_folder, refused, command, monkeypatch):
     ran = []
     monkeypatch.setattr("lstm_parity.harness.commands.verify.verify_all", lambda *_: ran.append(1) or [])
-    monkeypatch.setattr("lstm_parity.harness.commands.mutation_score.measure_score", lambda: ran.append(1))
+    monkeypatch.setattr("lstm_parity.harness.commands.mutants.measure_score", lambda: ran.append(1))
     Path("text").write_text("this is a diary, not a database, and it is long enough to be read as one\n" * 20)
     assert "is no SQLite file" in refused([*command, "--store", "text"])
     assert "does its folder exist" in refused([*command, "--store", "nowhere/s.sqlite"])
@@ -101,7 +101,7 @@ def test_a_score_is_stored(in_folder, monkeypatch):
     survivor = FaultResult("b", "gates", "What b does.", "", (), ("form",), "")
     alarm = FaultResult("c", "right", "What c does.", "", ("form",), ("form",), "form: why")
     score = Score((killed, survivor), (alarm,))
-    monkeypatch.setattr("lstm_parity.harness.commands.mutation_score.measure_score", lambda: score)
+    monkeypatch.setattr("lstm_parity.harness.commands.mutants.measure_score", lambda: score)
     assert main(["mutants", "--store", "s.sqlite"]) == 1
     (kept,) = frames().mutation_scores.to_dict("records")
     assert (kept["total"], kept["killed"]) == (2, 1)
