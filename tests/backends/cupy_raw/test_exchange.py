@@ -3,14 +3,14 @@
 import pytest
 
 from lstm_parity.backends.cupy_raw.emulator.emulator import Emulator
-from lstm_parity.harness.sweep import exchange
+from lstm_parity.harness.sweep import peaks
 
 
 @pytest.fixture
 def gpu(make_gpu, monkeypatch, tmp_path):
     """Its clock goes on by 2 ms with each launch, and by 1.5 us with each exchange."""
     gpu = make_gpu()
-    gpu.emulator = Emulator(exchange.assembled(tmp_path))
+    gpu.emulator = Emulator(peaks.assembled(tmp_path))
     gpu.clock_ms, launched = 0.0, gpu.emulator.launch
 
     def launch(*words, arguments, **options):
@@ -26,17 +26,17 @@ def gpu(make_gpu, monkeypatch, tmp_path):
 
     monkeypatch.setattr(gpu.emulator, "launch", launch)
     gpu.cupy.cuda.Event, gpu.cupy.cuda.get_elapsed_time = Event, lambda before, after: after.at - before.at
-    monkeypatch.setattr(exchange, "FEW", 3)
-    monkeypatch.setattr(exchange, "MANY", 8)
+    monkeypatch.setattr(peaks, "FEW", 3)
+    monkeypatch.setattr(peaks, "MANY", 8)
     return gpu
 
 
 def test_the_latency_is_in_seconds_by_the_device_s_name(gpu):
-    (((device, kind), seconds),) = exchange.cuda_latency().items()
+    (((device, kind), seconds),) = peaks.cuda_latency().items()
     assert (device, kind) == (gpu.properties["name"].decode(), "grid_exchange")
     assert seconds == pytest.approx(1.5e-6)
 
 
 def test_a_device_that_cannot_hold_all_blocks_at_once_has_none(gpu):
     gpu.properties["cooperativeLaunch"] = 0
-    assert exchange.cuda_latency() == {}
+    assert peaks.cuda_latency() == {}
