@@ -27,7 +27,7 @@ def pytest_configure():
 
 
 def pytest_addoption(parser):
-    parser.addoption("--kills", type=int, default=6, help="how often a sweep is killed at a random moment (default: 6)")
+    parser.addoption("--kills", type=int, default=3, help="how often a sweep is killed at a random moment (default: 3)")
 
 
 @pytest.fixture(scope="session")

@@ -23,9 +23,9 @@ from lstm_parity.harness.cli import COMMANDS, build_parser, main
 from lstm_parity.harness.faults.kernels.catalogue import FAULTS
 from lstm_parity.harness.oracle.agreement import Expected, Results
 from lstm_parity.harness.problems.values import spread_inputs, spread_weights
-from lstm_parity.harness.records import Cell, Row, Run
+from lstm_parity.harness.records import STATUSES, Cell, Row, Run
 from lstm_parity.harness.store import Store
-from lstm_parity.harness.sweep.grid import cells_of, load_sweep, preset_names
+from lstm_parity.harness.sweep.grid import AXES, cells_of, load_sweep, preset_names
 from lstm_parity.harness.verify.checks import CHECKS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -214,10 +214,25 @@ def test_a_command_that_is_shown_runs_at_the_smallest_sizes(folder, capsys, line
     assert main(words) in (0, 1), capsys.readouterr().err
 
 
-def test_the_toml_file_loads(tmp_path):
+def test_the_toml_file_loads_and_has_every_axis(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(block('title = "narrow and wide"', 'launch = "call"'))
-    assert len(cells_of(load_sweep(str(path)).grids, {})) == 16
+    (grid,) = load_sweep(str(path)).grids
+    assert len(cells_of([grid], {})) == 16
+    assert set(grid) == set(AXES)
+
+
+def test_every_status_of_a_row_is_explained():
+    assert all(re.search(rf"^\|.*\b{status}\b", READMES["harness/sweep/README.md"], re.MULTILINE) for status in STATUSES)
+
+
+def test_every_dishonest_backend_is_named_and_every_named_one_exists():
+    folders = {"": ROOT / "tests" / "harness" / "sweep" / "dishonest", "gpu/": ROOT / "tests" / "gpu" / "dishonest"}
+    files = {mark + path.stem for mark, folder in folders.items() for path in folder.glob("*.py") if path.name != "cheating.py"}
+    table = re.search(r"^\| in scope.*?\n\n", READMES["harness/sweep/README.md"], re.MULTILINE | re.DOTALL).group()
+    named = [name for row in table.strip().splitlines()[2:] for name in re.findall(r"`([^`]+)`", row.split("|")[2])]
+    assert len(named) == len(set(named))
+    assert set(named) == files
 
 
 def test_every_preset_is_named():

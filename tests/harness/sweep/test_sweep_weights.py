@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lstm_parity.backends import LSTMSpec
+from lstm_parity.harness.api.sweep import define
 from lstm_parity.harness.cli import main
 from lstm_parity.harness.problems.call_inputs import draw_weights
 from lstm_parity.harness.records import TIMED
@@ -29,20 +30,8 @@ def sweep(bench, monkeypatch):
     return lambda *words: main(["sweep", *words, "--store", str(bench.store)])
 
 
-def test_sizes_come_from_the_file(bench, sweep):
+def test_sizes_and_weights_are_those_of_the_file(bench, sweep):
     save(bench.folder / "m.pt", lstm=(3, 5))
-    words = ("--backend", "numpy", "--weights", "m.pt", "--batch-size", "2", "--budget", "0.05", "--mode", "inference")
-    assert sweep("smoke", *words, "--sequence-length", "2,3") == 0
-    rows = bench.rows()
-    assert {(r["input_size"], r["hidden_size"], r["num_layers"], r["bidirectional"], r["weights"]) for r in rows} == {
-        (3, 5, 2, 1, "m.pt")
-    }
-    assert {row["status"] for row in rows} <= set(TIMED), [row["reason"] for row in rows]
-    assert {row["batch_size"] for row in rows} == {2}
-
-
-def test_the_files_weights_are_the_ones_that_are_used(bench):
-    save(bench.folder / "m.pt", lstm=(3, 4))
     text = f"""\
 import numpy as np
 from lstm_parity.backends.numpy_lstm import NumpyLSTM
@@ -51,12 +40,17 @@ class X(NumpyLSTM):
         super().__init__(spec, weights)
         np.save({str(bench.folder / "seen.npy")!r}, weights.layers[1][1].w_hh)
 """
-    bench.file("x.py", text)
-    done = bench.sweep(bench.tiny(steps=[2]), "--backend", "x.py:X", "--weights", "m.pt", "--precision", "float64")
-    assert done.returncode == 0, done.stderr
+    words = ("--backend", bench.file("x.py", text) + ":X", "--weights", "m.pt", "--batch-size", "2", "--budget", "0.05")
+    assert sweep("smoke", *words, "--mode", "inference", "--sequence-length", "2,3", "--precision", "float64") == 0
+    rows = bench.rows()
+    assert {(r["input_size"], r["hidden_size"], r["num_layers"], r["bidirectional"], r["weights"]) for r in rows} == {
+        (3, 5, 2, 1, "m.pt")
+    }
+    assert {row["status"] for row in rows} <= set(TIMED), [row["reason"] for row in rows]
+    assert {row["batch_size"] for row in rows} == {2}
     saved = torch.load(bench.folder / "m.pt")["lstm.weight_hh_l1_reverse"].numpy()
     np.testing.assert_array_equal(np.load(bench.folder / "seen.npy"), saved.astype(np.float64))
-    assert not np.array_equal(saved, draw_weights(LSTMSpec(3, 4, 2, True), bench.runs()[0]["seed"]).layers[1][1].w_hh)
+    assert not np.array_equal(saved, draw_weights(LSTMSpec(3, 5, 2, True), bench.runs()[0]["seed"]).layers[1][1].w_hh)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +88,12 @@ def test_one_of_several_by_its_name_and_another_content_is_another_sweep(bench, 
     words = (tiny, "--backend", "numpy", "--weights", "two.pt#b", "--resume")
     assert sweep(*words) == 0
     assert sweep(*words) == 0
+    (first,) = (run["definition_hash"] for run in bench.runs())
+
+    def hash_now():
+        return define(tiny, axes={}, backends=["numpy"], weights="two.pt#b")[0].hash()
+
     assert [(row["hidden_size"], row["weights"]) for row in bench.rows()] == [(4, "two.pt#b")]
+    assert hash_now() == first
     save(bench.folder / "two.pt", a=(3, 5), b=(3, 4))
-    assert sweep(*words) == 0
-    assert len(bench.runs()) == 2
+    assert hash_now() != first
