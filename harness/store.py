@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -115,7 +115,7 @@ _HINTS = {
 """A part of SQLite's message -> what is wrong with the file, and what to do."""
 
 
-class Store:
+class Store(AbstractContextManager["Store"]):
     """An open store. Nothing is written before the first change, so a store can be read where it cannot be written.
 
     Raises CallError, one line, for a file that is not a store, and for whatever goes wrong with it later.
@@ -228,29 +228,26 @@ class Store:
                 "UPDATE runs SET finished_at = ?, summary = ? WHERE run_id = ?", (finished_at, json.dumps(summary), run_id)
             )
 
-    def _runs(self, condition: str = "", values: tuple[Any, ...] = ()) -> list[Run]:
-        """Runs in the order of writing, the newest first; a clock may be set back."""
+    def _query(self, query: str, *values: Any) -> list[Any]:
         with self._plain_errors():
-            return [
-                Run(*found) for found in self._db.execute(f"{self._select('runs')} {condition} ORDER BY rowid DESC", values)
-            ]
+            return self._db.execute(query, values).fetchall()
+
+    def runs(self, condition: str = "", *values: Any) -> list[Run]:
+        """Runs in the order of writing, the newest first, as a clock may be set back. condition: WHERE and what follows it."""
+        return [Run(*found) for found in self._query(f"{self._select('runs')} {condition} ORDER BY rowid DESC", *values)]
 
     def newest_run(self, definition_hash: str, machine_id: str | None = None) -> Run | None:
         """The newest run of that definition, on that machine: a run is not continued on another machine."""
-        found = self._runs("WHERE definition_hash = ? AND machine_id = coalesce(?, machine_id)", (definition_hash, machine_id))
+        found = self.runs("WHERE definition_hash = ? AND machine_id = coalesce(?, machine_id)", definition_hash, machine_id)
         return found[0] if found else None
 
     def finished_cells(self, run_id: str) -> set[int]:
         """The cells of a run that are in the store."""
-        with self._plain_errors():
-            return {cell for (cell,) in self._db.execute("SELECT DISTINCT cell FROM rows WHERE run_id = ?", (run_id,))}
+        return {cell for (cell,) in self._query("SELECT DISTINCT cell FROM rows WHERE run_id = ?", run_id)}
 
     def statuses(self, run_id: str) -> dict[str, int]:
         """How many rows of a run have each status."""
-        with self._plain_errors():
-            return dict(
-                self._db.execute("SELECT status, count(*) FROM rows WHERE run_id = ? GROUP BY status", (run_id,)).fetchall()
-            )
+        return dict(self._query("SELECT status, count(*) FROM rows WHERE run_id = ? GROUP BY status", run_id))
 
     def add_cell(
         self,
@@ -290,11 +287,8 @@ class Store:
 
     def peaks(self, machine_id: str, threads: int) -> dict[tuple[str, str], float]:
         """The best ever measured on that machine with that many threads: (device, kind) -> value, see Peak."""
-        with self._plain_errors():
-            found = self._db.execute(
-                "SELECT device, kind, value FROM peaks WHERE machine_id = ? AND threads = ?", (machine_id, threads)
-            ).fetchall()
-        return {(device, kind): value for device, kind, value in found}
+        query = "SELECT device, kind, value FROM peaks WHERE machine_id = ? AND threads = ?"
+        return {(device, kind): value for device, kind, value in self._query(query, machine_id, threads)}
 
     def add_peaks(self, machine_id: str, threads: int, peaks: dict[tuple[str, str], float]) -> None:
         """Store peaks where they are better than those that are there."""
@@ -308,13 +302,15 @@ class Store:
 
     def add_verdicts(self, verdicts: Iterable[SuiteVerdict]) -> None:
         """Store verdicts of the property suite."""
-        with self.transaction():
-            self._db.executemany(_TABLES["verdicts"].insert, [values_of(verdict) for verdict in verdicts])
+        self._insert("verdicts", verdicts)
 
     def add_mutation_score(self, score: MutationScore) -> None:
         """Store a score of the property suite."""
+        self._insert("mutation_scores", [score])
+
+    def _insert(self, table: str, records: Iterable[Any]) -> None:
         with self.transaction():
-            self._db.execute(_TABLES["mutation_scores"].insert, values_of(score))
+            self._db.executemany(_TABLES[table].insert, map(values_of, records))
 
     @property
     def rows(self) -> pd.DataFrame:
@@ -342,10 +338,6 @@ class Store:
             chunks = list(pd.read_sql_query(query, self._db, params=values, chunksize=CHUNK_ROWS, dtype=dtypes))
         return pd.concat(chunks, ignore_index=True)
 
-    def runs(self) -> list[Run]:
-        """All runs, the newest first."""
-        return self._runs()
-
     def find_run(self, text: str) -> Run:
         """The run of that id or name, the only one whose id begins so, or the newest. Raises CallError that lists the runs."""
         runs = self.runs()
@@ -367,10 +359,10 @@ class Store:
 
     def newest_finished(self) -> Run:
         """The finished run that was started last. Raises CallError where there is none."""
-        for run in self.runs():
-            if run.finished_at is not None:
-                return run
-        raise CallError(f"{self.path} holds no finished run; `lstm-parity sweep` makes one")
+        found = [run for run in self.runs() if run.finished_at is not None]
+        if not found:
+            raise CallError(f"{self.path} holds no finished run; `lstm-parity sweep` makes one")
+        return found[0]
 
     def name_run(self, run_id: str, name: str | None) -> None:
         """Name a run; None removes its name."""
@@ -415,9 +407,6 @@ class Store:
         if hasattr(self, "_db"):
             with suppress(sqlite3.Error):  # a connection is closed by the thread that opened it
                 self._db.close()
-
-    def __enter__(self) -> Store:
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()

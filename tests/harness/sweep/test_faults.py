@@ -85,6 +85,29 @@ OF_CALLS = {
     "subclass": (forward("y = y.view(np.recarray)"), "WRONG", "y is a recarray, .*"),
 }
 """Faults that the process survives: the backends are called in the process of the tests."""
+OF_PROMISES = {
+    "unavailable_raises": (
+        forward("pass") + "    @classmethod\n    def unavailable(cls): raise OSError('driver')\n",
+        "CRASHED",
+        f"OSError: driver{WHERE}",
+    ),
+    "unavailable_object": (
+        forward("pass") + "    @classmethod\n    def unavailable(cls): return cls\n",
+        "CRASHED",
+        r"TypeError: unavailable\(\) gave a ABCMeta, expected a text or None.*",
+    ),
+    "import_fails": (
+        "raise RuntimeError('half\\ninstalled')",
+        "UNAVAILABLE",
+        ".* fails on import: RuntimeError: half installed",
+    ),
+    "import_needs": ("import no_such_library", "UNAVAILABLE", "import_needs.py needs no_such_library, .*"),
+    "syntax": ("def", "UNAVAILABLE", ".* fails on import: SyntaxError: .*"),
+    "lacks_class": (HEAD + "class Y: pass", "UNAVAILABLE", ".* has no class 'X'; it defines Y"),
+    "no_forward": (HEAD + "class X(LSTMBackend):\n  capabilities = Capabilities()", "CRASHED", ".*does not define .*forward.*"),
+    "no_backend": ("class X: pass", "CRASHED", ".*is not a subclass of lstm_parity.LSTMBackend.*"),
+}
+"""Faults that show when a backend is imported and asked what it promises: in the process of the tests."""
 OF_PROCESSES = {
     "segfault": (forward("ctypes.string_at(0)"), "CRASHED", "killed by SIGSEGV"),
     "exits": (forward("os._exit(3)"), "CRASHED", "the process exited with code 3"),
@@ -147,33 +170,13 @@ OF_PROCESSES = {
         "UNAVAILABLE",
         "no licence",
     ),
-    "unavailable_raises": (
-        forward("pass") + "    @classmethod\n    def unavailable(cls): raise OSError('driver')\n",
-        "CRASHED",
-        f"OSError: driver{WHERE}",
-    ),
-    "unavailable_object": (
-        forward("pass") + "    @classmethod\n    def unavailable(cls): return cls\n",
-        "CRASHED",
-        r"TypeError: unavailable\(\) gave a ABCMeta, expected a text or None.*",
-    ),
-    "import_fails": (
-        "raise RuntimeError('half\\ninstalled')",
-        "UNAVAILABLE",
-        ".* fails on import: RuntimeError: half installed",
-    ),
-    "import_needs": ("import no_such_library", "UNAVAILABLE", "import_needs.py needs no_such_library, .*"),
     "import_exits": ("import sys; sys.exit('bye')", "UNAVAILABLE", ".* fails on import: SystemExit: bye"),
     "import_segfaults": ("import ctypes; ctypes.string_at(0)", "CRASHED", "killed by SIGSEGV"),
-    "syntax": ("def", "UNAVAILABLE", ".* fails on import: SyntaxError: .*"),
-    "lacks_class": (HEAD + "class Y: pass", "UNAVAILABLE", ".* has no class 'X'; it defines Y"),
     "no_capabilities": (
         HEAD + "class X(LSTMBackend):\n  def __init__(*a): pass\n  def forward(*a): pass",
         "CRASHED",
         ".*capabilities.*",
     ),
-    "no_forward": (HEAD + "class X(LSTMBackend):\n  capabilities = Capabilities()", "CRASHED", ".*does not define .*forward.*"),
-    "no_backend": ("class X: pass", "CRASHED", ".*is not a subclass of lstm_parity.LSTMBackend.*"),
 }
 """Faults of which a process may die: each backend has a worker process."""
 AGAIN = ("segfault", "exits", "closes_pipes", "closes_badly", "import_segfaults", "unavailable", "no_capabilities")
@@ -229,6 +232,19 @@ def test_a_fault_of_a_call_ends_in_its_own_row(tmp_path, in_process_worker, meas
     clients = {"numpy": in_process_worker(), name: in_process_worker(backend=f"{tmp_path / name}.py:X")}
     cell = Cell.of(input_size=3, hidden_size=4, sequence_length=3, batch_size=2, mode="training" if training else "inference")
     good, row = (row for row, _ in measure(cell, clients, budget_s=0.05).results)
+    assert good.status in TIMED, good.reason
+    assert_row(name, status, reason, row)
+
+
+@pytest.mark.parametrize("name", OF_PROMISES)
+def test_a_fault_of_a_description_ends_in_its_own_row(tmp_path, in_process_worker, measure, name):
+    body, status, reason = OF_PROMISES[name]
+    (tmp_path / f"{name}.py").write_text(body)
+    with pytest.raises(WorkerError) as refused:
+        in_process_worker(backend=f"{tmp_path / name}.py:X").ask(Describe(), 60)
+    cell = Cell.of(input_size=3, hidden_size=4, sequence_length=3, batch_size=2)
+    found = measure(cell, {"numpy": in_process_worker(), name: refused.value}, budget_s=0.05)
+    good, row = (row for row, _ in found.results)
     assert good.status in TIMED, good.reason
     assert_row(name, status, reason, row)
 
