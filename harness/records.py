@@ -43,6 +43,7 @@ _DTYPES = {
     str: ("string", "string"),
 }
 """The pandas dtype of values that are all there, and of values that may be missing."""
+_SQL_TYPES = {int: "INTEGER", bool: "INTEGER", float: "REAL", str: "TEXT"}
 
 
 def now() -> str:
@@ -68,6 +69,11 @@ class Column:
     def dtype(self) -> str:
         """The pandas dtype."""
         return _DTYPES[self.type][self.optional]
+
+    @property
+    def sql(self) -> str:
+        """The column's part of CREATE TABLE."""
+        return f"{self.name} {_SQL_TYPES[self.type]}{'' if self.optional else ' NOT NULL'}"
 
 
 def columns_of(record: type[Any]) -> dict[str, Column]:

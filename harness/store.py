@@ -44,8 +44,6 @@ NEWEST = "newest"
 MAX_LISTED = 6
 """How many runs an error message lists."""
 
-_SQL_TYPES = {int: "INTEGER", bool: "INTEGER", float: "REAL", str: "TEXT"}
-
 
 @dataclass(frozen=True)
 class _Table:
@@ -71,31 +69,24 @@ class _Table:
     @property
     def create(self) -> list[str]:
         """The statements that make the table."""
-        parts = ", ".join([*map(_column_sql, self.columns.values()), *self.constraints])
+        parts = ", ".join([*(column.sql for column in self.columns.values()), *self.constraints])
         index = [] if self.index is None else [f"CREATE INDEX {self.name}_index ON {self.name} ({self.index})"]
         return [f"CREATE TABLE {self.name} ({parts})", *index]
 
 
-def _column_sql(column: Column) -> str:
-    return f"{column.name} {_SQL_TYPES[column.type]}{'' if column.optional else ' NOT NULL'}"
-
-
-_RUN_ID, _ROW_ID, _CELL = Column("run_id", str), Column("row_id", int), Column("cell", int)
-_MACHINE = (Column("machine_id", str), Column("fingerprint", str))
+_RUN_ID, _ROW_ID, _CELL, _DEVICE = Column("run_id", str), Column("row_id", int), Column("cell", int), Column("device", str)
 _TABLES = {
     table.name: table
     for table in (
         _Table("meta", own=(Column("schema_version", int),)),
-        _Table("machines", own=_MACHINE, constraints=("PRIMARY KEY (machine_id)",)),
+        _Table(
+            "machines", own=(Column("machine_id", str), Column("fingerprint", str)), constraints=("PRIMARY KEY (machine_id)",)
+        ),
         _Table("runs", Run, constraints=("PRIMARY KEY (run_id)",)),
         _Table("rows", Row, (_ROW_ID, _CELL), ("PRIMARY KEY (row_id)", "UNIQUE (run_id, cell, backend)")),
         _Table("samples", RawSample, (_ROW_ID,), ("FOREIGN KEY (row_id) REFERENCES rows",), index="row_id"),
         _Table(
-            "controls",
-            RawSample,
-            own=(_RUN_ID, _CELL, Column("device", str)),
-            constraints=("FOREIGN KEY (run_id) REFERENCES runs",),
-            index="run_id, cell",
+            "controls", RawSample, (_RUN_ID, _CELL, _DEVICE), ("FOREIGN KEY (run_id) REFERENCES runs",), index="run_id, cell"
         ),
         _Table("peaks", Peak, constraints=("PRIMARY KEY (machine_id, device, threads, kind)",)),
         _Table("verdicts", SuiteVerdict),
@@ -161,11 +152,9 @@ class Store(AbstractContextManager["Store"]):
                 self._db.execute("UPDATE meta SET schema_version = schema_version")
 
     def _read_schema(self) -> None:
-        found = self._db.execute(
-            "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'"
-        )
+        query = "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'"
         self._columns = {}
-        for table, column in found:
+        for table, column in self._db.execute(query):
             self._columns.setdefault(table, set()).add(column)
 
     def _add_missing(self) -> None:
@@ -178,7 +167,7 @@ class Store(AbstractContextManager["Store"]):
                 for statement in table.create:
                     self._db.execute(statement)
             for column in table.columns.keys() - self._columns.get(name, table.columns.keys()):
-                self._db.execute(f"ALTER TABLE {name} ADD COLUMN {_column_sql(table.columns[column])}")
+                self._db.execute(f"ALTER TABLE {name} ADD COLUMN {table.columns[column].sql}")
         self._db.execute("DELETE FROM meta")
         self._db.execute("INSERT INTO meta VALUES (?)", (SCHEMA_VERSION,))
         self._read_schema()
@@ -224,9 +213,8 @@ class Store(AbstractContextManager["Store"]):
     def finish_run(self, run_id: str, finished_at: str | None, summary: dict[str, Any]) -> None:
         """Store how a run ended; finished_at None: it was interrupted."""
         with self.transaction():
-            self._db.execute(
-                "UPDATE runs SET finished_at = ?, summary = ? WHERE run_id = ?", (finished_at, json.dumps(summary), run_id)
-            )
+            values = (finished_at, json.dumps(summary), run_id)
+            self._db.execute("UPDATE runs SET finished_at = ?, summary = ? WHERE run_id = ?", values)
 
     def _query(self, query: str, *values: Any) -> list[Any]:
         with self._plain_errors():
@@ -279,9 +267,9 @@ class Store(AbstractContextManager["Store"]):
     def set_floors(self, run_id: str, floor: Callable[[int, str, str], float | None]) -> None:
         """Set floor_s of every row of a run that has a device: floor(cell, backend, device)."""
         with self.transaction():
-            found = self._db.execute(
-                "SELECT row_id, cell, backend, device FROM rows WHERE run_id = ? AND device IS NOT NULL", (run_id,)
-            ).fetchall()
+            found = self._query(
+                "SELECT row_id, cell, backend, device FROM rows WHERE run_id = ? AND device IS NOT NULL", run_id
+            )
             floors = [(floor(cell, backend, device), row_id) for row_id, cell, backend, device in found]
             self._db.executemany("UPDATE rows SET floor_s = ? WHERE row_id = ?", floors)
 
@@ -374,8 +362,7 @@ class Store(AbstractContextManager["Store"]):
         of_run, of_machine = ("run_id = ?", run.run_id), ("machine_id = ?", run.machine_id)
         of_rows = ("row_id IN (SELECT row_id FROM main.rows WHERE run_id = ?)", run.run_id)
         tables = {"machines": of_machine, "runs": of_run, "rows": of_run, "samples": of_rows, "controls": of_run}
-        with self._plain_errors():
-            self._db.execute("ATTACH ? AS target", (str(target),))
+        self._query("ATTACH ? AS target", str(target))
         try:
             with self.transaction():
                 for table, (which, value) in (tables | {"peaks": of_machine}).items():
@@ -383,8 +370,7 @@ class Store(AbstractContextManager["Store"]):
                     copy = f"INSERT INTO target.{table} ({columns}) SELECT {columns} FROM main.{table} WHERE {which}"
                     self._db.execute(copy, (value,))
         finally:
-            with self._plain_errors():
-                self._db.execute("DETACH target")
+            self._query("DETACH target")
 
     def delete_runs(self, run_ids: Iterable[str]) -> None:
         """Delete these runs with their rows, samples and controls: all of them, or none. `shrink` makes the file smaller."""
@@ -396,17 +382,16 @@ class Store(AbstractContextManager["Store"]):
 
     def shrink(self) -> None:
         """Give the space of what was deleted back to the file system. Raises CallError where another process uses the store."""
-        with self._plain_errors():
-            self._db.execute("VACUUM")
+        self._query("VACUUM")
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "_db"):
-            with suppress(sqlite3.Error):  # a connection is closed by the thread that opened it
-                self._db.close()
+        # _db is missing where __init__ has failed; a connection is closed by the thread that opened it
+        with suppress(AttributeError, sqlite3.Error):
+            self._db.close()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()

@@ -119,3 +119,17 @@ def bench(tmp_path, prepared_store):
 @pytest.fixture(scope="module")
 def shared_bench(tmp_path_factory, prepared_store):
     return Bench(tmp_path_factory.mktemp("shared") / "bench", prepared_store)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 400 kB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if shutil.which("mount") is None:
+        pytest.skip("UNVERIFIED: there is no mount command")
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "none", folder], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("UNVERIFIED: no small file system can be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)

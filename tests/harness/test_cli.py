@@ -207,41 +207,9 @@ def test_a_file_size_limit_is_one_line(bench):
     assert "new.sqlite" in done.stderr
 
 
-@pytest.fixture
-def mounted(tmp_path):
-    """A file system of 400 kB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", folder], capture_output=True, text=True, check=False
-    )
-    if made.returncode != 0:
-        pytest.skip("a small file system can only be mounted by root")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
-@pytest.mark.skipif(shutil.which("mount") is None, reason="there is no mount command")
-def test_a_full_disk_keeps_what_was_finished(bench, mounted):
-    store = shutil.copy(bench.store, mounted / "s.sqlite")
-    state = os.statvfs(mounted)
-    (mounted / "filler").write_bytes(b"x" * (state.f_bavail * state.f_frsize - (40 << 10)))
-    sweep = bench.tiny(["numpy"], steps=range(2, 40), budget=0.1)
-    done = bench.run("sweep", sweep, "--store", store)
-    assert done.returncode == 2
-    lines = done.stderr.strip().splitlines()
-    assert "Traceback" not in done.stderr
-    assert "the disk is full; what was finished is kept" in lines[-1]
-    bench.store = store
-    finished = [row["cell"] for row in bench.rows()]
-    assert len(finished) >= 1
-    assert finished == list(range(len(lines) - 1))
-
-
-@pytest.mark.skipif(shutil.which("mount") is None, reason="there is no mount command")
-def test_a_read_only_folder_is_one_line(bench, mounted):
-    store = shutil.copy(bench.store, mounted / "s.sqlite")
-    subprocess.run(["mount", "-o", "remount,ro", mounted], check=True)
+def test_a_read_only_folder_is_one_line(bench, small_disk):
+    store = shutil.copy(bench.store, small_disk / "s.sqlite")
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     done = bench.run("sweep", bench.tiny(), "--store", store)
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
