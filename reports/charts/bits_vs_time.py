@@ -13,7 +13,8 @@ from lstm_parity.harness.text import significant
 
 from ..findings import Findings
 from ..tables import MAX_ROWS, Table
-from .chart import Chart, Feed, backend_encodings, chart, columns, finish, time_axis, time_text
+from .chart import Chart, Feed, chart, columns, finish
+from .encodings import backend_encodings, log_scale, time_axis, time_text, tooltips
 
 _KEY = (
     "Higher is more precise, further left is faster; the dotted line joins the points that no other one beats in both. "
@@ -34,7 +35,7 @@ def bits_vs_time(found: Findings) -> list[Chart]:
         if len(part):
             summaries[group] = by_precision(part)
     captions = {(group,): _caption(summary) for group, summary in summaries.items()}
-    x = alt.X("time:Q", title="time per call, median", scale=alt.Scale(type="log", nice=False, padding=30), axis=time_axis("x"))
+    x = alt.X("time:Q", title="time per call, median", scale=log_scale(30), axis=time_axis("x"))
     y = alt.Y("bits:Q", title="effective bits of y", scale=alt.Scale(zero=True, padding=12))
     base = (
         alt.Chart()
@@ -53,13 +54,7 @@ def bits_vs_time(found: Findings) -> list[Chart]:
     points = base.mark_point(size=80, filled=True, opacity=1).encode(
         x=x,
         y=y,
-        tooltip=[
-            alt.Tooltip("backend:N"),
-            alt.Tooltip("precision:N"),
-            alt.Tooltip("median:N", title="median time"),
-            alt.Tooltip("full:N", title="effective bits"),
-            alt.Tooltip("status:N"),
-        ],
+        tooltip=[*tooltips("backend", "precision", median="median time", full="effective bits"), *tooltips("status")],
         **backend_encodings(found.view),
     )
     names = (

@@ -11,7 +11,8 @@ from ..data import parts_by, row_of_max
 from ..findings import Findings
 from ..labels import cells as cells_text
 from ..labels import listed
-from .chart import ALARM, COLOURS, Chart, Feed, by_backend, chart, columns, finish, log_axis, size_tooltips
+from .chart import Chart, Feed, chart, columns, finish
+from .encodings import ALARM, COLOURS, by_backend, log_axis, log_scale, tooltips
 
 LABEL_ROOM = 30
 """The axis extends to here where labels are at its end, so that they do not cover the limit."""
@@ -27,21 +28,13 @@ def error_over_bound(found: Findings) -> list[Chart]:
     if known.empty:
         return []
     y = alt.Y("backend:N", title=None, sort=found.view.backends, axis=alt.Axis(labelLimit=150))
-    x = alt.X(
-        "shown:Q", title="largest error over the allowed one", scale=alt.Scale(type="log", nice=False, padding=14),
-        axis=log_axis("x", "format(datum.value, '~g')"),
-    )  # fmt: skip
+    axis = log_axis("x", "format(datum.value, '~g')")
+    x = alt.X("shown:Q", title="largest error over the allowed one", scale=log_scale(), axis=axis)
     base = alt.Chart().transform_calculate(
         shown=f"isValid(datum.bound) ? max(datum.bound, {MIN_BOUND!r}) : datum.status == 'WRONG' ? 10 : 1",
         number="isValid(datum.bound) ? format(datum.bound, '.3~g') : 'no number'",
     )
-    tooltip = [
-        alt.Tooltip("backend:N"),
-        *size_tooltips(),
-        alt.Tooltip("number:N", title="error / bound"),
-        alt.Tooltip("status:N"),
-        alt.Tooltip("reason:N"),
-    ]
+    tooltip = [*tooltips("backend", "steps", "batch", number="error / bound"), *tooltips("status", "reason")]
     bad = "datum.status == 'WRONG' || datum.status == 'SUSPECT'"
     ticks = base.transform_filter(f"isValid(datum.bound) && !({bad})").mark_tick(thickness=2, size=18, opacity=0.8)
     limit = alt.Chart(alt.Data(values=[{"x": 1}])).encode(x="x:Q")

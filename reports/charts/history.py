@@ -13,7 +13,8 @@ from ..findings import Findings
 from ..history import MAX_RUNS, History, listed_runs
 from ..tables import Table
 from ..view import View
-from .chart import Chart, Column, Feed, backend_encodings, chart, columns, dash, finish, interval, log_axis
+from .chart import Chart, Column, Feed, chart, columns, finish, interval
+from .encodings import backend_encodings, dash, log_axis, log_scale, tooltips
 
 MAX_LINES = 100
 _SHAKY = ("unstable", "then_unstable")
@@ -33,17 +34,16 @@ def history(found: Findings) -> list[Chart]:
         return []
     x = alt.X("run:N", title="run, the newest on the right", sort=alt.EncodingSortField("order"),
               axis=alt.Axis(labelAngle=-30, labelLimit=180, labelOverlap=False))  # fmt: skip
-    scale = alt.Scale(type="log", nice=False, padding=14)
+    scale = log_scale()
     y = alt.Y("ratio:Q", title="time over the baseline's time", scale=scale, axis=log_axis("y", "format(datum.value, '.3~r')"))
     base = alt.Chart().transform_calculate(
         interval="isValid(datum.low) ? format(datum.low, '.3~r') + ' to ' + format(datum.high, '.3~r') : '–'"
     )
     marks = backend_encodings(found.view)
     tooltip = [
-        alt.Tooltip("run:N"),
-        alt.Tooltip("backend:N"),
+        *tooltips("run", "backend"),
         alt.Tooltip("ratio:Q", title="time over the baseline's", format=".3~r"),
-        alt.Tooltip("interval:N", title="95% interval"),
+        *tooltips(interval="95% interval"),
     ]
     layers = alt.layer(
         base.mark_line(strokeWidth=1.6).encode(x=x, y=y, color=marks["color"], strokeDash=dash(found.view)),

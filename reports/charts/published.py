@@ -13,7 +13,8 @@ from lstm_parity.harness.text import duration, significant
 from ..findings import Findings
 from ..labels import listed
 from ..tables import Table
-from .chart import Chart, Column, Feed, backend_encodings, chart, columns, finish, interval, time_axis, time_range, time_text
+from .chart import Chart, Column, Feed, chart, columns, finish, interval
+from .encodings import backend_encodings, log_scale, time_axis, time_range, time_text, tooltips
 
 PROBLEM = ("precision", "mode", "num_layers", "sequence_length", "batch_size", "input_size", "hidden_size")
 MAX_PROBLEMS = 24
@@ -31,15 +32,11 @@ def published(found: Findings) -> list[Chart]:
     table = published_table(found.rows)
     if table.empty:
         return []
-    x = alt.X("time:Q", title="time per call", scale=alt.Scale(type="log", nice=False, padding=24), axis=time_axis("x"))
+    x = alt.X("time:Q", title="time per call", scale=log_scale(24), axis=time_axis("x"))
     y = alt.Y("problem:N", title=None, axis=alt.Axis(labelLimit=210, labelExpr="split(datum.label, '; ')"))
     tooltip = [
-        alt.Tooltip("who:N"),
-        alt.Tooltip("kind:N", title="whose"),
-        alt.Tooltip("text:N", title="time"),
-        alt.Tooltip("interval:N", title="95% interval"),
-        alt.Tooltip("source:N"),
-        alt.Tooltip("work:N"),
+        *tooltips("who", kind="whose", text="time", interval="95% interval"),
+        *tooltips("source", "work"),
     ]
     base = alt.Chart().transform_calculate(text=time_text("datum.time"), interval=time_range("datum.low", "datum.high"))
     theirs = base.transform_filter("datum.kind == 'theirs'").encode(x=x, y=y, tooltip=tooltip)

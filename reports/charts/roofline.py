@@ -13,7 +13,8 @@ from lstm_parity.harness.text import rate, significant
 from ..data import parts_by, row_of_max
 from ..findings import Findings
 from ..view import View
-from .chart import Chart, Feed, backend_encodings, chart, columns, finish, log_axis, size_tooltips, time_text
+from .chart import Chart, Feed, chart, columns, finish
+from .encodings import backend_encodings, log_axis, log_scale, time_text, tooltips
 
 _COLUMNS = ("group", "kind", "roof", "x", "y")
 _PRODUCT, _COPY = "matrix product", "copy"
@@ -33,7 +34,7 @@ def roofline(found: Findings) -> list[Chart]:
     if known.empty:
         return []
     roofs = roofs_table(found.view, found.peaks, str(found.rows["machine_id"].iloc[0]))
-    log = alt.Scale(type="log", nice=False, padding=26)
+    log = log_scale(26)
     x = alt.X("x:Q", title="operations for each byte (FLOP/B)", scale=log, axis=log_axis("x", "format(datum.value, '~s')"))
     y = alt.Y("y:Q", title="operations a second (FLOP/s)", scale=log, axis=log_axis("y", "format(datum.value, '~s')"))
     points = (
@@ -50,13 +51,7 @@ def roofline(found: Findings) -> list[Chart]:
         .encode(
             x=x,
             y=y,
-            tooltip=[
-                alt.Tooltip("backend:N"),
-                *size_tooltips(),
-                alt.Tooltip("rate:N", title="speed"),
-                alt.Tooltip("median:N", title="median time"),
-                alt.Tooltip("reached:N", title="floor reached"),
-            ],
+            tooltip=tooltips("backend", "steps", "batch", rate="speed", median="median time", reached="floor reached"),
             **backend_encodings(found.view),
         )
     )

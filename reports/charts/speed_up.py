@@ -14,7 +14,8 @@ from ..findings import SIZES, Findings, plain
 from ..labels import cells
 from ..ratios import with_baseline
 from ..view import View
-from .chart import Chart, Column, Feed, chart, columns, finish, interval, size_tooltips
+from .chart import Chart, Column, Feed, chart, columns, finish, interval
+from .encodings import size_axes, tooltips
 
 MAX_RATIOS = 30_000
 """With no more ratios than this, those over every backend are computed and shown, else those over the baseline alone."""
@@ -39,8 +40,7 @@ def speed_up(found: Findings) -> list[Chart]:
     ratios = ratios_table(found.run.samples, found.view, found.baseline)
     if ratios.empty:
         return []
-    x = alt.X("steps:O", title="sequence length T (time steps)", axis=alt.Axis(labelAngle=0, labelOverlap="greedy", format=","))
-    y = alt.Y("batch:O", title="batch size B", sort="descending", axis=alt.Axis(format=","))
+    x, y = size_axes()
     base = (
         alt.Chart()
         .transform_calculate(
@@ -57,11 +57,9 @@ def speed_up(found: Findings) -> list[Chart]:
             x=x,
             y=y,
             tooltip=[
-                alt.Tooltip("backend:N"),
-                alt.Tooltip("base:N", title="against"),
-                *size_tooltips(),
-                alt.Tooltip("speed:N", title="speed, 95% interval"),
-                alt.Tooltip("status:N"),
+                *tooltips("backend", base="against"),
+                *tooltips("steps", "batch", speed="speed, 95% interval"),
+                *tooltips("status"),
             ],
         )
     )

@@ -12,22 +12,8 @@ from lstm_parity.harness.text import significant
 from ..data import parts_by, row_of_max
 from ..findings import Findings
 from ..wins import ALONE, WIN
-from .chart import (
-    ALARM,
-    Chart,
-    Feed,
-    backend_encodings,
-    chart,
-    columns,
-    dash,
-    finish,
-    interval,
-    size_tooltips,
-    sizes_axis,
-    time_axis,
-    time_range,
-    time_text,
-)
+from .chart import Chart, Feed, chart, columns, finish, interval
+from .encodings import ALARM, backend_encodings, dash, log_scale, sizes_axis, time_axis, time_range, time_text, tooltips
 
 LINE = 32
 """Pixels above the chart for each backend without a valid time somewhere."""
@@ -52,8 +38,8 @@ def time_charts(found: Findings) -> list[Chart]:
 def _chart(found: Findings, axis: str, *, per_step: bool) -> Chart:
     what = "time per step" if per_step else "time"
     by = "datum.steps" if per_step else "1"
-    x = alt.X(f"{axis}:Q", title=_AXIS[axis], scale=alt.Scale(type="log", nice=False, padding=14), axis=sizes_axis())
-    scale = alt.Scale(type="log", nice=False, padding=14)
+    scale = log_scale()
+    x = alt.X(f"{axis}:Q", title=_AXIS[axis], scale=scale, axis=sizes_axis())
     y = alt.Y("value:Q", title=f"{'time per step' if per_step else 'time per call'}, median", scale=scale, axis=time_axis("y"))
     base = alt.Chart().transform_calculate(
         value=f"isValid(datum.time) ? datum.time / {by} : null",
@@ -66,14 +52,8 @@ def _chart(found: Findings, axis: str, *, per_step: bool) -> Chart:
         interval=time_range("datum.lower", "datum.upper"),
         reached="isValid(datum.least) && isValid(datum.value) ? format(datum.least / datum.value, '.2~p') : '–'",
     )
-    tooltip = [
-        alt.Tooltip("backend:N"),
-        *size_tooltips(),
-        alt.Tooltip("text:N", title=f"median {what}"),
-        alt.Tooltip("interval:N", title="95% interval"),
-        alt.Tooltip("reached:N", title="floor reached"),
-        alt.Tooltip("status:N"),
-    ]
+    titled = {"text": f"median {what}", "interval": "95% interval", "reached": "floor reached"}
+    tooltip = [*tooltips("backend", "steps", "batch", **titled), *tooltips("status")]
     marks = backend_encodings(found.view)
     colour = {"color": marks["color"]}
     point = labelled.encode(x=x, y=y, tooltip=tooltip, **marks)
@@ -111,7 +91,7 @@ def _crosses(labelled: alt.Chart, x: alt.X) -> list[alt.Chart]:
     bad = labelled.transform_filter(f"indexof({list(BAD)!r}, datum.status) >= 0").transform_window(
         line="dense_rank()", sort=[alt.SortField("backend")]
     )
-    tooltip = [alt.Tooltip("backend:N"), alt.Tooltip("status:N"), alt.Tooltip("reason:N")]
+    tooltip = tooltips("backend", "status", "reason")
     above = f"{LINE} * (1 - datum.line)"
     return [
         bad.mark_text(text="✗", fontSize=15, fontWeight="bold", color=ALARM, dy=alt.ExprRef(f"{above} - 8"))

@@ -15,7 +15,8 @@ from ..labels import cells
 from ..tables import MAX_ROWS, Table
 from ..view import LETTERS
 from ..wins import ALONE, TIE, UNDECIDED, WIN, with_warning
-from .chart import COLOURS, NEUTRAL, Chart, Column, Feed, by_backend, chart, columns, finish, legend_columns, size_tooltips
+from .chart import Chart, Column, Feed, chart, columns, finish
+from .encodings import COLOURS, NEUTRAL, by_backend, legend_columns, size_axes, tooltips
 
 INKS = {c: "#ffffff" if c in ("#0072B2", "#8C6D31") else "#000000" for c in COLOURS}
 """Readable text on each colour (contrast at least 4.5 to 1)."""
@@ -47,8 +48,7 @@ def win_map(found: Findings) -> list[Chart]:
     if not found.rows["timed"].any():
         return []
     view, wins, names = found.view, found.wins, found.view.backends
-    x = alt.X("steps:O", title="sequence length T (time steps)", axis=alt.Axis(labelAngle=0, labelOverlap="greedy", format=","))
-    y = alt.Y("batch:O", title="batch size B", sort="descending", axis=alt.Axis(format=","))
+    x, y = size_axes()
     colour = alt.Color(
         "fastest:N",
         title="the fastest",
@@ -64,11 +64,7 @@ def win_map(found: Findings) -> list[Chart]:
         doubt="datum.shaky ? 'yes: measure it again before you rely on it' : 'none'",
         ink="datum.outcome == 'win' || datum.outcome == 'alone' ? inks[indexof(names, datum.fastest)] : '#000000'",
     )
-    tooltip = [
-        *size_tooltips(),
-        alt.Tooltip("lead:N", title="speed, 95% interval"),
-        alt.Tooltip("doubt:N", title="UNSTABLE times"),
-    ]
+    tooltip = tooltips("steps", "batch", lead="speed, 95% interval", doubt="UNSTABLE times")
     known = f"datum.outcome != '{NONE}'"
     decided = f"datum.outcome == '{WIN}' || datum.outcome == '{ALONE}'"
     fields = base.mark_rect().encode(x=x, y=y, color=alt.condition(decided, colour, alt.value(NEUTRAL)), tooltip=tooltip)

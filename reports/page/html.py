@@ -11,7 +11,8 @@ import jinja2
 import vl_convert
 from markupsafe import Markup
 
-from ..charts.chart import COLOURS, Chart, Column
+from ..charts.chart import Chart, Column
+from ..charts.encodings import COLOURS
 from ..sanitize import escape_direction
 from .content import Content
 from .pack import as_object, in_script, packed

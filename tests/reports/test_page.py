@@ -141,7 +141,7 @@ def contrast(one, other):
 
 
 def test_no_two_backends_that_are_drawn_look_alike():
-    from lstm_parity.reports.charts.chart import COLOURS, DASHES, SHAPES
+    from lstm_parity.reports.charts.encodings import COLOURS, DASHES, SHAPES
     from lstm_parity.reports.view import MAX_BACKENDS
 
     for others in (SHAPES, DASHES):
@@ -151,7 +151,7 @@ def test_no_two_backends_that_are_drawn_look_alike():
 
 @pytest.mark.parametrize("scheme", [0, 1])
 def test_colours_have_contrast(scheme):
-    from lstm_parity.reports.charts.chart import ALARM, COLOURS, NEUTRAL
+    from lstm_parity.reports.charts.encodings import ALARM, COLOURS, NEUTRAL
     from lstm_parity.reports.charts.win_map import INKS
 
     css = (FOLDER / "page" / "report.css").read_text()
