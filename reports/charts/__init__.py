@@ -1,4 +1,7 @@
-"""The charts of a report, a file a chart: its data, its picture and its caption. A new chart is a new file here."""
+"""The charts of a report, a file a chart: its data, its picture and its caption. A new chart is a new file here.
+
+Only chart.py (what a chart is) and encodings.py (what charts share) are none.
+"""
 
 from __future__ import annotations
 
