@@ -21,7 +21,8 @@ from lstm_parity.backends.cupy_raw.emulator.emulator import Emulator
 from lstm_parity.backends.cupy_raw.source import KERNELS
 from lstm_parity.harness.cli import COMMANDS, build_parser, main
 from lstm_parity.harness.faults.kernels.catalogue import FAULTS
-from lstm_parity.harness.oracle.agreement import Expected, Results
+from lstm_parity.harness.oracle.agreement import Expected
+from lstm_parity.harness.oracle.results import Results
 from lstm_parity.harness.problems.values import spread_inputs, spread_weights
 from lstm_parity.harness.records import STATUSES, Cell, Row, Run
 from lstm_parity.harness.store import Store

@@ -23,7 +23,7 @@ from .location import Location, Spot
 from .results import FormError as FormError
 from .results import Results as Results
 from .results import named_tensors
-from .tolerance import Tolerance, measure, project_all
+from .tolerance import Tolerance, measure
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,6 @@ class Judgement:
     """See audit.py; None for stacks, and where too few elements were measured."""
     first_wrong: Spot | None = None
     """The element that the reason is about; its index is into the checked rows."""
-
-
-def project(gradients: LSTMWeights, seed: int) -> list[Array]:
-    """Each weight's gradient times a vector drawn from the seed, N(0, 1), in float64, in the order of LSTMWeights.items().
-
-    A matrix [m, n] gives [m], a vector [n] gives [1].
-    """
-    return project_all([array for _, array in gradients.items()], seed)
 
 
 class Expected:

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from lstm_parity.backends import LSTMGradients, LSTMSpec, LSTMWeights
+from lstm_parity.backends import LSTMSpec, LSTMWeights
 from lstm_parity.backends.numpy_reference import Trace, backward, forward
 from lstm_parity.backends.problem import Array
 
 from ..problems.rows import take_rows
 from ..problems.values import Inputs
 from . import simulated
+from .results import gradient_tensors
 from .roundoff import ROUNDOFF, Roundoff
 from .simulated import Arithmetic
 
@@ -138,12 +139,6 @@ def run_once(spec: LSTMSpec, weights: LSTMWeights, inputs: Inputs, arithmetic: A
         saved = (spec, weights, trace, inputs.grad_y, inputs.grad_state)
         tensors |= gradient_tensors(backward(*saved) if arithmetic is None else simulated.backward(*saved, arithmetic))
     return tensors
-
-
-def gradient_tensors(gradients: LSTMGradients) -> dict[str, Array]:
-    """The gradients by name, those of the weights in the order of LSTMWeights.items()."""
-    tensors = {"gradient of x": gradients.x, "gradient of h0": gradients.h0, "gradient of c0": gradients.c0}
-    return tensors | {f"gradient of {path}": array for path, array in gradients.weights.items()}
 
 
 def noisy_runs(

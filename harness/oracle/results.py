@@ -11,7 +11,6 @@ from lstm_parity.backends import LSTMGradients, LSTMSpec, LSTMWeights
 from lstm_parity.backends.problem import Array
 
 from ..problems.values import Inputs
-from .noise import gradient_tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +26,7 @@ class Results:
     gradients: LSTMGradients | None = None
     """None for inference; else x [T, r, I], h0 and c0 of the checked rows, and weights over the whole batch."""
     projections: list[Array] | None = None
-    """agreement.project of the weights' gradients, instead of gradients.weights, which is then not read."""
+    """`project` of the weights' gradients, instead of gradients.weights, which is then not read."""
 
     def tensors(self) -> dict[str, Array]:
         """The arrays by name, without checking their form."""
@@ -88,3 +87,29 @@ def _check(name: str, array: object, shape: tuple[int, ...], dtype: np.dtype[Any
         raise FormError(f"{name} has dtype {array.dtype}, {expected}")
     if array.shape != shape:
         raise FormError(f"{name} has shape {array.shape}, {expected}")
+
+
+def gradient_tensors(gradients: LSTMGradients) -> dict[str, Array]:
+    """The gradients by name, those of the weights in the order of LSTMWeights.items()."""
+    tensors = {"gradient of x": gradients.x, "gradient of h0": gradients.h0, "gradient of c0": gradients.c0}
+    return tensors | {f"gradient of {path}": array for path, array in gradients.weights.items()}
+
+
+def project(gradients: LSTMWeights, seed: int) -> list[Array]:
+    """Each weight's gradient times a vector drawn from the seed, N(0, 1), in float64, in the order of LSTMWeights.items().
+
+    A matrix [m, n] gives [m], a vector [n] gives [1].
+    """
+    return project_all([array for _, array in gradients.items()], seed)
+
+
+def project_all(arrays: list[Array], seed: int) -> list[Array]:
+    """Each array times a vector drawn from the seed, N(0, 1), in float64: [m, n] gives [m], [n] gives [1]."""
+    vectors = projection_vectors(arrays, seed)
+    return [np.atleast_1d(np.asarray(a).astype(np.float64) @ v) for a, v in zip(arrays, vectors, strict=True)]
+
+
+def projection_vectors(arrays: list[Array], seed: int) -> list[Array]:
+    """The vectors [n] that `project_all` multiplies arrays [..., n] by."""
+    rng = np.random.default_rng([seed, 2])
+    return [np.asarray(rng.standard_normal(np.shape(a)[-1:])) for a in arrays]

@@ -22,6 +22,7 @@ from ..problems.rows import take_rows
 from ..problems.values import Inputs
 from .location import error_ratio
 from .noise import ROW_AXIS, noisy_runs, run_once
+from .results import project_all, projection_vectors
 from .roundoff import ROUNDOFF
 
 FACTOR = 4.0
@@ -53,17 +54,6 @@ class Tolerance:
         with np.errstate(all="ignore"):
             error = np.abs(wide - self.reference)
         return ratio, float(np.where(np.isfinite(error), error, np.where(ratio > 0, np.inf, 0.0)).max(initial=0.0))
-
-
-def project_all(arrays: list[Array], seed: int) -> list[Array]:
-    """Each array times a vector drawn from the seed, N(0, 1), in float64: [m, n] gives [m], [n] gives [1]."""
-    vectors = _vectors(arrays, seed)
-    return [np.atleast_1d(np.asarray(a).astype(np.float64) @ v) for a, v in zip(arrays, vectors, strict=True)]
-
-
-def _vectors(arrays: list[Array], seed: int) -> list[Array]:
-    rng = np.random.default_rng([seed, 2])
-    return [np.asarray(rng.standard_normal(np.shape(a)[-1:])) for a in arrays]
 
 
 def measure(
@@ -113,7 +103,7 @@ def measure(
             allowed = _widened(scale * envelope[name], size) + kind.storage * size + tiny
             tolerances[name] = Tolerance(tensor, allowed)
     gradients = [name for name in exact if name.startswith("gradient of layers")]
-    vectors = _vectors([exact[name] for name in gradients], seed)
+    vectors = projection_vectors([exact[name] for name in gradients], seed)
     for name, v in zip(gradients, vectors, strict=True):  # every element of a gradient is rounded before it is projected
         projected = f"projected {name}"
         rounding = kind.storage * (np.abs(exact[name]) @ np.abs(v)).max() + tiny * np.abs(v).sum()

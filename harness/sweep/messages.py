@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from lstm_parity.backends.problem import Array
 
-from ..oracle.agreement import Results
+from ..oracle.results import Results
 from ..records import Cell
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..machine.gpu import gpu_state, why_disturbed
 from ..machine.host import busy_seconds, cpu_count
-from ..oracle.agreement import Results
+from ..oracle.results import Results
 from ..problems.call_inputs import call_key, fresh_row
 from ..records import Cell, RawSample
 from ..statistics import median_interval

@@ -14,7 +14,7 @@ from lstm_parity.backends import LSTMBackend, LSTMGradients, LSTMWeights, Unsupp
 from lstm_parity.backends.problem import Array
 
 from ..machine.memory_usage import peak_memory_bytes
-from ..oracle.agreement import Results, project
+from ..oracle.results import Results, project
 from ..problems.call_inputs import InputRing, draw_weights
 from ..problems.values import Inputs
 from ..worker.calls import FormError, HostReader, Output, call, poison, upload

@@ -13,7 +13,7 @@ from lstm_parity.backends.problem import Array
 
 from ...faults.fault import Fault
 from ...faults.lstm import CorrectLSTM
-from ...oracle.noise import gradient_tensors
+from ...oracle.results import gradient_tensors
 from ...problems.problem import Problem
 
 Tensors = dict[str, Array]

@@ -12,7 +12,8 @@ from lstm_parity.backends.problem import STORAGE
 from lstm_parity.harness.faults.fault import Mutant
 from lstm_parity.harness.faults.lstm import CorrectLSTM
 from lstm_parity.harness.faults.mutants import right, wrong
-from lstm_parity.harness.oracle.agreement import Expected, Results
+from lstm_parity.harness.oracle.agreement import Expected
+from lstm_parity.harness.oracle.results import Results
 from lstm_parity.harness.problems.values import Inputs, spread_inputs, spread_weights
 
 pytestmark = pytest.mark.deep

@@ -9,7 +9,8 @@ from lstm_parity.backends import LSTMSpec, LSTMState, LSTMWeights, load_backend
 from lstm_parity.backends.numpy_reference import Trace
 from lstm_parity.backends.problem import STORAGE, DirectionWeights, LSTMGradients
 from lstm_parity.harness.oracle import agreement, tolerance
-from lstm_parity.harness.oracle.agreement import Expected, Results, project
+from lstm_parity.harness.oracle.agreement import Expected
+from lstm_parity.harness.oracle.results import Results, project
 from lstm_parity.harness.oracle.simulated import Arithmetic, backward, forward
 from lstm_parity.harness.problems.rows import take_rows
 from lstm_parity.harness.problems.values import Inputs, spread_inputs, spread_weights

@@ -11,7 +11,8 @@ import pytest
 
 import lstm_parity
 from lstm_parity.backends import LSTMSpec, load_backend
-from lstm_parity.harness.oracle.agreement import Expected, Results
+from lstm_parity.harness.oracle.agreement import Expected
+from lstm_parity.harness.oracle.results import Results
 from lstm_parity.harness.problems.regimes import draw_problem
 from lstm_parity.harness.verify.checks import CHECKS
 from lstm_parity.harness.verify.counterexamples.literals import COLUMNS, array_source
