@@ -5,7 +5,6 @@ import os
 import re
 import resource
 import shutil
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -172,29 +171,6 @@ def test_a_file_without_a_class_is_answered_with_the_classes_in_it(in_folder, no
     assert "mine.py is a file: say which class of it, mine.py:CLASS; it defines Y, Z" in refused(
         ["sweep", "--backend", "mine.py"], capfd
     )
-
-
-def test_stores_that_cannot_be_used_are_one_line(in_folder, no_peaks, capfd, monkeypatch):
-    (in_folder / "text").write_text("a diary\n" * 500)
-    with sqlite3.connect("other") as db:
-        db.execute("CREATE TABLE people (name TEXT)")
-    db.close()
-    Store(Path("newer"), create=True).close()
-    with sqlite3.connect("newer") as db:
-        db.execute("UPDATE meta SET schema_version = 99")
-    db.close()
-    for name, said in [("text", "no SQLite file"), ("other", "not a store of lstm-parity"), ("newer", "schema version 99")]:
-        before = Path(name).read_bytes()
-        assert said in refused(["sweep", "--backend", "numpy", "--store", name], capfd)
-        assert Path(name).read_bytes() == before
-    Store(Path("busy"), create=True).close()
-    monkeypatch.setattr("lstm_parity.harness.store.BUSY_SECONDS", 0.05)
-    other = sqlite3.connect("busy", isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
-    try:
-        assert "in use by another process" in refused(["sweep", "--backend", "numpy", "--store", "busy"], capfd)
-    finally:
-        other.close()
 
 
 def test_a_file_size_limit_is_one_line(bench):
