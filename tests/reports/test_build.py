@@ -104,7 +104,9 @@ def test_exports_have_the_contracts_columns_and_no_forbidden_time(synthetic, tmp
 
 
 @pytest.mark.parametrize("baseline", [HOSTILE, "b"])
-def test_hostile_text_is_text(synthetic, tmp_path, baseline, page_reader):
+def test_hostile_text_is_text(synthetic, tmp_path, baseline, page_reader, request):
+    if baseline == "b":  # the pictures of the other case have the same text and more
+        request.getfixturevalue("quick_pictures")
     data = synthetic.synthetic_data(
         6,
         {HOSTILE: (1e-5, 1e-6), "b": (1e-4, 1e-7), HOSTILE[::-1]: (1e-3, 1e-8)},
