@@ -45,29 +45,58 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = build_parser().parse_args(words)
     arguments.argv, arguments.is_process = words, argv is None
+    interrupts = _noted_interrupts() if argv is None else []
     try:
         code: int = arguments.run(arguments)
         if sys.stdout is not None:
             sys.stdout.flush()
         return code
-    except CallError as error:
-        return _refuse(arguments, str(error))
     except KeyboardInterrupt:
-        from .text import say
+        return _interrupted(arguments)
+    except Exception as error:
+        if interrupts:  # libraries turn a KeyboardInterrupt in their import into an ImportError
+            return _interrupted(arguments)
+        if (code_of := _expected(arguments, error)) is None:
+            raise
+        return code_of
 
-        say(f"lstm-parity {arguments.command}: interrupted")
-        return 130
-    except BrokenPipeError:  # the reader of standard output has closed it
+
+def _noted_interrupts() -> list[int]:
+    """A list that gets an entry at each Ctrl-C from now on, which still raises KeyboardInterrupt."""
+    from signal import SIGINT, default_int_handler, getsignal, signal
+
+    noted: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        noted.append(number)
+        default_int_handler(number, frame)
+
+    if getsignal(SIGINT) is default_int_handler:
+        signal(SIGINT, note)
+    return noted
+
+
+def _interrupted(arguments: argparse.Namespace) -> int:
+    from .text import say
+
+    say(f"lstm-parity {arguments.command}: interrupted")
+    return 130
+
+
+def _expected(arguments: argparse.Namespace, error: Exception) -> int | None:
+    """The exit code of an error that is said in one line; None for any other."""
+    if isinstance(error, CallError):
+        return _refuse(arguments, str(error))
+    if isinstance(error, BrokenPipeError):  # the reader of standard output has closed it
         from .text import discard
 
         discard(sys.stdout)
         return 0
-    except ModuleNotFoundError as error:
-        if (missing := (error.name or "").partition(".")[0]) not in CORE:
-            raise
+    if isinstance(error, ModuleNotFoundError) and (missing := (error.name or "").partition(".")[0]) in CORE:
         return _refuse(arguments, f"the package {missing} is not installed; pip install {missing}")
-    except OSError as error:
+    if isinstance(error, OSError):
         return _refuse(arguments, f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    return None
 
 
 def _refuse(arguments: argparse.Namespace, reason: str) -> int:

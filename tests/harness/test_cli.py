@@ -438,3 +438,15 @@ def test_a_gpu_has_a_cache_of_its_own(monkeypatch):
 def test_a_report_goes_into_a_folder(in_folder, capfd):
     (in_folder / "page").write_text("")
     assert refused(["report", "--out", "page"], capfd).startswith("lstm-parity report: page is a file; --out takes a folder")
+
+
+def test_ctrl_c_in_an_import_that_turns_it_into_an_import_error_is_an_interrupt():
+    """As numpy's C extensions do."""
+    program = (
+        "import os, signal, sys\nfrom lstm_parity.harness import cli\nfrom lstm_parity.harness.commands import backends\n"
+        "def run(_):\n    try:\n        os.kill(os.getpid(), signal.SIGINT); signal.pause()\n"
+        "    except KeyboardInterrupt as error:\n        raise ImportError('numpy._core.umath failed to import') from error\n"
+        "backends.run = run\nsys.argv = ['lstm-parity', 'backends']\nsys.exit(cli.main())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "lstm-parity backends: interrupted\n")
