@@ -76,6 +76,7 @@ FAULTS = (
         "the first step is left out, where it is not the only one",
         order=lambda _, steps: range(min(1, steps - 1), steps),
     ),
+    time("last-step-missing", "the last step is left out", order=lambda _, steps: range(steps - 1)),
     time(
         "odd-step-missing",
         "the loop is unrolled by two, and an odd step at the end is left out",

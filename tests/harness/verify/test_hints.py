@@ -119,6 +119,12 @@ def test_the_fault_of_an_independent_program_is_named(mutant):
     assert hints_for(mutant.backend, check) == [f"matches exactly if {fault.sentence}"]
 
 
+@pytest.mark.parametrize("name", ["last-step-missing", "odd-step-missing"])
+def test_faults_that_are_the_same_for_an_odd_number_of_steps_are_told_apart(name):
+    fault, mutant = next((f, m) for f in FAULTS for m in mutants_of(f) if m.name == name)
+    assert hints_for(mutant.backend, "forward-float32") == [f"matches exactly if {fault.sentence}"]
+
+
 def test_the_faults_of_the_independent_programs_are_of_many_families():
     assert len(INDEPENDENT) >= 20
     families = {f.family for f in FAULTS for m in mutants_of(f) if m.name in SAME_AS.values()}
