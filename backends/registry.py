@@ -119,7 +119,9 @@ def _import_module(where: str, hint: str) -> ModuleType:
         if error.name and (where == error.name or where.startswith(error.name + ".")):
             raise BackendNotFoundError(f"no module named {error.name!r}") from None
         raise UnavailableError(f"{where} needs {error.name}, which is not installed", hint) from error
-    except Exception as error:  # whatever a foreign module does on import must end in one line
+    except BaseException as error:  # SystemExit too: whatever a foreign module does on import must end in one line
+        if isinstance(error, KeyboardInterrupt):
+            raise
         raise UnavailableError(f"{where} fails on import: {type(error).__name__}: {error}", hint) from error
     finally:
         sys.path.remove(folder)

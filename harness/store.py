@@ -113,6 +113,8 @@ class Store(AbstractContextManager["Store"]):
     """
 
     def __init__(self, path: Path | str, *, create: bool = False) -> None:
+        if not isinstance(path, (str, Path)):
+            raise CallError(f"a store is the path of a file, not {path!r}")
         self.path = path = Path(path)
         if not path.exists() and not create:
             raise CallError(f"no store at {path}; `lstm-parity sweep` makes one, --store FILE names another")
@@ -177,7 +179,10 @@ class Store(AbstractContextManager["Store"]):
         """SQLite's errors as one line that says how to fix them."""
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as raised:  # pandas raises an OSError of its own from SQLite's
+            error = raised if isinstance(raised, sqlite3.Error) else raised.__cause__
+            if not isinstance(error, sqlite3.Error):
+                raise
             text = str(error) if self.path.exists() or "readonly" not in str(error) else "disappeared"
             hint = next((hint for part, hint in _HINTS.items() if part in text), "cannot be used: {text}")
             raise CallError(f"{self.path} {hint.format(wait=BUSY_SECONDS, text=text)}") from error

@@ -22,6 +22,7 @@ from ..sweep.run import refuse_too_large
 from ..text import Progress, describe_machine, show_progress, timestamp
 from .naming import Backend, name_of
 from .sweep import Mode, Sizes, define, describe_call
+from .values import seconds, whole
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,7 +80,7 @@ def duel(
     Raises:
         CallError: a side cannot run here, or no cell could be compared.
     """
-    if not 0 < threshold < 1:
+    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 < threshold < 1:
         raise CallError(f"threshold {threshold}: it must be between 0 and 1, such as 0.02")
     names = (name_of(old), name_of(new))
     axes: dict[str, Any] = {
@@ -93,6 +94,7 @@ def duel(
         "bidirectional": bidirectional,
         "cache": "warm" if warm else None,
     }
+    threads, budget = whole("threads", threads, 1), seconds("budget", budget)
     definition = define_duel(str(preset), axes=axes, threads=threads, budget_s=budget)
     command = describe_call(
         "lstm_parity.duel", *names, str(preset), **axes, threads=threads, budget=budget, threshold=threshold

@@ -40,6 +40,8 @@ def name_of(backend: Backend) -> str:
         return backend
     if not isinstance(backend, type):
         raise CallError(f"{backend!r:.60} is no backend; give a subclass of lstm_parity.LSTMBackend or a name")
+    if not issubclass(backend, LSTMBackend):
+        raise CallError(f"{backend.__name__} is not a subclass of lstm_parity.LSTMBackend")
     module = sys.modules.get(backend.__module__)
     if module is None or module.__name__ == "__main__" or getattr(module, backend.__qualname__, None) is not backend:
         return _send_by_value(backend, module)

@@ -27,6 +27,7 @@ from ..sweep.run import SweepResult, refuse_too_large, run_sweep
 from ..text import show_progress
 from ..worker import by_value
 from .naming import Backend, names_of
+from .values import seconds, whole
 from .weights_file import check_precisions, read_weights
 
 Mode = Literal["inference", "training"]
@@ -89,8 +90,8 @@ def sweep(
         str(preset),
         axes=axes,
         backends=names,
-        threads=threads,
-        budget_s=budget,
+        threads=whole("threads", threads, 1),
+        budget_s=seconds("budget", budget),
         weights=None if weights is None else str(weights),
     )
     refuse_too_large(definition.cells)
@@ -144,7 +145,7 @@ def define(
         threads=threads or cores,
         budget_s=budget_s or loaded_budget_s or preset_budget_s or DEFAULT_BUDGET_S,
         weights_file=weights,
-        digests=(*files, *((name, by_value.digest(name)) for name in chosen if name.startswith(by_value.PREFIX))),
+        digests=(*files, *((name, by_value.digest(name)) for name in chosen if name in by_value.classes())),
     )
     return definition, file_weights
 

@@ -23,6 +23,7 @@ from ..verify.known_failures import load_known_failures
 from ..verify.program import BackendFaultError
 from ..verify.results import DEFAULT_EXAMPLES, DEFAULT_TIMEOUT_S, BackendResult, CheckResult, Options
 from .naming import Backend, name_of
+from .values import seconds, whole
 from .weights_file import check_precisions, read_weights
 
 
@@ -102,6 +103,7 @@ def verify(
         KeyboardInterrupt: after Ctrl-C.
     """
     name, checks = name_of(backend), chosen_checks([only] if isinstance(only, str) else only)
+    seed, threads = whole("seed", seed, 0), whole("threads", threads, 1)
     if isinstance(known_failures, (str, Path)):
         known = load_known_failures(Path(known_failures), [name], {check.name for check in CHECKS}).get(name, {})
     else:
@@ -109,9 +111,9 @@ def verify(
     store = None if store is None else Path(store)
     options = suite_options(
         [name],
-        examples=examples,
+        examples=whole("examples", examples, 1),
         seed=seed,
-        timeout_s=timeout,
+        timeout_s=seconds("timeout", timeout),
         threads=threads,
         weights=None if weights is None else str(weights),
         whole=only is None,
@@ -129,6 +131,9 @@ def verify(
 def chosen_checks(names: Sequence[str] | None) -> tuple[Check, ...]:
     """The checks of these names in the list's order; None: all. Raises CallError for an unknown name."""
     known = [check.name for check in CHECKS]
+    listed = isinstance(names, Sequence) and not isinstance(names, str) and all(isinstance(name, str) for name in names)
+    if names is not None and not (listed and names):
+        raise CallError(f"only must be the names of checks, at least one, not {names!r}")
     for name in names or ():
         if name not in known:
             near = get_close_matches(name, known, n=1)
@@ -139,6 +144,8 @@ def chosen_checks(names: Sequence[str] | None) -> tuple[Check, ...]:
 
 def known_reasons(known_failures: Mapping[str, str] | None) -> dict[str, str]:
     """Reasons by the name of the check. Raises CallError for an unknown name."""
+    if not isinstance(known_failures, Mapping | None):
+        raise CallError(f"known_failures must map names of checks to reasons, not {known_failures!r}")
     known = dict(known_failures or {})
     if unknown := known.keys() - {check.name for check in CHECKS}:
         raise CallError(f"known_failures: there is no check {min(unknown)!r}; `lstm-parity verify --list-checks` lists them")

@@ -63,7 +63,11 @@ def _explained(
     path = None
     if options.folder is not None and failure.runs:
         path = options.folder / f"counterexample-{check.name}.py"
-        write_counterexample(path, check, backend, failure, where, texts)
+        try:
+            write_counterexample(path, check, backend, failure, where, texts)
+        except OSError as error:
+            texts = [*texts, f"the script {path} could not be written: {error.strerror or error}"]
+            path = None
     return describe_failure(failure, where), None if path is None else path.name, texts
 
 
