@@ -87,6 +87,7 @@ from lstm_parity.harness.worker.spawn import end, spawn
 def interrupt():
     time.sleep(float(sys.argv[1]))
     os.kill(os.getpid(), 2)
+process = None
 try:
     threading.Thread(target=interrupt).start()
     for _ in range(1000):
@@ -94,6 +95,8 @@ try:
         end(process)
         pipe.close()
 except KeyboardInterrupt:
+    if process is not None:  # one that spawn has returned is the caller's to end
+        end(process)
     print("interrupted", flush=True)
     input()
 """
